@@ -1,0 +1,1 @@
+//! The gen-worker command, and the command line that every endpoint binary embeds.

@@ -1,0 +1,1 @@
+//! The worker side of gen-worker: endpoint registry, contexts, job loop, link to the orchestrator.

@@ -1,0 +1,1 @@
+//! Endpoint types for inference: sentence embeddings on a fused CPU encoder, Candle as reference and fall-back.

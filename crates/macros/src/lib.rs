@@ -1,0 +1,1 @@
+//! The #[endpoint] attribute and the payload derives of gen-worker.

@@ -1,0 +1,1 @@
+//! The orchestrator of gen-worker: durable queue, scheduler, worker sessions, HTTP API.

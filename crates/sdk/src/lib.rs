@@ -1,0 +1,1 @@
+//! Write AI endpoints in Rust: the facade for endpoint authors.

@@ -1,0 +1,2 @@
+//! A plain, a slow and a streaming function.
+fn main() {}

@@ -1,0 +1,1 @@
+//! System tests: real binaries, real peers, one process tree.
