@@ -248,6 +248,8 @@ pub struct Request {
     pub attempt: Attempt,
     /// Worker of the current or last attempt.
     pub worker_id: Option<String>,
+    /// When the current or last attempt was placed; `None` when that was not recorded.
+    pub assigned_at: Option<UnixMs>,
     /// When the current or last attempt was accepted.
     pub started_at: Option<UnixMs>,
     /// Failed attempts so far.

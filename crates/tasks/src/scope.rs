@@ -134,9 +134,34 @@ impl Scope {
         self.tracker.spawn_blocking(work)
     }
 
+    /// Starts a named thread for work that blocks for as long as the component lives (a store's writer). It cannot
+    /// be interrupted: the caller gives it a way to learn of the end, such as a channel that closes.
+    /// [`Scope::join`] waits for it. A panic is logged with the thread's name and ends this thread only.
+    ///
+    /// # Errors
+    /// When the system has no thread left to give.
+    pub fn spawn_thread<F>(&self, name: &'static str, work: F) -> std::io::Result<()>
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let token = self.tracker.token();
+        let span = info_span!("thread", scope = self.name, thread = name);
+        // The handle is dropped on purpose: the token is what `join` waits for.
+        std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+            // Moved in, so that the scope counts this thread until its very end.
+            let _token = token;
+            let _entered = span.enter();
+            // The closure is consumed by the call, so nobody observes what a panic left half-done.
+            if let Err(panic) = std::panic::catch_unwind(AssertUnwindSafe(work)) {
+                error!(thread = name, panic = panic_text(panic.as_ref()), "thread panicked");
+            }
+        })?;
+        Ok(())
+    }
+
     /// Waits until every task has ended, at most `limit`; then kills what is left and waits for the drop of its
-    /// futures. New tasks may still be started while it waits. Blocking closures cannot be killed: past the
-    /// limit they are left behind.
+    /// futures. New tasks may still be started while it waits. Blocking closures and threads cannot be killed:
+    /// past the limit they are left behind.
     pub async fn join(&self, limit: Duration) -> JoinOutcome {
         self.tracker.close();
         if tokio::time::timeout(limit, self.tracker.wait()).await.is_ok() {

@@ -57,3 +57,30 @@ async fn cancel_flows_down_only() {
     parent.cancel().stop();
     assert!(other.cancel().is_stopped() && !other.cancel().is_killed());
 }
+
+#[tokio::test]
+async fn join_waits_for_threads() {
+    let scope = Scope::new("test");
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let done = Arc::new(AtomicBool::new(false));
+    let flag = done.clone();
+    scope
+        .spawn_thread("writer", move || {
+            // Ends when the channel closes, as a store's writer does.
+            assert!(receiver.recv().is_err());
+            flag.store(true, Ordering::SeqCst);
+        })
+        .unwrap();
+    assert_eq!(scope.len(), 1);
+    drop(sender);
+    assert_eq!(scope.join(Duration::from_secs(60)).await, JoinOutcome::Completed);
+    assert!(done.load(Ordering::SeqCst));
+}
+
+#[tokio::test]
+async fn a_panicking_thread_is_joined() {
+    let scope = Scope::new("test");
+    scope.spawn_thread("panics", || panic!("on purpose")).unwrap();
+    assert_eq!(scope.join(Duration::from_secs(60)).await, JoinOutcome::Completed);
+    assert!(!scope.cancel().is_stopped());
+}
