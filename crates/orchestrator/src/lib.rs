@@ -9,5 +9,6 @@
 //!
 //! No worker code is linked here: the two sides meet in `gen-worker-proto`. SQL stays inside `queue/`.
 
+pub mod pool;
 pub mod queue;
 pub mod request;

@@ -218,6 +218,18 @@ pub struct Metrics {
     pub output_media_duration_s: f64,
 }
 
+/// Where and when the last attempt ran. Part of an [`Ending`], because the records of its assignment and start are
+/// written lazily and may have been skipped: the store takes these three over when it finishes a request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The worker.
+    pub worker_id: String,
+    /// When the attempt was sent there.
+    pub assigned_at: UnixMs,
+    /// When the worker accepted it, if it did.
+    pub started_at: Option<UnixMs>,
+}
+
 /// How a request ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ending {
@@ -233,6 +245,9 @@ pub struct Ending {
     pub metrics: Option<Metrics>,
     /// When it ended.
     pub ended_at: UnixMs,
+    /// Where the last attempt ran; `None` when there was none. The store copies it into the request's
+    /// `worker_id`, `assigned_at` and `started_at`; `None` leaves those as they are.
+    pub placement: Option<Placement>,
 }
 
 /// A request as the queue keeps it.

@@ -1,0 +1,29 @@
+//! The pool: every live request, every worker, and the one loop that owns them.
+//!
+//! ```text
+//! Handle (api, in-process callers) --Input--> owner loop --RunJob, CancelJob, Drain--> session writers
+//! session readers (one per stream) --Input--> owner loop --batches of changes--> queue
+//!                                             owner loop --events--> subscriptions, waiters
+//! ```
+//!
+//! The owner never waits for anybody: stores are futures it polls, workers and readers have bounded buffers whose
+//! overflow closes a stream or becomes a gap. Decisions are plain functions in `lifecycle`, `reconcile` and
+//! `scheduler`.
+
+mod clock;
+mod event;
+mod handle;
+mod input;
+mod near;
+mod sequence;
+mod subscription;
+mod view;
+mod views;
+
+pub use event::{Event, EventId, EventIdError};
+pub use handle::Handle;
+pub use subscription::Subscription;
+pub use views::{
+    CancelOutcome, Counters, DegradedView, DisabledView, FunctionView, ModelPlaceView, ModelView, PoolError,
+    ResidencyView, ResourcesView, SubmitError, Submitted, WorkerView,
+};

@@ -1,0 +1,41 @@
+//! Everything that can happen to the pool: the closed vocabulary of the owner loop.
+
+use std::{sync::Arc, time::Duration};
+
+use gen_worker_proto::RequestId;
+use tokio::sync::oneshot;
+
+use super::{
+    clock::Tick,
+    event::EventId,
+    subscription::Subscription,
+    views::{CancelOutcome, PoolError, SubmitError, Submitted},
+};
+use crate::{
+    queue::Filter,
+    request::{NewRequest, Request},
+};
+
+
+/// One thing that happened, sent to the owner loop.
+#[derive(Debug)]
+pub(crate) enum Input {
+    /// Take requests in.
+    Submit {
+        requests: Vec<NewRequest>,
+        at: Tick,
+        reply: oneshot::Sender<Result<Vec<Result<Submitted, SubmitError>>, PoolError>>,
+    },
+    /// Look at a request; `None` when it is not in memory.
+    Get { id: RequestId, reply: oneshot::Sender<Option<Arc<Request>>> },
+    /// Answer once the request has ended; `None` when it is not in memory.
+    Wait { id: RequestId, reply: oneshot::Sender<Option<Arc<Request>>> },
+    /// Cancel; `None` when the request is not in memory.
+    Cancel { id: RequestId, reply: oneshot::Sender<Option<CancelOutcome>> },
+    /// Listen; `None` when the request is not in memory.
+    Subscribe { id: RequestId, after: Option<EventId>, reply: oneshot::Sender<Option<Subscription>> },
+    /// Requests in memory that match; rows of the store replaced by what is newer here.
+    List { filter: Filter, rows: Vec<Request>, reply: oneshot::Sender<Vec<Request>> },
+    /// Send Drain.
+    Drain { worker_id: String, deadline: Duration, reply: oneshot::Sender<bool> },
+}

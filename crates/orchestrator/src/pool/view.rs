@@ -1,0 +1,171 @@
+//! What the owner loop publishes for readers that must not wait for it: admission checks, listings, counters.
+//! Written by the owner only.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use gen_worker_proto::FunctionName;
+use parking_lot::{Mutex, RwLock};
+
+use super::{
+    near::near,
+    views::{Counters, FunctionView, ModelPlaceView, ModelView, SubmitError, WorkerView},
+};
+
+/// The published state of a pool.
+#[derive(Debug)]
+pub(crate) struct View {
+    functions: RwLock<HashMap<FunctionName, Arc<FunctionCell>>>,
+    workers: RwLock<BTreeMap<String, Arc<WorkerCell>>>,
+    /// Totals and gauges.
+    pub(crate) totals: Totals,
+    /// Most unfinished requests.
+    unfinished_max: usize,
+}
+
+/// Live numbers of one function.
+#[derive(Debug, Default)]
+pub(crate) struct FunctionCell {
+    /// Connected workers that take it now.
+    pub(crate) available: AtomicUsize,
+    /// Connected workers that load for it.
+    pub(crate) loading: AtomicUsize,
+    /// Connected workers that run it degraded.
+    pub(crate) degraded: AtomicUsize,
+    /// Connected workers that disabled it.
+    pub(crate) disabled: AtomicUsize,
+    /// Requests in the queue.
+    pub(crate) queued: AtomicUsize,
+    /// Requests on workers.
+    pub(crate) running: AtomicUsize,
+}
+
+/// Live numbers of one worker, and the rest of its view as of its last message that changed it.
+#[derive(Debug)]
+pub(crate) struct WorkerCell {
+    /// Everything but `jobs`.
+    pub(crate) info: Mutex<WorkerView>,
+    /// Requests on it.
+    pub(crate) jobs: AtomicUsize,
+}
+
+macro_rules! totals {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// Counters behind [`Counters`].
+        #[derive(Debug, Default)]
+        pub(crate) struct Totals { $($(#[$doc])* pub(crate) $name: AtomicU64),+ }
+
+        impl Totals {
+            fn read(&self) -> Counters {
+                Counters { $($name: self.$name.load(Relaxed)),+ }
+            }
+        }
+    };
+}
+
+totals!(
+    submitted, succeeded, failed, canceled, dispatched, resent, requeued, stale, frames, superseded, refused,
+    store_retries, queued, running, workers,
+);
+
+impl View {
+    /// An empty view.
+    pub(crate) fn new(unfinished_max: usize) -> Self {
+        Self {
+            functions: RwLock::default(),
+            workers: RwLock::default(),
+            totals: Totals::default(),
+            unfinished_max,
+        }
+    }
+
+    /// Whether a request for `function` may be taken in.
+    pub(crate) fn admission(&self, function: &FunctionName, require_worker: bool) -> Result<(), SubmitError> {
+        let functions = self.functions.read();
+        let Some(cell) = functions.get(function) else {
+            let names = functions.keys().map(FunctionName::as_str);
+            return Err(SubmitError::UnknownFunction { near: near(function.as_str(), names) });
+        };
+        let eligible = cell.available.load(Relaxed) + cell.loading.load(Relaxed);
+        if eligible == 0 && (require_worker || cell.disabled.load(Relaxed) > 0) {
+            return Err(SubmitError::NoWorker);
+        }
+        let unfinished = self.totals.queued.load(Relaxed) + self.totals.running.load(Relaxed);
+        if usize::try_from(unfinished).unwrap_or(usize::MAX) >= self.unfinished_max {
+            return Err(SubmitError::QueueFull { limit: self.unfinished_max });
+        }
+        Ok(())
+    }
+
+    /// The cell of a function; made when it is new, which is also said.
+    pub(crate) fn function(&self, name: &FunctionName) -> (Arc<FunctionCell>, bool) {
+        if let Some(cell) = self.functions.read().get(name) {
+            return (Arc::clone(cell), false);
+        }
+        let mut functions = self.functions.write();
+        let cell = Arc::clone(functions.entry(name.clone()).or_default());
+        (cell, true)
+    }
+
+    /// Publishes a worker.
+    pub(crate) fn put_worker(&self, cell: Arc<WorkerCell>) {
+        let id = cell.info.lock().worker_id.clone();
+        self.workers.write().insert(id, cell);
+    }
+
+    /// Takes a worker off.
+    pub(crate) fn remove_worker(&self, worker_id: &str) {
+        self.workers.write().remove(worker_id);
+    }
+
+    pub(crate) fn functions(&self) -> Vec<FunctionView> {
+        let mut all: Vec<FunctionView> = self
+            .functions
+            .read()
+            .iter()
+            .map(|(name, cell)| FunctionView {
+                name: name.to_string(),
+                workers_available: cell.available.load(Relaxed),
+                workers_loading: cell.loading.load(Relaxed),
+                workers_degraded: cell.degraded.load(Relaxed),
+                workers_disabled: cell.disabled.load(Relaxed),
+                queued: cell.queued.load(Relaxed),
+                running: cell.running.load(Relaxed),
+            })
+            .collect();
+        all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    pub(crate) fn workers(&self) -> Vec<WorkerView> {
+        self.workers
+            .read()
+            .values()
+            .map(|cell| WorkerView { jobs: cell.jobs.load(Relaxed), ..cell.info.lock().clone() })
+            .collect()
+    }
+
+    pub(crate) fn models(&self) -> Vec<ModelView> {
+        let mut models: BTreeMap<String, Vec<ModelPlaceView>> = BTreeMap::new();
+        for worker in self.workers() {
+            for model in worker.models {
+                models.entry(model.r#ref).or_default().push(ModelPlaceView {
+                    worker_id: worker.worker_id.clone(),
+                    tier: model.tier,
+                    vram_bytes: model.vram_bytes,
+                    download: model.download,
+                });
+            }
+        }
+        models.into_iter().map(|(r#ref, workers)| ModelView { r#ref, workers }).collect()
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.totals.read()
+    }
+}
