@@ -1,11 +1,24 @@
 //! The project's own commands. `cargo xtask help` lists them.
 
+mod ci;
+mod environment;
+mod layers;
+mod paths;
+mod process;
 mod proto;
+mod readme;
+mod section;
+mod setup;
+mod test;
+mod tidy;
 
-use std::path::PathBuf;
+use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+
+use paths::Paths;
+use setup::Need;
 
 #[derive(Parser)]
 #[command(name = "cargo xtask", about = "The project's own commands", max_term_width = 100)]
@@ -16,17 +29,56 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Install what this machine lacks; says each thing it installs
+    Setup {
+        /// Only report what is missing, and fail when something is
+        #[arg(long)]
+        check: bool,
+        /// Also what only `ci` needs; implied by CI=true
+        #[arg(long)]
+        ci: bool,
+    },
+    /// Run every test, after setting up what they need
+    Test,
+    /// Everything a change has to pass
+    Ci,
     /// Regenerate the checked-in wire code from the schema
     Proto {
         /// Fail when the checked-in code differs, change nothing
         #[arg(long)]
         check: bool,
     },
+    /// Check who imports whom, and what no crate may link
+    Layers {
+        /// Write the picture in ARCHITECTURE.md instead of comparing it
+        #[arg(long)]
+        write: bool,
+    },
+    /// Check the house rules
+    Tidy,
 }
 
-fn main() -> Result<()> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-    match Cli::parse().command {
-        Command::Proto { check } => proto::run(&root, check),
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let paths = Paths::of_workspace()?;
+    match command {
+        Command::Setup { check, ci } => {
+            let need = if ci || environment::in_ci() { Need::Ci } else { Need::Test };
+            if check { setup::check(&paths, need) } else { setup::run(&paths, need) }
+        }
+        Command::Test => test::run(&paths),
+        Command::Ci => ci::run(&paths),
+        Command::Proto { check } => proto::run(paths.root(), check),
+        Command::Layers { write } => layers::run(&paths, write),
+        Command::Tidy => tidy::run(&paths),
     }
 }

@@ -1,0 +1,69 @@
+//! What has to come from the system's package manager.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use super::{Need, Part, python};
+use crate::environment;
+use crate::paths::Paths;
+use crate::process;
+
+/// A package of the system, and how to see that it is there.
+struct Package {
+    debian: &'static str,
+    provides: &'static str,
+    present: fn() -> bool,
+}
+
+const PACKAGES: [Package; 4] = [
+    Package { debian: "gcc", provides: "a C compiler `cc`", present: || environment::find_program("cc").is_some() },
+    Package {
+        debian: "libc6-dev",
+        provides: "C headers",
+        // The compiler is there without them when it was installed without recommended packages.
+        present: || process::succeeds(Command::new("cc").args(["-E", "-include", "stdlib.h", "-x", "c", "/dev/null"])),
+    },
+    Package { debian: "git", provides: "`git`", present: || environment::find_program("git").is_some() },
+    Package {
+        // Brings python3 itself.
+        debian: "python3-venv",
+        provides: "Python 3.11 or newer with venv and pip",
+        present: || python::interpreter().is_some(),
+    },
+];
+
+/// The one part that only root can install.
+pub(super) fn packages() -> Part {
+    Part {
+        name: "system packages".to_owned(),
+        need: Need::Demo,
+        missing: Box::new(|_| {
+            let missing: Vec<_> = missing().map(|package| package.provides).collect();
+            (!missing.is_empty()).then(|| missing.join(", "))
+        }),
+        install: Box::new(install),
+    }
+}
+
+fn missing() -> impl Iterator<Item = &'static Package> {
+    PACKAGES.iter().filter(|package| !(package.present)())
+}
+
+fn install(paths: &Paths) -> Result<()> {
+    let names: Vec<_> = missing().map(|package| package.debian).collect();
+    let provides: Vec<_> =
+        missing().map(|package| format!("  {} (Debian: {})", package.provides, package.debian)).collect();
+    let root = rustix::process::geteuid().is_root();
+    if !root || environment::find_program("apt-get").is_none() {
+        let why = if root { "there is no apt-get here" } else { "only root may install packages" };
+        bail!("{why}; please install\n{}", provides.join("\n"));
+    }
+    let apt = || {
+        let mut command = paths.command("apt-get");
+        command.env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    process::run(apt().args(["update", "-qq"]))?;
+    process::run(apt().args(["install", "-qq", "-y", "--no-install-recommends"]).args(names))
+}
