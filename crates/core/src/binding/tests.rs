@@ -1,0 +1,58 @@
+use super::*;
+
+#[track_caller]
+fn built(builder: BindingBuilder) -> Binding {
+    builder.build().expect("a good binding")
+}
+
+#[test]
+fn e10_text_is_trimmed_and_defaults_filled_in() {
+    let binding = built(hub("  acme/paint ").tag("  ").flavor(" fp8 ").storage_dtype(" FP8 ").allow_lora());
+    assert_eq!((binding.reference(), binding.tag(), binding.flavor()), ("acme/paint", "prod", "fp8"));
+    assert_eq!(binding.storage_dtype(), "fp8");
+    assert!(binding.allows_lora());
+    let binding = built(hf(" a/b ").files(["*.safetensors ", "  ", ""]).subfolder(" unet ").dtype(Dtype::Bf16));
+    assert_eq!(binding.files(), ["*.safetensors"]);
+    assert_eq!((binding.subfolder(), binding.dtype()), ("unet", "bf16"));
+    assert_eq!(hf("a/b").storage_dtype("int8").build(), Err(BindingError::StorageDtype("int8".into())));
+}
+
+#[test]
+fn e10_bindings_are_equal_by_value() {
+    assert_eq!(built(hub("a/b")), built(hub(" a/b ").tag("prod")));
+    assert_ne!(built(hub("a/b")), built(hub("a/b").flavor("fp8")));
+    assert_ne!(built(hf("a/b")), built(modelscope("a/b")));
+    let set: std::collections::HashSet<_> = [built(hub("a/b")), built(hub("a/b").tag(" "))].into();
+    assert_eq!(set.len(), 1);
+}
+
+#[test]
+fn e10_construction_errors() {
+    assert_eq!(hub(" ").build(), Err(BindingError::EmptyRef(Provider::Hub)));
+    assert_eq!(civitai("").build(), Err(BindingError::EmptyRef(Provider::Civitai)));
+    for (builder, provider) in [(hf("solo"), Provider::HuggingFace), (modelscope("solo"), Provider::ModelScope)] {
+        assert_eq!(builder.build(), Err(BindingError::NoOwner { provider, reference: "solo".into() }));
+    }
+    assert_eq!(
+        hf("a/b").tag("x").build(),
+        Err(BindingError::Misplaced { provider: Provider::HuggingFace, field: "tag" })
+    );
+}
+
+#[test]
+fn e11_wire_refs() {
+    let cases = [
+        (hub("a/b"), "a/b"),
+        (hub("a/b").tag("prod"), "a/b"),
+        (hub("a/b").tag("v2"), "a/b:v2"),
+        (hub("a/b").flavor("fp8").storage_dtype("fp8"), "a/b#fp8"),
+        (hub("a/b").tag("v2").flavor("fp8"), "a/b:v2#fp8"),
+        (hf("a/b"), "a/b"),
+        (hf("a/b").revision("main").dtype("bf16").subfolder("x").files(["y"]), "a/b@main"),
+        (civitai(1234).version(5), "1234"),
+        (modelscope("a/b").revision("r"), "a/b"),
+    ];
+    for (builder, want) in cases {
+        assert_eq!(built(builder).wire_ref(), want);
+    }
+}

@@ -1,0 +1,254 @@
+//! What a handler knows about its request, and what it may tell while it runs.
+//!
+//! The worker fills [`ContextParts`] when the handler starts; the author sees a [`RequestContext`]. A context owns
+//! no task and no queue: events go to the [`EventSink`] it was given and are dropped when nobody listens.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use gen_worker_proto::{Attempt, FunctionName, Pair};
+use serde_json::json;
+
+use crate::worker_error::{Result, WorkerError};
+
+mod cancel_flag;
+mod event;
+mod rng;
+
+pub use cancel_flag::CancelFlag;
+pub use event::{EventSink, Level, NoEvents, RequestEvent};
+pub use rng::Rng;
+
+/// How media that a handler saves travels.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OutputMode {
+    /// Uploaded, and named by a reference.
+    #[default]
+    Url,
+    /// Inside the output, as far as it is small enough.
+    Inline,
+}
+
+/// Where tensors of this request live.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Device {
+    /// Host memory.
+    #[default]
+    Cpu,
+    /// The accelerator with this ordinal, from 0.
+    Cuda(u32),
+}
+
+/// An adapter that is active for one request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Lora {
+    /// Ref of the adapter.
+    pub reference: String,
+    /// Scale, within [-4, 4].
+    pub weight: f64,
+}
+
+/// When a handler has to be done: a point on both clocks, taken at the same moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// On the clock that never jumps; what timers use.
+    pub at: Instant,
+    /// On the wall clock; what handlers show and pass on.
+    pub wall: SystemTime,
+}
+
+impl Deadline {
+    /// The moment `budget` from now; none when it is too far away to be represented.
+    #[must_use]
+    pub fn after(budget: Duration) -> Option<Self> {
+        Some(Self { at: Instant::now().checked_add(budget)?, wall: SystemTime::now().checked_add(budget)? })
+    }
+}
+
+/// Everything a [`RequestContext`] is made of.
+pub struct ContextParts {
+    /// The request and its attempt.
+    pub pair: Pair,
+    /// The function that runs.
+    pub function: FunctionName,
+    /// Slug of the owner on whose behalf it runs; empty when unknown.
+    pub tenant: String,
+    /// Who invoked it; empty when unknown.
+    pub invoker_id: String,
+    /// Slot to model ref.
+    pub models: BTreeMap<String, String>,
+    /// Slot to the adapters active for this request.
+    pub loras: BTreeMap<String, Vec<Lora>>,
+    /// End of the handler's time, if it is limited.
+    pub deadline: Option<Deadline>,
+    /// Raised when the request is cancelled.
+    pub cancel: CancelFlag,
+    /// Where progress and logs go.
+    pub events: Arc<dyn EventSink>,
+    /// How saved media travels.
+    pub output_mode: OutputMode,
+    /// Where tensors go.
+    pub device: Device,
+}
+
+impl ContextParts {
+    /// Parts for `pair` of `function`, with nothing else set: no deadline, no listener, nobody to cancel it.
+    #[must_use]
+    pub fn new(pair: Pair, function: FunctionName) -> Self {
+        Self {
+            pair,
+            function,
+            tenant: String::new(),
+            invoker_id: String::new(),
+            models: BTreeMap::new(),
+            loras: BTreeMap::new(),
+            deadline: None,
+            cancel: CancelFlag::new(),
+            events: Arc::new(NoEvents),
+            output_mode: OutputMode::default(),
+            device: Device::default(),
+        }
+    }
+}
+
+/// The first argument of every handler. Cheap to clone; clones are the same request.
+#[derive(Clone)]
+pub struct RequestContext(Arc<ContextParts>);
+
+impl RequestContext {
+    /// Wraps the parts of one request.
+    #[must_use]
+    pub fn new(parts: ContextParts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Id of the request.
+    #[must_use]
+    pub fn request_id(&self) -> &str {
+        self.0.pair.request_id.as_str()
+    }
+
+    /// Number of this dispatch of the request, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> Attempt {
+        self.0.pair.attempt
+    }
+
+    /// Name of the function that runs.
+    #[must_use]
+    pub fn function(&self) -> &FunctionName {
+        &self.0.function
+    }
+
+    /// When the handler has to be done, on the wall clock.
+    #[must_use]
+    pub fn deadline(&self) -> Option<SystemTime> {
+        self.0.deadline.map(|deadline| deadline.wall)
+    }
+
+    /// Time left before the deadline, zero once it passed; none without one.
+    #[must_use]
+    pub fn time_remaining(&self) -> Option<Duration> {
+        self.0.deadline.map(|deadline| deadline.at.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether the request was cancelled. Never turns back.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancel.is_set()
+    }
+
+    /// Completes once the request is cancelled.
+    ///
+    /// # Cancel safety
+    /// Holds no state; may be dropped and awaited again.
+    pub async fn cancelled(&self) {
+        self.0.cancel.wait().await;
+    }
+
+    /// Ends the handler, through `?`, when the request was cancelled.
+    ///
+    /// # Errors
+    /// [`WorkerError::canceled`].
+    pub fn check_cancelled(&self) -> Result<()> {
+        if self.is_cancelled() { Err(WorkerError::canceled()) } else { Ok(()) }
+    }
+
+    /// Tells how far the handler is, best effort. `fraction` is usually within 0 to 1 and is passed on as it is.
+    pub fn progress(&self, fraction: f64, stage: Option<&str>) {
+        let payload = match stage {
+            Some(stage) => json!({"progress": fraction, "stage": stage}),
+            None => json!({"progress": fraction}),
+        };
+        self.0.events.emit(RequestEvent::now("request.progress", payload));
+    }
+
+    /// Sends a line to whoever watches the request, best effort.
+    pub fn log(&self, level: Level, message: impl Into<String>) {
+        let message: String = message.into();
+        self.0.events.emit(RequestEvent::now("request.log", json!({"message": message, "level": level.as_str()})));
+    }
+
+    /// Slot to model ref.
+    #[must_use]
+    pub fn models(&self) -> &BTreeMap<String, String> {
+        &self.0.models
+    }
+
+    /// Slot to the adapters active for this request.
+    #[must_use]
+    pub fn loras(&self) -> &BTreeMap<String, Vec<Lora>> {
+        &self.0.loras
+    }
+
+    /// Slug of the owner on whose behalf the request runs; empty when unknown.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.0.tenant
+    }
+
+    /// Who invoked it; empty when unknown.
+    #[must_use]
+    pub fn invoker_id(&self) -> &str {
+        &self.0.invoker_id
+    }
+
+    /// How media that the handler saves travels.
+    #[must_use]
+    pub fn output_mode(&self) -> OutputMode {
+        self.0.output_mode
+    }
+
+    /// Where tensors go.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.0.device
+    }
+
+    /// Random numbers: the same for the same seed, on every machine. Without a seed one is drawn from the
+    /// operating system; [`Rng::seed`] tells which, so that the run can be repeated.
+    #[must_use]
+    pub fn rng(&self, seed: Option<u64>) -> Rng {
+        match seed {
+            Some(seed) => Rng::new(seed),
+            None => Rng::from_entropy(),
+        }
+    }
+}
+
+impl fmt::Debug for RequestContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestContext")
+            .field("pair", &self.0.pair)
+            .field("function", &self.0.function)
+            .field("cancelled", &self.is_cancelled())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

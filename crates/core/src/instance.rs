@@ -1,0 +1,282 @@
+//! The instance of an endpoint type: set up once, shared by its handlers, shut down once.
+//!
+//! ```text
+//!            get()                 setup + warm-up ok
+//!   Empty ──────────> SettingUp ─────────────────────> Ready
+//!     ^                  │ failed (the next get tries again)  │ shutdown()
+//!     ├──────────────────┘                                    v
+//!     └────────────────────────────────────────────────  ShuttingDown
+//! ```
+//! The cell owns the task that sets up, so a caller that goes away does not interrupt it, and everybody who asks
+//! meanwhile waits for the same one. Nothing here decides when an instance is needed or let go.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::Arc,
+};
+
+use futures::{
+    FutureExt,
+    channel::oneshot,
+    future::{BoxFuture, Shared},
+};
+use gen_worker_proto::pb;
+use gen_worker_tasks::Scope;
+use parking_lot::Mutex;
+
+use crate::{
+    binding::Binding,
+    endpoint::{InstanceValue, LifecycleDecl},
+    model_source::ModelSource,
+    worker_error::{Result, WorkerError},
+};
+
+mod lease;
+mod setup;
+mod slots;
+
+use lease::{Lease, Leases};
+pub use slots::{LoadModel, LoadOptions, ModelDir, Slots};
+
+/// Where an instance lives; one per endpoint type and map of slots to bindings.
+pub struct InstanceCell {
+    plan: Arc<Plan>,
+    state: Arc<Mutex<State>>,
+    scope: Scope,
+}
+
+/// A borrowed instance. The instance is not shut down while one of these is alive.
+#[derive(Clone)]
+pub struct Instance {
+    // Dropped before the lease, so that whoever waits for the lease holds the last reference.
+    value: InstanceValue,
+    slots: Slots,
+    _lease: Lease,
+}
+
+/// An instance of a known type.
+pub struct Borrowed<T> {
+    value: Arc<T>,
+    _lease: Lease,
+}
+
+/// What setting up needs to know; never changes.
+struct Plan {
+    label: String,
+    slots: BTreeMap<String, Binding>,
+    lifecycle: Option<LifecycleDecl>,
+}
+
+enum State {
+    Empty,
+    SettingUp(Shared<BoxFuture<'static, Result<Instance>>>),
+    Ready(Ready),
+    ShuttingDown(Shared<BoxFuture<'static, ()>>),
+}
+
+struct Ready {
+    value: InstanceValue,
+    slots: Slots,
+    leases: Leases,
+}
+
+impl InstanceCell {
+    /// A cell for the endpoint called `label` in diagnostics. Without `lifecycle` it only holds local models.
+    #[must_use]
+    pub(crate) fn new(label: String, slots: BTreeMap<String, Binding>, lifecycle: Option<LifecycleDecl>) -> Self {
+        Self {
+            plan: Arc::new(Plan { label, slots, lifecycle }),
+            state: Arc::new(Mutex::new(State::Empty)),
+            scope: Scope::new("instance"),
+        }
+    }
+
+    /// The instance, set up first if there is none: models fetched from `models`, pinned by `snapshots` (by wire
+    /// ref), then setup, then warm-up. One caller's set-up is everybody's; its failure too, after which the next
+    /// call tries again. Needs a runtime.
+    ///
+    /// # Errors
+    /// When a model cannot be had, or setup or warm-up fails.
+    ///
+    /// # Cancel safety
+    /// May be dropped; a set-up under way goes on.
+    pub async fn get(
+        &self,
+        models: &Arc<dyn ModelSource>,
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Result<Instance> {
+        loop {
+            let closing = match self.look(models, snapshots) {
+                Look::Ready(instance) => return Ok(instance),
+                Look::SettingUp(pending) => return pending.await,
+                Look::ShuttingDown(closing) => closing,
+            };
+            closing.await;
+        }
+    }
+
+    /// The instance if it is set up.
+    #[must_use]
+    pub fn ready(&self) -> Option<Instance> {
+        match &*self.state.lock() {
+            State::Ready(ready) => Some(ready.lend()),
+            _ => None,
+        }
+    }
+
+    /// Whether the instance is set up.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(&*self.state.lock(), State::Ready(_))
+    }
+
+    /// Lets the instance go: waits for a set-up under way and for every borrowed [`Instance`], then runs the
+    /// author's shutdown, once. Does nothing without an instance. The caller bounds the wait.
+    ///
+    /// # Cancel safety
+    /// May be dropped; a shutdown under way goes on.
+    pub async fn shutdown(&self) {
+        loop {
+            let pending = match &mut *self.state.lock() {
+                State::Empty => return,
+                State::SettingUp(pending) => pending.clone().map(drop).boxed(),
+                State::ShuttingDown(closing) => closing.clone().boxed(),
+                state @ State::Ready(_) => {
+                    let State::Ready(ready) = std::mem::replace(state, State::Empty) else { return };
+                    let closing = self.start_shutdown(ready);
+                    *state = State::ShuttingDown(closing.clone());
+                    closing.boxed()
+                }
+            };
+            pending.await;
+        }
+    }
+
+    fn look(&self, models: &Arc<dyn ModelSource>, snapshots: &HashMap<String, pb::Snapshot>) -> Look {
+        let mut state = self.state.lock();
+        match &*state {
+            State::Ready(ready) => Look::Ready(ready.lend()),
+            State::SettingUp(pending) => Look::SettingUp(pending.clone()),
+            State::ShuttingDown(closing) => Look::ShuttingDown(closing.clone()),
+            State::Empty => {
+                let pending = self.start_setup(models, snapshots);
+                *state = State::SettingUp(pending.clone());
+                Look::SettingUp(pending)
+            }
+        }
+    }
+
+    fn start_setup(
+        &self,
+        models: &Arc<dyn ModelSource>,
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Shared<BoxFuture<'static, Result<Instance>>> {
+        let (sender, receiver) = oneshot::channel();
+        let (plan, state, models) = (self.plan.clone(), self.state.clone(), models.clone());
+        let pinned = self.pinned(snapshots);
+        let cancel = self.scope.cancel().clone();
+        self.scope.spawn("setup", async move {
+            let outcome = setup::run(&plan, &*models, &pinned, &cancel).await;
+            let outcome = outcome.map(|(value, slots)| Ready { value, slots, leases: Leases::default() });
+            let lent = outcome.as_ref().map(Ready::lend).map_err(WorkerError::clone);
+            *state.lock() = outcome.map_or(State::Empty, State::Ready);
+            // Nobody may be waiting any more.
+            drop(sender.send(lent));
+        });
+        let label = self.plan.label.clone();
+        let interrupted = move |_| Err(WorkerError::retryable(format!("setup of {label} was interrupted")));
+        receiver.map(move |outcome| outcome.unwrap_or_else(interrupted)).boxed().shared()
+    }
+
+    fn start_shutdown(&self, ready: Ready) -> Shared<BoxFuture<'static, ()>> {
+        let (sender, receiver) = oneshot::channel::<()>();
+        let (plan, state) = (self.plan.clone(), self.state.clone());
+        let cancel = self.scope.cancel().clone();
+        self.scope.spawn("shutdown", async move {
+            let Ready { value, slots: _, leases } = ready;
+            leases.wait_idle().await;
+            setup::close(&plan, value, &cancel).await;
+            *state.lock() = State::Empty;
+            drop(sender);
+        });
+        receiver.map(drop).boxed().shared()
+    }
+
+    fn pinned(&self, snapshots: &HashMap<String, pb::Snapshot>) -> HashMap<String, pb::Snapshot> {
+        let wanted = self.plan.slots.values().map(Binding::wire_ref);
+        wanted.filter_map(|name| snapshots.get(&name).cloned().map(|snapshot| (name, snapshot))).collect()
+    }
+}
+
+enum Look {
+    Ready(Instance),
+    SettingUp(Shared<BoxFuture<'static, Result<Instance>>>),
+    ShuttingDown(Shared<BoxFuture<'static, ()>>),
+}
+
+impl Ready {
+    fn lend(&self) -> Instance {
+        Instance { value: self.value.clone(), slots: self.slots.clone(), _lease: self.leases.take() }
+    }
+}
+
+impl Instance {
+    /// An instance that no cell owns: for programs that call functions by hand.
+    #[must_use]
+    pub fn detached(value: InstanceValue, slots: Slots) -> Self {
+        Self { value, slots, _lease: Leases::default().take() }
+    }
+
+    /// The local models.
+    #[must_use]
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// The instance as what it is.
+    ///
+    /// # Errors
+    /// When it is of another type, which means that the caller took it from another function's cell.
+    pub fn downcast<T: Send + Sync + 'static>(self) -> Result<Borrowed<T>> {
+        match self.value.downcast::<T>() {
+            Ok(value) => Ok(Borrowed { value, _lease: self._lease }),
+            Err(_) => Err(WorkerError::fatal(
+                "WrongInstance",
+                format!("the instance is not a {}", std::any::type_name::<T>()),
+            )),
+        }
+    }
+}
+
+impl<T> std::ops::Deref for Borrowed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl fmt::Debug for InstanceCell {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InstanceCell")
+            .field("endpoint", &self.plan.label)
+            .field("ready", &self.is_ready())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Instance").field("slots", &self.slots).finish_non_exhaustive()
+    }
+}
+
+impl<T> fmt::Debug for Borrowed<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Borrowed").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

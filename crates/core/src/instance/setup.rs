@@ -1,0 +1,75 @@
+//! What happens between an empty cell and a ready one, and back. Knows nothing of the cell's state.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
+
+use futures::FutureExt;
+use gen_worker_proto::pb;
+use gen_worker_tasks::{Cancel, Scope};
+use tracing::warn;
+
+use super::{Plan, Slots};
+use crate::{
+    endpoint::{InstanceValue, Work},
+    model_source::ModelSource,
+    worker_error::{Result, WorkerError},
+};
+
+/// Fetches the models, makes an instance, warms it up. An instance whose warm-up fails is shut down again, since
+/// its setup succeeded.
+pub(super) async fn run(
+    plan: &Plan,
+    models: &dyn ModelSource,
+    snapshots: &HashMap<String, pb::Snapshot>,
+    cancel: &Cancel,
+) -> Result<(InstanceValue, Slots)> {
+    let mut dirs = BTreeMap::new();
+    for (slot, binding) in &plan.slots {
+        let name = binding.wire_ref();
+        let fetched = models.fetch(binding, snapshots.get(&name)).await;
+        let dir = fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?;
+        dirs.insert(slot.clone(), dir);
+    }
+    let slots = Slots::new(dirs);
+    let Some(lifecycle) = &plan.lifecycle else {
+        return Ok((Arc::new(()), slots));
+    };
+    let value = perform((lifecycle.setup)(slots.clone()), cancel).await?;
+    if let Some(warmup) = &lifecycle.warmup
+        && let Err(error) = perform(warmup(value.clone()), cancel).await
+    {
+        close(plan, value, cancel).await;
+        return Err(error);
+    }
+    Ok((value, slots))
+}
+
+/// Runs the author's shutdown. Its failure is logged: there is nobody left to tell.
+pub(super) async fn close(plan: &Plan, value: InstanceValue, cancel: &Cancel) {
+    let Some(shutdown) = plan.lifecycle.as_ref().and_then(|lifecycle| lifecycle.shutdown.as_ref()) else {
+        return;
+    };
+    if let Err(error) = perform(shutdown(value), cancel).await {
+        warn!(endpoint = plan.label, %error, "shutdown of an endpoint failed");
+    }
+}
+
+async fn perform<T: Send + 'static>(work: Work<T>, cancel: &Cancel) -> Result<T> {
+    match work {
+        // What a panic left behind is dropped with the future.
+        Work::Async(future) => match AssertUnwindSafe(future).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(panic) => Err(WorkerError::from_panic(&*panic)),
+        },
+        Work::Blocking(work) => match Scope::under("setup", cancel).spawn_blocking(work).await {
+            Ok(outcome) => outcome,
+            Err(lost) => Err(match lost.try_into_panic() {
+                Ok(panic) => WorkerError::from_panic(&*panic),
+                Err(_) => WorkerError::retryable("the runtime is shutting down"),
+            }),
+        },
+    }
+}

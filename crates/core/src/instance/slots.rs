@@ -1,0 +1,129 @@
+//! The models of an endpoint, as local directories.
+
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use gen_worker_tasks::Scope;
+
+use crate::{
+    context::Device,
+    worker_error::{Result, WorkerError},
+};
+
+/// Slot to local directory. Cheap to clone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Slots(Arc<BTreeMap<String, PathBuf>>);
+
+/// Directory of a complete, verified model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ModelDir(PathBuf);
+
+/// How a model is to be loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LoadOptions {
+    /// Where its tensors go.
+    pub device: Device,
+}
+
+/// A type that a slot can be turned into. Setup parameters of such a type arrive loaded.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be loaded from a model slot",
+    note = "take a `ModelDir`, or implement `LoadModel` for your type"
+)]
+pub trait LoadModel: Sized + Send + 'static {
+    /// Loads the model in `dir`. May block and compute for long.
+    ///
+    /// # Errors
+    /// When the files are not what the type needs.
+    fn load(dir: &Path, options: &LoadOptions) -> Result<Self>;
+}
+
+impl Slots {
+    /// Wraps a table.
+    #[must_use]
+    pub fn new(dirs: BTreeMap<String, PathBuf>) -> Self {
+        Self(Arc::new(dirs))
+    }
+
+    /// The directory of a slot.
+    ///
+    /// # Errors
+    /// When there is no such slot.
+    pub fn dir(&self, slot: &str) -> Result<ModelDir> {
+        match self.0.get(slot) {
+            Some(dir) => Ok(ModelDir(dir.clone())),
+            None => Err(WorkerError::fatal("UnknownSlot", format!("no slot is called {slot:?}"))),
+        }
+    }
+
+    /// Loads the model of a slot, off the event loop.
+    ///
+    /// # Errors
+    /// When there is no such slot, or loading fails.
+    ///
+    /// # Cancel safety
+    /// May be dropped; the load runs to its end and its result is dropped.
+    pub async fn load<T: LoadModel>(&self, slot: &str) -> Result<T> {
+        let dir = self.dir(slot)?;
+        let work = Scope::new("load").spawn_blocking(move || T::load(&dir, &LoadOptions::default()));
+        match work.await {
+            Ok(outcome) => outcome,
+            Err(lost) => Err(match lost.try_into_panic() {
+                Ok(panic) => WorkerError::from_panic(&*panic),
+                Err(_) => WorkerError::retryable("loading a model was interrupted"),
+            }),
+        }
+    }
+
+    /// Loads the model of a slot on this thread.
+    ///
+    /// # Errors
+    /// When there is no such slot, or loading fails.
+    pub fn load_blocking<T: LoadModel>(&self, slot: &str) -> Result<T> {
+        T::load(&self.dir(slot)?, &LoadOptions::default())
+    }
+
+    /// Slots and their directories.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.0.iter().map(|(slot, dir)| (slot.as_str(), dir.as_path()))
+    }
+}
+
+impl ModelDir {
+    /// The directory.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Deref for ModelDir {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl AsRef<Path> for ModelDir {
+    fn as_ref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl LoadModel for ModelDir {
+    fn load(dir: &Path, _options: &LoadOptions) -> Result<Self> {
+        Ok(Self(dir.to_owned()))
+    }
+}
+
+impl LoadModel for PathBuf {
+    fn load(dir: &Path, _options: &LoadOptions) -> Result<Self> {
+        Ok(dir.to_owned())
+    }
+}
