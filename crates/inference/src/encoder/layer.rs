@@ -1,0 +1,161 @@
+//! One transformer layer over one block of rows.
+
+use std::ops::Range;
+
+use crate::kernel::{DEPTH_BLOCK, Kernels, Operand, PackedMatrix, Target};
+use crate::model_dir::BertConfig;
+use crate::packing::PackedBatch;
+use crate::weights::{Checkpoint, Tensor, WeightsError};
+
+use super::workspace::{Scratch, space};
+use super::{Shape, attention};
+
+/// Weights of a dense layer.
+#[derive(Debug)]
+struct Dense {
+    weight: PackedMatrix,
+    bias: Vec<f32>,
+}
+
+/// Gain and shift of a LayerNorm.
+#[derive(Debug)]
+struct Norm {
+    gain: Tensor,
+    shift: Tensor,
+}
+
+/// Weights of one layer, packed.
+#[derive(Debug)]
+pub(super) struct Layer {
+    projections: Dense,
+    output: Dense,
+    output_norm: Norm,
+    widen: Dense,
+    narrow: Dense,
+    narrow_norm: Norm,
+}
+
+impl Dense {
+    /// Reads `names` (each with `.weight` and `.bias`) as one layer with their outputs side by side.
+    fn load(
+        checkpoint: &Checkpoint,
+        kernels: Kernels,
+        names: &[String],
+        (depth, columns): (usize, usize),
+    ) -> Result<Self, WeightsError> {
+        let mut weights = Vec::with_capacity(names.len());
+        let mut bias = Vec::with_capacity(names.len() * columns);
+        for name in names {
+            weights.push(checkpoint.tensor(&format!("{name}.weight"), &[columns, depth])?);
+            bias.extend_from_slice(checkpoint.tensor(&format!("{name}.bias"), &[columns])?.values());
+        }
+        let parts: Vec<&[f32]> = weights.iter().map(Tensor::values).collect();
+        Ok(Self { weight: PackedMatrix::pack(kernels, &parts, depth), bias })
+    }
+
+    /// `out = x * w + bias`.
+    fn apply(&self, kernels: Kernels, x: &[f32], out: &mut [f32]) {
+        let (depth, columns) = (self.weight.depth(), self.weight.columns());
+        out.chunks_exact_mut(columns).for_each(|row| row.copy_from_slice(&self.bias));
+        let rows = out.len() / columns;
+        let target = Target { values: out, stride: columns };
+        self.weight.multiply_add(kernels, rows, Operand { values: x, stride: depth }, target);
+    }
+
+    /// `out += x * w + bias`: `out` holds the residual.
+    fn apply_to_residual(&self, kernels: Kernels, x: &[f32], out: &mut [f32]) {
+        let (depth, columns) = (self.weight.depth(), self.weight.columns());
+        self.add_bias(out);
+        let rows = out.len() / columns;
+        let target = Target { values: out, stride: columns };
+        self.weight.multiply_add(kernels, rows, Operand { values: x, stride: depth }, target);
+    }
+
+    fn add_bias(&self, out: &mut [f32]) {
+        for row in out.chunks_exact_mut(self.bias.len()) {
+            row.iter_mut().zip(&self.bias).for_each(|(value, bias)| *value += bias);
+        }
+    }
+}
+
+impl Norm {
+    fn load(checkpoint: &Checkpoint, name: &str, width: usize) -> Result<Self, WeightsError> {
+        Ok(Self { gain: checkpoint.layer_norm_gain(name, width)?, shift: checkpoint.layer_norm_shift(name, width)? })
+    }
+
+    fn apply(&self, kernels: Kernels, shape: Shape, rows: &mut [f32]) {
+        kernels.layer_norm(rows, self.gain.values(), self.shift.values(), shape.epsilon);
+    }
+}
+
+impl Layer {
+    /// Reads and packs the weights of layer `index`.
+    pub(super) fn load(
+        checkpoint: &Checkpoint,
+        config: &BertConfig,
+        kernels: Kernels,
+        index: usize,
+    ) -> Result<Self, WeightsError> {
+        let (hidden, intermediate) = (config.hidden_size, config.intermediate_size);
+        let name = |part: &str| format!("encoder.layer.{index}.{part}");
+        let projections = ["query", "key", "value"].map(|part| name(&format!("attention.self.{part}")));
+        Ok(Self {
+            projections: Dense::load(checkpoint, kernels, &projections, (hidden, hidden))?,
+            output: Dense::load(checkpoint, kernels, &[name("attention.output.dense")], (hidden, hidden))?,
+            output_norm: Norm::load(checkpoint, &name("attention.output.LayerNorm"), hidden)?,
+            widen: Dense::load(checkpoint, kernels, &[name("intermediate.dense")], (hidden, intermediate))?,
+            narrow: Dense::load(checkpoint, kernels, &[name("output.dense")], (intermediate, hidden))?,
+            narrow_norm: Norm::load(checkpoint, &name("output.LayerNorm"), hidden)?,
+        })
+    }
+
+    /// Query, key and value of each row of `hidden`.
+    pub(super) fn project(&self, kernels: Kernels, hidden: &[f32], projections: &mut [f32]) {
+        self.projections.apply(kernels, hidden, projections);
+    }
+
+    /// Everything after the projections, for the rows of one block; `hidden` is replaced.
+    #[expect(clippy::too_many_arguments, reason = "the context of a pass; a struct would only rename it")]
+    pub(super) fn finish(
+        &self,
+        kernels: Kernels,
+        shape: Shape,
+        batch: &PackedBatch,
+        rows: Range<usize>,
+        projections: &[f32],
+        hidden: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        attention::attend(kernels, shape, batch, rows, projections, scratch);
+        let context = &scratch.context[..hidden.len()];
+        self.output.apply_to_residual(kernels, context, hidden);
+        self.output_norm.apply(kernels, shape, hidden);
+        self.feed_forward(kernels, shape, hidden, scratch);
+    }
+
+    /// The feed-forward block, a slice of intermediate values at a time: each is computed, activated and multiplied
+    /// on while it is in the cache, and the whole intermediate row never exists.
+    fn feed_forward(&self, kernels: Kernels, shape: Shape, hidden: &mut [f32], scratch: &mut Scratch) {
+        let rows = hidden.len() / shape.hidden;
+        let output = space(&mut scratch.output, hidden.len());
+        output.copy_from_slice(hidden);
+        self.narrow.add_bias(output);
+        let width = self.widen.weight.columns();
+        for start in (0..width).step_by(DEPTH_BLOCK) {
+            let slice = start..(start + DEPTH_BLOCK).min(width);
+            let size = slice.len();
+            let values = space(&mut scratch.intermediate, rows * size);
+            let bias = &self.widen.bias[slice.clone()];
+            values.chunks_exact_mut(size).for_each(|row| row.copy_from_slice(bias));
+            let x = Operand { values: hidden, stride: shape.hidden };
+            let target = Target { values: &mut *values, stride: size };
+            self.widen.weight.multiply_add_part(kernels, rows, (0..shape.hidden, slice.clone()), x, target);
+            kernels.activate(shape.activation, values);
+            let x = Operand { values, stride: size };
+            let target = Target { values: &mut *output, stride: shape.hidden };
+            self.narrow.weight.multiply_add_part(kernels, rows, (slice, 0..shape.hidden), x, target);
+        }
+        self.narrow_norm.apply(kernels, shape, output);
+        hidden.copy_from_slice(output);
+    }
+}
