@@ -1,8 +1,12 @@
 //! The project's own commands. `cargo xtask help` lists them.
 
+mod bench;
 mod ci;
+mod demo;
 mod environment;
+mod figures;
 mod layers;
+mod parity;
 mod paths;
 mod process;
 mod proto;
@@ -38,6 +42,8 @@ enum Command {
         #[arg(long)]
         ci: bool,
     },
+    /// Start the whole system on this machine and show it at work on a real model
+    Demo,
     /// Run every test, after setting up what they need
     Test,
     /// Everything a change has to pass
@@ -56,6 +62,23 @@ enum Command {
     },
     /// Check the house rules
     Tidy,
+    /// Print our figures beside the peer's and the floor's
+    Bench {
+        /// Only benches whose name contains this
+        filter: Option<String>,
+        /// Write the table into README.md too
+        #[arg(long)]
+        update_readme: bool,
+    },
+    /// Compare embeddings with PyTorch's (installs 5 GB)
+    Parity {
+        /// Compare the speed too
+        #[arg(long)]
+        bench: bool,
+        /// Write that table into README.md too
+        #[arg(long, requires = "bench")]
+        update_readme: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -75,10 +98,13 @@ fn run(command: Command) -> Result<()> {
             let need = if ci || environment::in_ci() { Need::Ci } else { Need::Test };
             if check { setup::check(&paths, need) } else { setup::run(&paths, need) }
         }
+        Command::Demo => demo::run(&paths),
         Command::Test => test::run(&paths),
         Command::Ci => ci::run(&paths),
         Command::Proto { check } => proto::run(paths.root(), check),
         Command::Layers { write } => layers::run(&paths, write),
         Command::Tidy => tidy::run(&paths),
+        Command::Bench { filter, update_readme } => bench::run(&paths, filter.as_deref(), update_readme),
+        Command::Parity { bench, update_readme } => parity::run(&paths, bench, update_readme),
     }
 }

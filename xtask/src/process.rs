@@ -26,6 +26,12 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{line}` printed something that is not UTF-8"))
 }
 
+/// Runs `command` and returns what it printed; what it says on standard error goes to ours as it comes.
+pub(crate) fn output_with_log(command: &mut Command) -> Result<String> {
+    command.stderr(Stdio::inherit());
+    output(command)
+}
+
 /// Does `command` exit with 0? Also false when it cannot be started.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
     command

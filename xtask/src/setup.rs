@@ -27,6 +27,9 @@ pub(crate) enum Need {
     Ci,
 }
 
+type Missing = dyn Fn(&Paths) -> Option<String>;
+type Install = dyn Fn(&Paths) -> Result<()>;
+
 /// One thing that can be missing.
 struct Part {
     /// What it is, for people.
@@ -34,9 +37,9 @@ struct Part {
     /// From which need on it is wanted.
     need: Need,
     /// Why it counts as missing, or `None` when it is there.
-    missing: Box<dyn Fn(&Paths) -> Option<String>>,
+    missing: Box<Missing>,
     /// Installs it.
-    install: Box<dyn Fn(&Paths) -> Result<()>>,
+    install: Box<Install>,
 }
 
 /// Installs every missing part of `need`. Fast and silent about what is there.

@@ -48,15 +48,22 @@ pub(super) fn peers() -> impl Iterator<Item = Part> {
     })
 }
 
-/// Makes sure that `dir` is an environment with exactly `requirements` in it.
+/// Makes sure that `dir` is an environment with exactly `requirements` in it. One that has them but was made by hand is kept.
 pub(crate) fn ensure(paths: &Paths, dir: &Path, requirements: &str) -> Result<()> {
-    match mark::missing(dir, requirements) {
-        Some(reason) => {
-            process::say(&format!("setup: installing {} ({reason})", dir.display()));
-            make(paths, dir, requirements)
-        }
-        None => Ok(()),
+    let Some(reason) = mark::missing(dir, requirements) else { return Ok(()) };
+    if holds(dir, requirements) {
+        return mark::write(dir, requirements);
     }
+    process::say(&format!("setup: installing {} ({reason})", dir.display()));
+    make(paths, dir, requirements)
+}
+
+/// Are all packages of `requirements` in `dir`, in these versions?
+fn holds(dir: &Path, requirements: &str) -> bool {
+    let wanted = requirements.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let check = "import sys, importlib.metadata as m; \
+                 sys.exit(any(m.version(w.split('==')[0]) != w.split('==')[1] for w in sys.argv[1:]))";
+    process::succeeds(Command::new(dir.join("bin/python")).args(["-I", "-c", check]).args(wanted))
 }
 
 /// Makes the environment `dir` anew, with exactly `requirements` in it.

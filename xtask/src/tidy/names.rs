@@ -3,7 +3,7 @@
 use super::source::Source;
 
 /// A file is named by the noun it defines; these define nothing.
-const EMPTY: [&str; 9] = ["util", "utils", "common", "helper", "helpers", "misc", "imp", "shared", "stuff"];
+const EMPTY: [&str; 7] = ["util", "utils", "common", "helper", "helpers", "misc", "imp"];
 
 /// Where the changelog fragments are.
 const CHANGES: &str = "changes/";

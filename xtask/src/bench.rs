@@ -1,0 +1,57 @@
+//! `cargo xtask bench`: our figures beside the peer's and the floor's, in one run.
+//!
+//! A bench is a program `tests/src/bin/bench_<name>.rs`. It prints figures as lines of JSON on standard output, finds the programs it
+//! measures beside itself, and says what it does on standard error. Figures are never judged by tests: machines differ.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, bail};
+
+use crate::paths::Paths;
+use crate::process::{self, say};
+use crate::setup::{self, Need};
+use crate::{figures, section, test};
+
+/// Where the programs are, and what their names start with.
+const SOURCES: &str = "tests/src/bin";
+const PREFIX: &str = "bench_";
+
+/// Runs every bench whose name contains `filter`, and prints one table. With `update_readme` it goes into the README too.
+pub(crate) fn run(paths: &Paths, filter: Option<&str>, update_readme: bool) -> Result<()> {
+    let names: Vec<String> =
+        names(paths)?.into_iter().filter(|name| filter.is_none_or(|part| name.contains(part))).collect();
+    if names.is_empty() {
+        bail!("no bench matches; a bench is a file {SOURCES}/{PREFIX}<name>.rs");
+    }
+    setup::run(paths, Need::Test)?;
+    process::run(paths.cargo().args(["build", "--release", "--package", "gen-worker-tests", "--bins"]))?;
+    // After the benches: each by itself, with its own features only, as users build them.
+    test::build_binaries(paths, "release")?;
+    let built = paths.built("release")?;
+    let mut all = Vec::new();
+    for name in &names {
+        say(&format!("bench: {name}"));
+        let mut program = paths.command(built.join(name));
+        let output = process::output_with_log(&mut program)?;
+        all.extend(figures::parse(name, &output)?);
+    }
+    let table = format!("{}\n{}\n", figures::table(&all), figures::origin(paths)?);
+    print!("{table}");
+    let (bars, met) = figures::bars(&all);
+    say(&format!("bench: {met} of {bars} bars met"));
+    if update_readme { section::replace(&paths.readme(), "bench", &table) } else { Ok(()) }
+}
+
+fn names(paths: &Paths) -> Result<Vec<String>> {
+    let dir = paths.root().join(SOURCES);
+    let files: Vec<PathBuf> = match std::fs::read_dir(&dir) {
+        Ok(entries) => entries.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Vec::new(),
+        Err(error) => return Err(error).with_context(|| format!("list {}", dir.display())),
+    };
+    let stems = files.iter().filter_map(|file| file.file_stem()?.to_str());
+    let mut names: Vec<String> = stems.filter(|stem| stem.starts_with(PREFIX)).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
