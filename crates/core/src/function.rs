@@ -11,7 +11,7 @@ use crate::{
     codec,
     context::RequestContext,
     endpoint::{CallFn, Kind, OutputShape, Resources, TypeDecl},
-    instance::{Instance, InstanceCell},
+    instance::{Borrowed, CallSlot, Instance, InstanceCell},
     io_type::Payload,
     worker_error::{Result, WorkerError},
 };
@@ -92,6 +92,23 @@ impl Call {
             Caller::Wire => codec::decode(&self.payload),
             Caller::Local => codec::decode_from_json(&self.payload),
         }
+    }
+
+    /// The instance as what it is.
+    ///
+    /// # Errors
+    /// When the caller brought none, or that of another type.
+    pub fn borrow_instance<T: Send + Sync + 'static>(&self) -> Result<Borrowed<T>> {
+        self.instance.clone().ok_or_else(missing_instance)?.downcast()
+    }
+
+    /// The model of a slot, for a parameter that takes it per call.
+    ///
+    /// # Errors
+    /// When the caller brought no models, or there is no such slot.
+    pub fn slot<T: CallSlot>(&self, name: &str) -> Result<T> {
+        let instance = self.instance.as_ref().ok_or_else(missing_instance)?;
+        Ok(T::from_dir(instance.slots().dir(name)?))
     }
 }
 
@@ -203,12 +220,30 @@ impl Function {
         self.start(Call { context, payload: codec::from_json(payload), instance, caller: Caller::Local })
     }
 
+    /// Whether a payload that stood in JSON decodes. Runs nothing and needs no instance, so that a wrong payload is
+    /// told before any model is touched.
+    ///
+    /// # Errors
+    /// When the payload does not decode.
+    pub fn check_local(&self, context: RequestContext, payload: &serde_json::Value) -> Result<()> {
+        // Decoding comes first in every call; whatever lacks afterwards is not the payload's fault.
+        let call = Call { context, payload: codec::from_json(payload), instance: None, caller: Caller::Local };
+        match (self.call)(call) {
+            Err(error) if error.is_decode() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn start(&self, call: Call) -> Result<Invocation> {
         if self.instance.is_some() && call.instance.is_none() {
-            return Err(WorkerError::fatal("MissingInstance", format!("{} was called without its instance", self.name)));
+            return Err(missing_instance());
         }
         (self.call)(call)
     }
+}
+
+fn missing_instance() -> WorkerError {
+    WorkerError::fatal("MissingInstance", "the function was called without its instance")
 }
 
 impl Function {
