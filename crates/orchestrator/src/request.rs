@@ -11,7 +11,7 @@ pub struct UnixMs(pub i64);
 
 /// Where a request is in its life. Transitions: queued -> assigned -> running -> terminal, back to queued only
 /// by a requeue with attempt + 1, queued -> canceled or failed directly.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Waits for a worker.
@@ -37,7 +37,7 @@ impl State {
 }
 
 /// When a submit has returned, what survives.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Durability {
     /// The request survives a crash of the machine.
@@ -126,7 +126,7 @@ pub struct NewRequest {
 }
 
 /// Class of a failure, as clients see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ErrorClass {
     /// The input is wrong; repeating does not help.
@@ -181,7 +181,7 @@ pub enum Output {
 }
 
 /// Where the time went, in milliseconds. The parts add up to `total_ms` within 1 ms.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Timings {
     /// From submit to the dispatch of the last attempt.
     pub queue_ms: f64,
@@ -202,7 +202,7 @@ pub struct Timings {
 }
 
 /// What the worker measured. Estimates, not billing facts, except the media duration.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Metrics {
     /// Handler time.
     pub runtime_ms: i64,
@@ -245,8 +245,8 @@ pub struct Ending {
     pub metrics: Option<Metrics>,
     /// When it ended.
     pub ended_at: UnixMs,
-    /// Where the last attempt ran; `None` when there was none. The store copies it into the request's
-    /// `worker_id`, `assigned_at` and `started_at`; `None` leaves those as they are.
+    /// Where the last attempt ran; `None` when there was none. The store moves it into the request's `worker_id`,
+    /// `assigned_at` and `started_at`, so an ending that was read has none; `None` leaves those as they are.
     pub placement: Option<Placement>,
 }
 
