@@ -15,8 +15,9 @@ struct Step {
     run: fn(&Paths) -> Result<()>,
 }
 
-const STEPS: [Step; 11] = [
+const STEPS: [Step; 12] = [
     Step { name: "setup", run: |paths| setup::run(paths, Need::Ci) },
+    Step { name: "lock", run: lock },
     Step { name: "fmt", run: |paths| process::run(paths.cargo().args(["fmt", "--all", "--check"])) },
     Step { name: "tidy", run: tidy::run },
     Step { name: "proto", run: |paths| proto::run(paths.root(), true) },
@@ -31,12 +32,12 @@ const STEPS: [Step; 11] = [
 
 /// Passes every step, or stops at the first that fails and names it.
 pub(crate) fn run(paths: &Paths) -> Result<()> {
-    let before = tree_state(paths)?;
-    if crate::environment::in_ci() && !before.is_empty() {
-        bail!("the checkout is not clean:\n{before}");
+    let changed = changed_files(paths)?;
+    if crate::environment::in_ci() && !changed.is_empty() {
+        bail!("the checkout is not clean:\n{changed}");
     }
     std::fs::create_dir_all(paths.notes()).context("make room for notes")?;
-    std::fs::write(paths.notes().join(TREE), before).context("note the state of the checkout")?;
+    std::fs::write(paths.notes().join(BEFORE), changes(paths)?).context("note the state of the checkout")?;
     let mut times: Vec<(&str, Duration)> = Vec::new();
     for step in STEPS {
         say(&format!("ci: {} …", step.name));
@@ -58,7 +59,12 @@ pub(crate) fn run(paths: &Paths) -> Result<()> {
 }
 
 /// Where the state of the checkout before the first step is kept.
-const TREE: &str = "tree-before.txt";
+const BEFORE: &str = "checkout-before.txt";
+
+/// A lock file that a manifest has outgrown would be rewritten by the next step, and the change would not be the one reviewed.
+fn lock(paths: &Paths) -> Result<()> {
+    process::output(paths.cargo().args(["metadata", "--locked", "--format-version=1"])).map(drop)
+}
 
 fn deny(paths: &Paths) -> Result<()> {
     // Advisories need a database from the network; they would fail changes that did not cause them.
@@ -90,19 +96,22 @@ fn readme_test(paths: &Paths) -> Result<()> {
 }
 
 fn clean(paths: &Paths) -> Result<()> {
-    let before = std::fs::read_to_string(paths.notes().join(TREE)).context("read the state of the checkout")?;
-    let after = tree_state(paths)?;
-    if before != after {
-        bail!("the steps changed the checkout; before:\n{before}\nafter:\n{after}");
+    let before = std::fs::read_to_string(paths.notes().join(BEFORE)).context("read the state of the checkout")?;
+    if before != changes(paths)? {
+        bail!("the steps changed files of the checkout; changed now:\n{}", changed_files(paths)?);
     }
     Ok(())
 }
 
-/// What git sees as changed, with the changes themselves.
-fn tree_state(paths: &Paths) -> Result<String> {
-    let status = process::output(paths.command("git").args(["status", "--porcelain", "--untracked-files=all"]))?;
+/// What git sees as changed. Empty when clean.
+fn changed_files(paths: &Paths) -> Result<String> {
+    process::output(paths.command("git").args(["status", "--porcelain", "--untracked-files=all"]))
+}
+
+/// The same with what has changed in them.
+fn changes(paths: &Paths) -> Result<String> {
     let diff = process::output(paths.command("git").args(["diff", "HEAD", "--no-ext-diff"]))?;
-    Ok(status + &diff)
+    Ok(changed_files(paths)? + &diff)
 }
 
 fn seconds(time: Duration) -> String {
