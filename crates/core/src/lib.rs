@@ -7,25 +7,45 @@
 //!
 //! What is not here: HTTP routes, scheduling policy, model families, tensor math, the environment.
 
+pub mod address;
+mod availability;
+pub mod backoff;
 pub mod binding;
 pub mod codec;
 pub mod context;
 pub mod decl_error;
+mod drain;
 pub mod endpoint;
+mod executor;
 pub mod function;
 pub mod instance;
 pub mod io_type;
+mod job;
+mod link;
+#[doc(hidden)]
+pub mod macro_support;
 pub mod model_source;
+mod outbox;
 pub mod registry;
+pub mod sanitize;
 pub mod schema;
 pub mod stream_item;
+mod worker;
 pub mod worker_error;
+mod worker_options;
 
+pub use address::{Address, AddressError};
+pub use backoff::BackoffOptions;
 pub use binding::Binding;
 pub use context::{CancelFlag, ContextParts, EventSink, RequestContext, RequestEvent};
 pub use decl_error::{DeclCode, DeclError, DeclErrors};
+pub use executor::{OutputUpload, OutputUploader, UploadError};
 pub use function::{Frame, Function, Invocation};
 pub use instance::{Instance, InstanceCell};
+pub use job::JobLimits;
+pub use link::{Dial, DialedIo, FatalRefusal, RedialOptions, TcpDial};
 pub use model_source::{LocalModels, ModelError, ModelResidency, ModelSource, Tier};
 pub use registry::{Registry, RegistryBuilder};
+pub use worker::{Ended, Worker, WorkerExit};
 pub use worker_error::{Classify, FailureClass, Result, WorkerError};
+pub use worker_options::WorkerOptions;

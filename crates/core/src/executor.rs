@@ -1,0 +1,214 @@
+//! Performs what the job machine decides: contexts, instances, handlers, uploads, results. Composition of its parts.
+//!
+//! An `async` handler is polled once on the event loop when its function has proven quick ([`InlinePolicy`]), and
+//! becomes a task when it is not done by then; streams and everything unproven are tasks from the start; a blocking
+//! handler gets a thread. All of them end with one [`JobEvent`], except where the job machine dropped them.
+
+mod cell;
+mod handler;
+mod inline;
+mod metrics;
+mod upload;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gen_worker_proto::pb;
+use gen_worker_tasks::Scope;
+use tokio::{sync::mpsc, time::Instant};
+
+use crate::{
+    Instance, ModelSource, RequestContext, WorkerError,
+    context::{ContextParts, Deadline, Device, Lora, OutputMode},
+    function::Function,
+    job::{Ending, Outcome},
+    outbox::{JobEnd, SharedOutbox},
+    sanitize::sanitize,
+};
+
+pub(crate) use cell::JobCell;
+use handler::Call;
+pub(crate) use inline::InlinePolicy;
+use metrics::PeakMemory;
+pub use upload::{OutputUpload, OutputUploader, UploadError};
+
+/// Largest payload decoded on the event loop, in bytes. Decoding runs at some hundred MB/s, so this is a tenth of a
+/// millisecond at most.
+const INLINE_PAYLOAD_BYTES_MAX: usize = 32 * 1024;
+
+/// What happened to a job outside the event loop.
+pub(crate) enum JobEvent {
+    /// Its instance is there, or cannot be had.
+    Prepared { job: Arc<JobCell>, result: Result<Instance, WorkerError> },
+    /// Its handler ended.
+    Returned { job: Arc<JobCell>, outcome: Outcome, ended: Instant, first_poll: Option<FirstPoll> },
+    /// The thread of its blocking handler ended.
+    ThreadEnded { job: Arc<JobCell>, outcome: Outcome, ended: Instant },
+    /// Its output is stored, or could not be.
+    Uploaded { job: Arc<JobCell>, result: Result<String, UploadError> },
+}
+
+/// What the first poll of a handler showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FirstPoll {
+    pub(crate) took: Duration,
+    pub(crate) finished: bool,
+}
+
+/// How starting a handler went.
+pub(crate) enum Started {
+    /// It ended at once.
+    Ended { outcome: Outcome, ended: Instant, first_poll: FirstPoll },
+    /// An event will tell.
+    Running,
+}
+
+pub(crate) struct Executor {
+    scope: Scope,
+    events: mpsc::Sender<JobEvent>,
+    outbox: SharedOutbox,
+    models: Arc<dyn ModelSource>,
+    uploader: Option<Arc<dyn OutputUploader>>,
+    memory: PeakMemory,
+}
+
+impl Executor {
+    pub(crate) fn new(
+        scope: Scope,
+        events: mpsc::Sender<JobEvent>,
+        outbox: SharedOutbox,
+        models: Arc<dyn ModelSource>,
+        uploader: Option<Arc<dyn OutputUploader>>,
+    ) -> Self {
+        Self { scope, events, outbox, models, uploader, memory: PeakMemory::default() }
+    }
+
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Gets the instance of the job's function.
+    pub(crate) fn prepare(&self, job: Arc<JobCell>, function: &Function) {
+        let Some(cell) = function.instance().cloned() else { return };
+        let (models, events) = (self.models.clone(), self.events.clone());
+        let snapshots: HashMap<_, _> = job.snapshots();
+        let task = self.scope.spawn_bare({
+            let job = job.clone();
+            async move {
+                let result = cell.get(&models, &snapshots).await;
+                // The receiver goes away only with the worker.
+                drop(events.send(JobEvent::Prepared { job, result }).await);
+            }
+        });
+        job.runs_as(task.abort_handle());
+    }
+
+    /// Starts the handler. `inline` allows to poll it here first.
+    pub(crate) fn start(&self, job: &Arc<JobCell>, function: &Arc<Function>, inline: bool) -> Started {
+        let Some((run, instance)) = job.begin(function.timeout()) else { return Started::Running };
+        let payload = run.input_payload.clone();
+        let inline = inline && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
+        let context = context(job, function, run);
+        let call = Call { job: job.clone(), function: function.clone(), context, payload, instance };
+        if function.is_blocking() {
+            self.start_thread(call);
+            return Started::Running;
+        }
+        if !inline {
+            self.start_task(call);
+            return Started::Running;
+        }
+        match call.poll_once() {
+            Ok((outcome, first_poll)) => Started::Ended { outcome, ended: Instant::now(), first_poll },
+            Err((running, first_poll)) => {
+                let (events, cell) = (self.events.clone(), job.clone());
+                let task = self.scope.spawn_bare(async move {
+                    let outcome = running.await;
+                    let (ended, first_poll) = (Instant::now(), Some(first_poll));
+                    drop(events.send(JobEvent::Returned { job: cell, outcome, ended, first_poll }).await);
+                });
+                job.runs_as(task.abort_handle());
+                Started::Running
+            }
+        }
+    }
+
+    fn start_task(&self, call: Call) {
+        let (events, job) = (self.events.clone(), call.job.clone());
+        let task = self.scope.spawn_bare({
+            let job = job.clone();
+            async move {
+                let (outcome, first_poll) = call.run().await;
+                let (ended, first_poll) = (Instant::now(), Some(first_poll));
+                drop(events.send(JobEvent::Returned { job, outcome, ended, first_poll }).await);
+            }
+        });
+        job.runs_as(task.abort_handle());
+    }
+
+    fn start_thread(&self, call: Call) {
+        let (events, job) = (self.events.clone(), call.job.clone());
+        job.thread_started();
+        drop(self.scope.spawn_blocking(move || {
+            let outcome = call.run_blocking();
+            job.thread_ended();
+            let ended = Instant::now();
+            drop(events.blocking_send(JobEvent::ThreadEnded { job, outcome, ended }));
+        }));
+    }
+
+    /// Stores an output that is too large for the stream. Returns `false` when there is nowhere to store it.
+    pub(crate) fn upload(&self, job: &Arc<JobCell>, output: Bytes, file_base_url: &str) -> bool {
+        let Some(uploader) = &self.uploader else { return false };
+        let upload = uploader.upload(job.output_upload(output, file_base_url));
+        let (events, cell) = (self.events.clone(), job.clone());
+        let task = self.scope.spawn_bare(async move {
+            let result = upload.await;
+            drop(events.send(JobEvent::Uploaded { job: cell, result }).await);
+        });
+        job.runs_as(task.abort_handle());
+        true
+    }
+
+    /// Queues the result of a job that left the table.
+    pub(crate) fn finish(&mut self, job: &JobCell, ending: Ending) {
+        let Ending { status, output, message } = ending;
+        let message = if message.is_empty() { message } else { sanitize(&message) };
+        let metrics = job.metrics(&mut self.memory);
+        let end = JobEnd { pair: job.pair().clone(), status, output, message, metrics };
+        self.outbox.finish(job.gate(), end);
+    }
+}
+
+/// What the handler sees of its dispatch.
+fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob) -> RequestContext {
+    let mut models = BTreeMap::new();
+    let mut loras = BTreeMap::new();
+    for binding in run.models {
+        if !binding.loras.is_empty() {
+            let overlays = binding.loras.into_iter().map(|lora| Lora { reference: lora.r#ref, weight: lora.weight });
+            loras.insert(binding.slot.clone(), overlays.collect());
+        }
+        models.insert(binding.slot, binding.r#ref);
+    }
+    let device = run.compute.as_ref().filter(|compute| compute.accelerator == "cuda");
+    RequestContext::new(ContextParts {
+        tenant: run.tenant,
+        invoker_id: run.invoker_id,
+        models,
+        loras,
+        deadline: job.time_limit().and_then(Deadline::after),
+        cancel: job.cancel_flag().clone(),
+        events: job.clone(),
+        output_mode: if run.output_mode == i32::from(pb::OutputMode::Inline) { OutputMode::Inline } else { OutputMode::Url },
+        device: device.map_or(Device::Cpu, |compute| Device::Cuda(u32::try_from(compute.gpu_index).unwrap_or(0))),
+        ..ContextParts::new(job.pair().clone(), function.name().clone())
+    })
+}
+
+#[cfg(test)]
+mod tests;

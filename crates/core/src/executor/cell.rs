@@ -1,0 +1,212 @@
+//! One job as the executor sees it: its dispatch, its handles, its clock. Shared by the event loop, the handler's
+//! context and the handler's task; the job machine alone decides when it is over.
+
+use std::{
+    collections::HashMap,
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gen_worker_proto::{Pair, pb};
+use parking_lot::Mutex;
+use tokio::{task::AbortHandle, time::Instant};
+
+use super::{
+    metrics::{Clock, PeakMemory},
+    upload::OutputUpload,
+};
+use crate::{
+    Instance,
+    context::{CancelFlag, EventSink, RequestEvent},
+    outbox::{Gate, SharedOutbox},
+};
+
+const EVENT_CONTENT_TYPE: &str = "application/x-request-event+json";
+
+pub(crate) struct JobCell {
+    pair: Pair,
+    /// Number of its function in the roster.
+    function: usize,
+    outbox: SharedOutbox,
+    gate: Gate,
+    cancel: CancelFlag,
+    thread: AtomicBool,
+    state: Mutex<CellState>,
+}
+
+struct CellState {
+    /// Taken when the handler starts.
+    run: Option<pb::RunJob>,
+    instance: Option<Instance>,
+    clock: Clock,
+    time_limit: Option<Duration>,
+    task: Option<AbortHandle>,
+    /// Kept for the upload of the output.
+    capability_token: String,
+    tenant: String,
+}
+
+impl JobCell {
+    pub(crate) fn new(
+        pair: Pair,
+        function: usize,
+        run: pb::RunJob,
+        instance: Option<Instance>,
+        outbox: SharedOutbox,
+        received: Instant,
+    ) -> Self {
+        let clock = Clock { received, started: None, ended: None, others: 0 };
+        Self {
+            pair,
+            function,
+            outbox,
+            gate: Gate::default(),
+            cancel: CancelFlag::new(),
+            thread: AtomicBool::new(false),
+            state: Mutex::new(CellState {
+                run: Some(run),
+                instance,
+                clock,
+                time_limit: None,
+                task: None,
+                capability_token: String::new(),
+                tenant: String::new(),
+            }),
+        }
+    }
+
+    pub(crate) fn pair(&self) -> &Pair {
+        &self.pair
+    }
+
+    pub(crate) fn function(&self) -> usize {
+        self.function
+    }
+
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    pub(crate) fn outbox(&self) -> &SharedOutbox {
+        &self.outbox
+    }
+
+    pub(crate) fn cancel_flag(&self) -> &CancelFlag {
+        &self.cancel
+    }
+
+    /// `others` jobs were held when this one was accepted.
+    pub(crate) fn accepted(&self, others: usize) {
+        self.state.lock().clock.others = others;
+    }
+
+    /// Hands the job the instance it runs on.
+    pub(crate) fn lend(&self, instance: Instance) {
+        self.state.lock().instance = Some(instance);
+    }
+
+    pub(super) fn snapshots(&self) -> HashMap<String, pb::Snapshot> {
+        let state = self.state.lock();
+        state.run.iter().flat_map(|run| run.snapshots.clone()).collect()
+    }
+
+    /// The handler starts now: gives out the dispatch, once, and the instance. `default_limit` is the time it has
+    /// when the dispatch does not say.
+    pub(super) fn begin(&self, default_limit: Option<Duration>) -> Option<(pb::RunJob, Option<Instance>)> {
+        let mut state = self.state.lock();
+        let mut run = state.run.take()?;
+        state.clock.started = Some(Instant::now());
+        state.time_limit = match u64::try_from(run.timeout_ms) {
+            Ok(millis) if millis > 0 => Some(Duration::from_millis(millis)),
+            _ => default_limit,
+        };
+        state.capability_token = std::mem::take(&mut run.capability_token);
+        state.tenant.clone_from(&run.tenant);
+        Some((run, state.instance.take()))
+    }
+
+    /// Time the handler has, once it started.
+    pub(crate) fn time_limit(&self) -> Option<Duration> {
+        self.state.lock().time_limit
+    }
+
+    /// When the handler's time is up, if it started and has a limit.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let state = self.state.lock();
+        state.clock.started?.checked_add(state.time_limit?)
+    }
+
+    pub(crate) fn ended(&self, at: Instant) {
+        self.state.lock().clock.ended = Some(at);
+    }
+
+    pub(super) fn metrics(&self, memory: &mut PeakMemory) -> Option<pb::JobMetrics> {
+        let clock = self.state.lock().clock;
+        clock.metrics(memory)
+    }
+
+    /// What interrupts it from now on.
+    pub(super) fn runs_as(&self, task: AbortHandle) {
+        self.state.lock().task = Some(task);
+    }
+
+    pub(super) fn thread_started(&self) {
+        self.thread.store(true, Ordering::Release);
+    }
+
+    pub(super) fn thread_ended(&self) {
+        self.thread.store(false, Ordering::Release);
+    }
+
+    /// Whether a blocking handler still runs.
+    pub(crate) fn occupies_thread(&self) -> bool {
+        self.thread.load(Ordering::Acquire)
+    }
+
+    /// Tells the handler, and drops its work at its next await point.
+    pub(crate) fn interrupt(&self) {
+        self.cancel.set();
+        if let Some(task) = self.state.lock().task.take() {
+            task.abort();
+        }
+    }
+
+    pub(super) fn output_upload(&self, output: Bytes, file_base_url: &str) -> OutputUpload {
+        let state = self.state.lock();
+        OutputUpload {
+            pair: self.pair.clone(),
+            file_base_url: file_base_url.to_owned(),
+            capability_token: state.capability_token.clone(),
+            tenant: state.tenant.clone(),
+            name: format!("results/{}.msgpack", self.pair.request_id),
+            output,
+        }
+    }
+}
+
+impl EventSink for JobCell {
+    /// A frame of its own in the pair's sequence; dropped once the result is queued.
+    fn emit(&self, event: RequestEvent) {
+        let body = serde_json::json!({
+            "request_id": self.pair.request_id.as_str(),
+            "type": event.kind,
+            "payload": event.payload,
+            "timestamp": event.timestamp,
+        });
+        self.outbox.emit(&self.gate, &self.pair, EVENT_CONTENT_TYPE, body.to_string().into());
+    }
+}
+
+impl std::fmt::Debug for JobCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("JobCell").field("pair", &self.pair).finish_non_exhaustive()
+    }
+}
+
+/// Jobs are compared by identity.
+impl PartialEq for JobCell {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+}

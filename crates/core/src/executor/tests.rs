@@ -1,0 +1,55 @@
+//! Measurements of a job, and what an upload is told.
+use std::{sync::Arc, time::Duration};
+
+use gen_worker_proto::{Pair, pb};
+use tokio::time::{Instant, advance};
+
+use super::{JobCell, metrics::PeakMemory};
+use crate::outbox::SharedOutbox;
+
+fn cell(run: pb::RunJob) -> Arc<JobCell> {
+    let pair = Pair::parse("r1", 1).expect("a pair");
+    Arc::new(JobCell::new(pair, 0, run, None, SharedOutbox::new(8), Instant::now()))
+}
+
+#[tokio::test(start_paused = true)]
+async fn metrics_are_absent_until_the_handler_starts() {
+    let cell = cell(pb::RunJob::default());
+    assert_eq!(cell.metrics(&mut PeakMemory::default()), None);
+    cell.accepted(3);
+    advance(Duration::from_millis(20)).await;
+    cell.begin(None).expect("it starts once");
+    assert!(cell.begin(None).is_none());
+    advance(Duration::from_millis(7)).await;
+    cell.ended(Instant::now());
+    advance(Duration::from_millis(100)).await;
+    let metrics = cell.metrics(&mut PeakMemory::default()).expect("metrics");
+    assert_eq!((metrics.queue_ms, metrics.runtime_ms, metrics.concurrency_at_start), (20, 7, 3));
+    assert!(cfg!(not(target_os = "linux")) || metrics.peak_rss_bytes > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn w17_the_deadline_counts_from_the_start_of_the_handler() {
+    let own = cell(pb::RunJob { timeout_ms: 300, ..Default::default() });
+    assert_eq!(own.deadline(), None);
+    advance(Duration::from_secs(5)).await;
+    own.begin(Some(Duration::from_secs(9)));
+    assert_eq!(own.deadline(), Some(Instant::now() + Duration::from_millis(300)));
+    let default = cell(pb::RunJob::default());
+    default.begin(Some(Duration::from_secs(9)));
+    assert_eq!(default.deadline(), Some(Instant::now() + Duration::from_secs(9)));
+    let none = cell(pb::RunJob { timeout_ms: -1, ..Default::default() });
+    none.begin(None);
+    assert_eq!(none.deadline(), None);
+}
+
+#[tokio::test]
+async fn an_upload_is_named_after_the_request_and_carries_its_token() {
+    let run = pb::RunJob { tenant: "acme".into(), capability_token: "secret".into(), ..Default::default() };
+    let cell = cell(run);
+    cell.begin(None);
+    let upload = cell.output_upload("out".into(), "http://files");
+    assert_eq!(upload.name, "results/r1.msgpack");
+    assert_eq!((upload.tenant.as_str(), upload.capability_token.as_str()), ("acme", "secret"));
+    assert_eq!(upload.file_base_url, "http://files");
+}

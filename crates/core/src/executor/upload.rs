@@ -1,0 +1,44 @@
+//! The seam to the file API for outputs above the inline limit. Its implementation comes with the store.
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use gen_worker_proto::Pair;
+
+/// An output to store.
+#[derive(Clone, Debug)]
+pub struct OutputUpload {
+    /// The pair that made it.
+    pub pair: Pair,
+    /// Base URL of the file API, from the latest HelloAck.
+    pub file_base_url: String,
+    /// Bearer of the job for the file API. A secret.
+    pub capability_token: String,
+    /// Owner to store it under.
+    pub tenant: String,
+    /// Name to store it under: `results/<request id>.msgpack`.
+    pub name: String,
+    /// The encoded output.
+    pub output: Bytes,
+}
+
+/// Stores outputs.
+pub trait OutputUploader: Send + Sync {
+    /// Stores `upload` and returns the file ref under which others find it.
+    ///
+    /// # Errors
+    /// When it is not stored; the job then goes back to the orchestrator.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped: what was stored so far is never visible under a ref.
+    fn upload(&self, upload: OutputUpload) -> BoxFuture<'static, Result<String, UploadError>>;
+}
+
+/// Why an output is not stored. For the log; the client sees `output upload failed`.
+#[derive(Debug, thiserror::Error)]
+#[error("output of {pair} cannot be stored")]
+pub struct UploadError {
+    /// The pair that made it.
+    pub pair: Pair,
+    /// What failed.
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}

@@ -1,0 +1,366 @@
+//! The jobs of this worker as a pure machine: the wire contract, rules W8 to W19 as far as they decide.
+//!
+//! Owns which pairs are held and in which stage, which are remembered as finished, and who may use a thread for
+//! a blocking handler. Has no clock, no task and no I/O: an event in, [`Action`]s out, which the executor performs
+//! in order.
+//!
+//! ```text
+//!   arrival ─┬─ held, same attempt ──────────────────────────────> accept again
+//!            ├─ finished and remembered ─────────────────────────> nothing
+//!            ├─ draining, unknown, disabled, too large, busy ────> refuse (not remembered)
+//!            └─ accept ─> Preparing ─> WaitingForThread ─> Running ─> Uploading ─> finish
+//!                            │ (instance)     │ (blocking)    │           │
+//!                            └────────────────┴───────────────┴───────────┴── cancel, deadline, drain: finish
+//!                                                                             newer attempt: abandon, silently
+//! ```
+
+mod arrival;
+mod finished;
+mod outcome;
+mod threads;
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use gen_worker_proto::{Attempt, Pair, RequestId, limits::INLINE_OUTPUT_BYTES_MAX};
+
+use crate::{FailureClass, outbox::EndOutput};
+
+pub use arrival::{Arrival, Needs, Target};
+use finished::FinishedPairs;
+pub use outcome::{Ending, Outcome};
+use threads::Threads;
+
+/// What the executor has to do. `job` is the caller's own handle of a job.
+#[derive(Debug, PartialEq)]
+pub enum Action<J> {
+    /// Queue an acceptance; `others` jobs were held when this one came.
+    Accept {
+        /// The new job.
+        job: J,
+        /// Jobs held besides it.
+        others: usize,
+    },
+    /// Queue an acceptance of a pair that was accepted before.
+    AcceptAgain(Pair),
+    /// Queue a result for a pair that was never accepted.
+    Refuse {
+        /// The pair.
+        pair: Pair,
+        /// Why.
+        ending: Ending,
+    },
+    /// Get the instance its function needs, then report [`JobTable::prepared`].
+    Prepare(J),
+    /// Run the handler, then report [`JobTable::returned`].
+    Start(J),
+    /// Store this output, then report [`JobTable::uploaded`].
+    Upload {
+        /// The job.
+        job: J,
+        /// Its encoded output.
+        output: Bytes,
+    },
+    /// Tell the handler that it should end; it is not interrupted.
+    Notify(J),
+    /// Tell the handler and drop its work.
+    Interrupt(J),
+    /// Its blocking handler is past its deadline: watch that the thread ends.
+    Overdue(J),
+    /// Drop everything queued for it: a newer attempt took its place.
+    Abandon(J),
+    /// Nothing: the place of an action that was performed.
+    Done,
+    /// Queue the result.
+    Finish {
+        /// The job, which has left the table.
+        job: J,
+        /// How it ended.
+        ending: Ending,
+    },
+}
+
+/// Bounds of a [`JobTable`]; 0 means no bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JobLimits {
+    /// Jobs held at once.
+    pub jobs_max: usize,
+    /// Bytes of one input.
+    pub input_bytes_max: usize,
+    /// Bytes of one encoded output.
+    pub output_bytes_max: usize,
+    /// Blocking handlers at once, at least one.
+    pub threads: usize,
+    /// Finished pairs that are remembered.
+    pub finished_max: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Preparing,
+    WaitingForThread,
+    Running,
+    Uploading,
+}
+
+#[derive(Debug)]
+struct Job<J> {
+    attempt: Attempt,
+    stage: Stage,
+    needs: Needs,
+    cancel_requested: bool,
+    handle: J,
+}
+
+/// Every job this worker holds.
+#[derive(Debug)]
+pub struct JobTable<J> {
+    jobs: HashMap<RequestId, Job<J>>,
+    finished: FinishedPairs,
+    threads: Threads,
+    /// Jobs held per function, by the number the caller gave it.
+    per_function: Vec<usize>,
+    limits: JobLimits,
+}
+
+impl<J: Clone> JobTable<J> {
+    /// An empty table for `functions` functions, numbered from 0.
+    #[must_use]
+    pub fn new(functions: usize, limits: JobLimits) -> Self {
+        Self {
+            jobs: HashMap::new(),
+            finished: FinishedPairs::new(limits.finished_max),
+            threads: Threads::new(limits.threads),
+            per_function: vec![0; functions],
+            limits,
+        }
+    }
+
+    /// Jobs held.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Pairs held, in no order.
+    pub fn held(&self) -> impl Iterator<Item = Pair> + '_ {
+        self.jobs.iter().map(|(id, job)| Pair { request_id: id.clone(), attempt: job.attempt })
+    }
+
+    /// A pair was dispatched to this worker. `handle` makes the caller's handle once the pair is accepted.
+    pub fn arrived(&mut self, arrival: Arrival<'_>, handle: impl FnOnce(Pair) -> J, actions: &mut Vec<Action<J>>) {
+        let pair = arrival.pair;
+        if self.job(&pair).is_some() {
+            return actions.push(Action::AcceptAgain(pair));
+        }
+        if self.finished.contains(&pair) {
+            return;
+        }
+        if let Some(older) = self.jobs.remove(&pair.request_id) {
+            self.release(&older, &pair);
+            actions.push(Action::Interrupt(older.handle.clone()));
+            actions.push(Action::Abandon(older.handle));
+        }
+        let needs = match self.refusal(&arrival.target, arrival.draining, arrival.input_bytes) {
+            Ok(needs) => needs,
+            Err(ending) => return actions.push(Action::Refuse { pair, ending }),
+        };
+        let others = self.jobs.len();
+        let handle = handle(pair.clone());
+        actions.push(Action::Accept { job: handle.clone(), others });
+        if let Some(held) = self.per_function.get_mut(needs.function) {
+            *held += 1;
+        }
+        let job = Job { attempt: pair.attempt, stage: Stage::Preparing, needs, cancel_requested: false, handle };
+        let ready = !needs.instance;
+        if !ready {
+            actions.push(Action::Prepare(job.handle.clone()));
+        }
+        self.jobs.insert(pair.request_id.clone(), job);
+        if ready {
+            self.admit_to_thread(&pair, actions);
+        }
+    }
+
+    /// The instance of `pair` is there, or cannot be had.
+    pub fn prepared(&mut self, pair: &Pair, result: Result<(), Ending>, actions: &mut Vec<Action<J>>) {
+        if self.stage(pair) != Some(Stage::Preparing) {
+            return;
+        }
+        match result {
+            Ok(()) => self.admit_to_thread(pair, actions),
+            Err(ending) => self.finish(pair, ending, actions),
+        }
+    }
+
+    /// The handler of `pair` ended.
+    pub fn returned(&mut self, pair: &Pair, outcome: Outcome, actions: &mut Vec<Action<J>>) {
+        if self.stage(pair) != Some(Stage::Running) {
+            return;
+        }
+        let output = match outcome {
+            Outcome::Output(output) => output,
+            Outcome::Failed { class, message } => {
+                let canceled = self.jobs.get(&pair.request_id).is_some_and(|job| job.cancel_requested);
+                // A handler that fails after it was told to stop fails because of that.
+                let ending = if canceled { Ending::canceled() } else { Ending::failed(class, message) };
+                return self.finish(pair, ending, actions);
+            }
+        };
+        let bytes = output.as_ref().map_or(0, Bytes::len);
+        if exceeds(bytes, self.limits.output_bytes_max) {
+            let ending = Ending::failed(FailureClass::Invalid, "output payload too large");
+            return self.finish(pair, ending, actions);
+        }
+        match output {
+            Some(output) if bytes > INLINE_OUTPUT_BYTES_MAX => {
+                if let Some(job) = self.jobs.get_mut(&pair.request_id) {
+                    job.stage = Stage::Uploading;
+                    actions.push(Action::Upload { job: job.handle.clone(), output });
+                }
+            }
+            Some(output) => self.finish(pair, Ending::ok(EndOutput::Inline(output)), actions),
+            None => self.finish(pair, Ending::ok(EndOutput::None), actions),
+        }
+    }
+
+    /// The output of `pair` is stored under a file ref, or could not be.
+    pub fn uploaded(&mut self, pair: &Pair, file_ref: Option<String>, actions: &mut Vec<Action<J>>) {
+        if self.stage(pair) != Some(Stage::Uploading) {
+            return;
+        }
+        let ending = match file_ref {
+            Some(file_ref) => Ending::ok(EndOutput::BlobRef(file_ref)),
+            None => Ending::failed(FailureClass::Retryable, "output upload failed"),
+        };
+        self.finish(pair, ending, actions);
+    }
+
+    /// The orchestrator wants `pair` to end. A pair that is not held is ignored.
+    pub fn cancel(&mut self, pair: &Pair, actions: &mut Vec<Action<J>>) {
+        let Some(job) = self.job(pair) else { return };
+        if job.stage == Stage::Running && job.needs.thread {
+            if !job.cancel_requested {
+                job.cancel_requested = true;
+                actions.push(Action::Notify(job.handle.clone()));
+            }
+            return;
+        }
+        actions.push(Action::Interrupt(job.handle.clone()));
+        self.finish(pair, Ending::canceled(), actions);
+    }
+
+    /// The time of the handler of `pair` is up.
+    pub fn deadline(&mut self, pair: &Pair, actions: &mut Vec<Action<J>>) {
+        let Some(job) = self.job(pair) else { return };
+        if job.stage != Stage::Running {
+            return;
+        }
+        actions.push(Action::Interrupt(job.handle.clone()));
+        if job.needs.thread {
+            actions.push(Action::Overdue(job.handle.clone()));
+        }
+        let ending = if job.cancel_requested {
+            Ending::canceled()
+        } else {
+            Ending::failed(FailureClass::Fatal, "deadline exceeded")
+        };
+        self.finish(pair, ending, actions);
+    }
+
+    /// The thread that a blocking handler used is free again. Must be called once per started blocking job, also
+    /// when that job left the table long before.
+    pub fn thread_ended(&mut self, actions: &mut Vec<Action<J>>) {
+        self.threads.release();
+        while let Some(pair) = self.threads.next() {
+            if self.stage(&pair) == Some(Stage::WaitingForThread) {
+                return self.start(&pair, actions);
+            }
+            self.threads.release();
+        }
+    }
+
+    /// The grace of a drain is over: every job left goes back to the orchestrator.
+    pub fn drain_deadline(&mut self, actions: &mut Vec<Action<J>>) {
+        let held: Vec<_> = self.held().collect();
+        for pair in held {
+            if let Some(job) = self.job(&pair) {
+                actions.push(Action::Interrupt(job.handle.clone()));
+            }
+            self.finish(&pair, Ending::draining(), actions);
+        }
+    }
+
+    fn refusal(&self, target: &Target<'_>, draining: bool, input_bytes: usize) -> Result<Needs, Ending> {
+        if draining {
+            return Err(Ending::draining());
+        }
+        let needs = match target {
+            Target::Unknown(name) => {
+                return Err(Ending::failed(FailureClass::Invalid, format!("unknown function '{name}'")));
+            }
+            Target::Disabled(reason) => {
+                return Err(Ending::failed(FailureClass::Retryable, format!("function unavailable: {reason}")));
+            }
+            Target::Known(needs) => *needs,
+        };
+        if exceeds(input_bytes, self.limits.input_bytes_max) {
+            return Err(Ending::failed(FailureClass::Invalid, "input payload too large"));
+        }
+        let held = self.per_function.get(needs.function).copied().unwrap_or(0);
+        let full = |held, limit| limit != 0 && held >= limit;
+        if full(self.jobs.len(), self.limits.jobs_max) || full(held, needs.concurrency_max) {
+            return Err(Ending::failed(FailureClass::Retryable, "worker busy"));
+        }
+        Ok(needs)
+    }
+
+    fn admit_to_thread(&mut self, pair: &Pair, actions: &mut Vec<Action<J>>) {
+        let Some(job) = self.jobs.get_mut(&pair.request_id) else { return };
+        if job.needs.thread && !self.threads.acquire(pair) {
+            job.stage = Stage::WaitingForThread;
+        } else {
+            self.start(pair, actions);
+        }
+    }
+
+    fn start(&mut self, pair: &Pair, actions: &mut Vec<Action<J>>) {
+        if let Some(job) = self.jobs.get_mut(&pair.request_id) {
+            job.stage = Stage::Running;
+            actions.push(Action::Start(job.handle.clone()));
+        }
+    }
+
+    fn finish(&mut self, pair: &Pair, ending: Ending, actions: &mut Vec<Action<J>>) {
+        let Some(job) = self.jobs.remove(&pair.request_id) else { return };
+        self.release(&job, pair);
+        self.finished.remember(pair.clone());
+        actions.push(Action::Finish { job: job.handle, ending });
+    }
+
+    /// Gives back what a job that left the table held. A running blocking handler keeps its thread until
+    /// [`JobTable::thread_ended`].
+    fn release(&mut self, job: &Job<J>, pair: &Pair) {
+        if let Some(held) = self.per_function.get_mut(job.needs.function) {
+            *held = held.saturating_sub(1);
+        }
+        if job.stage == Stage::WaitingForThread {
+            self.threads.withdraw(&Pair { request_id: pair.request_id.clone(), attempt: job.attempt });
+        }
+    }
+
+    fn job(&mut self, pair: &Pair) -> Option<&mut Job<J>> {
+        self.jobs.get_mut(&pair.request_id).filter(|job| job.attempt == pair.attempt)
+    }
+
+    fn stage(&self, pair: &Pair) -> Option<Stage> {
+        self.jobs.get(&pair.request_id).filter(|job| job.attempt == pair.attempt).map(|job| job.stage)
+    }
+}
+
+fn exceeds(bytes: usize, max: usize) -> bool {
+    max != 0 && bytes > max
+}
+
+#[cfg(test)]
+mod tests;

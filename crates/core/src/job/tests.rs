@@ -1,0 +1,329 @@
+//! The job machine: every rule by example, and its invariants under random events.
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use gen_worker_proto::{Pair, pb::JobStatus};
+use proptest::prelude::*;
+
+use super::{Action, Arrival, Ending, JobLimits, JobTable, Needs, Outcome, Target};
+use crate::{FailureClass, outbox::EndOutput};
+
+const LIMITS: JobLimits =
+    JobLimits { jobs_max: 0, input_bytes_max: 0, output_bytes_max: 0, threads: 1, finished_max: 4 };
+
+const PLAIN: Needs = Needs { function: 0, concurrency_max: 0, instance: false, thread: false };
+const BLOCKING: Needs = Needs { function: 1, concurrency_max: 0, instance: false, thread: true };
+const STATEFUL: Needs = Needs { function: 2, concurrency_max: 0, instance: true, thread: false };
+
+fn pair(id: &str, attempt: i64) -> Pair {
+    Pair::parse(id, attempt).expect("a pair")
+}
+
+fn table() -> JobTable<Pair> {
+    JobTable::new(3, LIMITS)
+}
+
+type Actions = Vec<Action<Pair>>;
+
+fn arrive(table: &mut JobTable<Pair>, pair: Pair, needs: Needs) -> Actions {
+    arrive_at(table, pair, Target::Known(needs), false)
+}
+
+fn arrive_at(table: &mut JobTable<Pair>, pair: Pair, target: Target<'_>, draining: bool) -> Actions {
+    let mut actions = Vec::new();
+    table.arrived(Arrival { pair, input_bytes: 1, draining, target }, |pair| pair, &mut actions);
+    actions
+}
+
+fn collect(act: impl FnOnce(&mut Actions)) -> Actions {
+    let mut actions = Vec::new();
+    act(&mut actions);
+    actions
+}
+
+fn output() -> Outcome {
+    Outcome::Output(Some(Bytes::from_static(b"x")))
+}
+
+fn ok() -> Ending {
+    Ending::ok(EndOutput::Inline(Bytes::from_static(b"x")))
+}
+
+#[test]
+fn w12_acceptance_comes_before_everything() {
+    let mut table = table();
+    let actions = arrive(&mut table, pair("a", 1), PLAIN);
+    assert_eq!(actions, [Action::Accept { job: pair("a", 1), others: 0 }, Action::Start(pair("a", 1))]);
+    let actions = arrive(&mut table, pair("b", 1), STATEFUL);
+    assert_eq!(actions, [Action::Accept { job: pair("b", 1), others: 1 }, Action::Prepare(pair("b", 1))]);
+}
+
+#[test]
+fn w8_w9_w10_come_before_the_drain() {
+    let mut table = table();
+    arrive(&mut table, pair("a", 1), PLAIN);
+    let known = Target::Known(PLAIN);
+    assert_eq!(arrive_at(&mut table, pair("a", 1), known, true), [Action::AcceptAgain(pair("a", 1))]);
+    let actions = arrive_at(&mut table, pair("a", 2), known, true);
+    assert_eq!(
+        actions,
+        [
+            Action::Interrupt(pair("a", 1)),
+            Action::Abandon(pair("a", 1)),
+            Action::Refuse { pair: pair("a", 2), ending: Ending::draining() }
+        ]
+    );
+    arrive(&mut table, pair("b", 1), PLAIN);
+    collect(|actions| table.returned(&pair("b", 1), output(), actions));
+    assert_eq!(arrive_at(&mut table, pair("b", 1), known, true), []);
+}
+
+#[test]
+fn w11_refusals_in_order() {
+    let mut table = JobTable::new(1, JobLimits { jobs_max: 1, input_bytes_max: 1, ..LIMITS });
+    let mut refused = |target: Target<'_>, input_bytes, draining| {
+        let arrival = Arrival { pair: pair("z", 1), input_bytes, draining, target };
+        let actions = collect(|actions| table.arrived(arrival, |pair| pair, actions));
+        match actions.into_iter().next() {
+            Some(Action::Refuse { ending, .. }) => (ending.status, ending.message),
+            other => panic!("not refused: {other:?}"),
+        }
+    };
+    let (invalid, retryable) = (JobStatus::Invalid, JobStatus::Retryable);
+    assert_eq!(refused(Target::Unknown("f"), 9, true), (retryable, "worker draining".into()));
+    assert_eq!(refused(Target::Unknown("f"), 9, false), (invalid, "unknown function 'f'".into()));
+    assert_eq!(refused(Target::Disabled("why"), 9, false), (retryable, "function unavailable: why".into()));
+    assert_eq!(refused(Target::Known(PLAIN), 9, false), (invalid, "input payload too large".into()));
+    arrive(&mut table, pair("a", 1), PLAIN);
+    let actions = arrive(&mut table, pair("b", 1), PLAIN);
+    assert!(matches!(&actions[..], [Action::Refuse { ending, .. }] if ending.message == "worker busy"));
+}
+
+#[test]
+fn e32_a_function_has_its_own_bound() {
+    let mut table = table();
+    let one = Needs { concurrency_max: 1, ..PLAIN };
+    arrive(&mut table, pair("a", 1), one);
+    assert!(matches!(&arrive(&mut table, pair("b", 1), one)[..], [Action::Refuse { .. }]));
+    assert!(matches!(&arrive(&mut table, pair("c", 1), STATEFUL)[..], [Action::Accept { .. }, _]));
+    collect(|actions| table.returned(&pair("a", 1), output(), actions));
+    assert!(matches!(&arrive(&mut table, pair("b", 1), one)[..], [Action::Accept { .. }, _]), "refusals are forgotten");
+}
+
+#[test]
+fn w9_the_newest_finished_pairs_are_remembered() {
+    let mut table = table();
+    for at in 0..5 {
+        arrive(&mut table, pair(&at.to_string(), 1), PLAIN);
+        collect(|actions| table.returned(&pair(&at.to_string(), 1), output(), actions));
+    }
+    assert_eq!(arrive(&mut table, pair("4", 1), PLAIN), []);
+    assert_eq!(arrive(&mut table, pair("1", 1), PLAIN), []);
+    assert_ne!(arrive(&mut table, pair("0", 1), PLAIN), [], "older than the newest four");
+    assert_ne!(arrive(&mut table, pair("4", 2), PLAIN), [], "another attempt is another pair");
+}
+
+#[test]
+fn w16_cancel_before_the_handler_runs_needs_no_slot() {
+    let mut table = table();
+    arrive(&mut table, pair("a", 1), BLOCKING);
+    arrive(&mut table, pair("b", 1), BLOCKING);
+    arrive(&mut table, pair("c", 1), STATEFUL);
+    for id in ["b", "c"] {
+        let actions = collect(|actions| table.cancel(&pair(id, 1), actions));
+        let finish = Action::Finish { job: pair(id, 1), ending: Ending::canceled() };
+        assert_eq!(actions, [Action::Interrupt(pair(id, 1)), finish]);
+    }
+    assert_eq!(collect(|actions| table.prepared(&pair("c", 1), Ok(()), actions)), [], "too late");
+}
+
+#[test]
+fn w16_a_blocking_handler_may_still_return() {
+    let mut table = table();
+    arrive(&mut table, pair("a", 1), BLOCKING);
+    assert_eq!(collect(|actions| table.cancel(&pair("a", 1), actions)), [Action::Notify(pair("a", 1))]);
+    assert_eq!(collect(|actions| table.cancel(&pair("a", 1), actions)), []);
+    let actions = collect(|actions| table.returned(&pair("a", 1), output(), actions));
+    assert_eq!(actions, [Action::Finish { job: pair("a", 1), ending: ok() }]);
+}
+
+#[test]
+fn w16_a_failure_after_a_cancel_is_the_cancel() {
+    let mut table = table();
+    arrive(&mut table, pair("a", 1), BLOCKING);
+    collect(|actions| table.cancel(&pair("a", 1), actions));
+    let failed = Outcome::Failed { class: FailureClass::Fatal, message: "interrupted".into() };
+    let actions = collect(|actions| table.returned(&pair("a", 1), failed, actions));
+    assert_eq!(actions, [Action::Finish { job: pair("a", 1), ending: Ending::canceled() }]);
+}
+
+#[test]
+fn w17_a_deadline_ends_the_handler_and_watches_a_thread() {
+    let mut table = table();
+    arrive(&mut table, pair("a", 1), PLAIN);
+    let actions = collect(|actions| table.deadline(&pair("a", 1), actions));
+    let ending = Ending::failed(FailureClass::Fatal, "deadline exceeded");
+    assert_eq!(actions, [Action::Interrupt(pair("a", 1)), Action::Finish { job: pair("a", 1), ending }]);
+    arrive(&mut table, pair("b", 1), BLOCKING);
+    collect(|actions| table.cancel(&pair("b", 1), actions));
+    let actions = collect(|actions| table.deadline(&pair("b", 1), actions));
+    let finish = Action::Finish { job: pair("b", 1), ending: Ending::canceled() };
+    assert_eq!(actions, [Action::Interrupt(pair("b", 1)), Action::Overdue(pair("b", 1)), finish]);
+    arrive(&mut table, pair("c", 1), BLOCKING);
+    assert_eq!(collect(|actions| table.deadline(&pair("c", 1), actions)), [], "it waits for the thread of b");
+    assert_eq!(collect(|actions| table.thread_ended(actions)), [Action::Start(pair("c", 1))]);
+}
+
+#[test]
+fn c30_only_outputs_above_the_limit_are_uploaded() {
+    let mut table = table();
+    for (id, bytes) in [("a", 65_536), ("b", 65_537)] {
+        arrive(&mut table, pair(id, 1), PLAIN);
+        let outcome = Outcome::Output(Some(Bytes::from(vec![0; bytes])));
+        let actions = collect(|actions| table.returned(&pair(id, 1), outcome, actions));
+        assert_eq!(matches!(actions.first(), Some(Action::Upload { .. })), id == "b");
+    }
+    let actions = collect(|actions| table.uploaded(&pair("b", 1), None, actions));
+    let ending = Ending::failed(FailureClass::Retryable, "output upload failed");
+    assert_eq!(actions, [Action::Finish { job: pair("b", 1), ending }]);
+}
+
+/// What a random run of the machine may do next.
+#[derive(Clone, Debug)]
+enum Step {
+    Arrive { id: u8, attempt: i64, needs: u8 },
+    Prepared(u8),
+    Returned(u8),
+    Uploaded(u8),
+    Cancel(u8, i64),
+    Deadline(u8),
+    ThreadEnds,
+    DrainDeadline,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let id = 0..4_u8;
+    prop_oneof![
+        4 => (id.clone(), 1..4_i64, 0..3_u8).prop_map(|(id, attempt, needs)| Step::Arrive { id, attempt, needs }),
+        2 => id.clone().prop_map(Step::Prepared),
+        4 => id.clone().prop_map(Step::Returned),
+        1 => id.clone().prop_map(Step::Uploaded),
+        2 => (id.clone(), 1..4_i64).prop_map(|(id, attempt)| Step::Cancel(id, attempt)),
+        1 => id.prop_map(Step::Deadline),
+        3 => Just(Step::ThreadEnds),
+        1 => Just(Step::DrainDeadline),
+    ]
+}
+
+/// What an onlooker knows about the jobs from the actions alone.
+#[derive(Default)]
+struct Model {
+    current: HashMap<String, i64>,
+    finished: HashSet<Pair>,
+    abandoned: HashSet<Pair>,
+    /// Pairs whose blocking handler occupies a thread.
+    threads: Vec<Pair>,
+}
+
+impl Model {
+    fn see(&mut self, actions: &Actions) {
+        for action in actions {
+            match action {
+                Action::Accept { job, .. } => {
+                    assert!(!self.current.contains_key(job.request_id.as_str()), "accepted twice");
+                    self.current.insert(job.request_id.as_str().to_owned(), job.attempt.0);
+                    // Four finished pairs are remembered, so an old one may run again.
+                    self.finished.remove(job);
+                    self.abandoned.remove(job);
+                }
+                Action::Start(job) => {
+                    assert!(self.holds(job), "started without being held");
+                    self.threads.push(job.clone());
+                    assert!(self.threads.iter().filter(|pair| is_blocking(pair)).count() <= LIMITS.threads);
+                }
+                Action::Finish { job, .. } => {
+                    assert!(self.holds(job), "finished without being held");
+                    assert!(!self.abandoned.contains(job), "W10: no result for a superseded pair");
+                    self.current.remove(job.request_id.as_str());
+                    assert!(self.finished.insert(job.clone()), "W14: one result");
+                }
+                Action::Abandon(job) => {
+                    assert!(self.holds(job));
+                    self.current.remove(job.request_id.as_str());
+                    self.abandoned.insert(job.clone());
+                }
+                _ => {}
+            }
+        }
+        self.threads.retain(|pair| is_blocking(pair));
+    }
+
+    fn holds(&self, pair: &Pair) -> bool {
+        self.current.get(pair.request_id.as_str()) == Some(&pair.attempt.0)
+    }
+}
+
+/// In the random runs the id decides what a job needs, so that an onlooker knows.
+fn is_blocking(pair: &Pair) -> bool {
+    pair.request_id.as_str().starts_with('1')
+}
+
+proptest! {
+    #[test]
+    fn w13_w14_every_accepted_pair_ends_once_and_threads_are_conserved(
+        steps in proptest::collection::vec(step(), 0..120),
+    ) {
+        let (mut table, mut model) = (table(), Model::default());
+        for step in steps {
+            let held = |table: &JobTable<Pair>, id: u8| {
+                table.held().find(|pair| pair.request_id.as_str() == format!("{}{id}", id % 3))
+            };
+            let name = |id: u8| format!("{}{id}", id % 3);
+            let mut actions = Vec::new();
+            match step {
+                Step::Arrive { id, attempt, .. } => {
+                    let needs = [PLAIN, BLOCKING, STATEFUL][usize::from(id % 3)];
+                    let arrival = Arrival {
+                        pair: pair(&name(id), attempt),
+                        input_bytes: 0,
+                        draining: false,
+                        target: Target::Known(needs),
+                    };
+                    table.arrived(arrival, |pair| pair, &mut actions);
+                }
+                Step::Prepared(id) => if let Some(pair) = held(&table, id) {
+                    table.prepared(&pair, Ok(()), &mut actions);
+                },
+                Step::Returned(id) => if let Some(pair) = held(&table, id) {
+                    table.returned(&pair, output(), &mut actions);
+                },
+                Step::Uploaded(id) => if let Some(pair) = held(&table, id) {
+                    table.uploaded(&pair, Some("ref".into()), &mut actions);
+                },
+                Step::Cancel(id, attempt) => table.cancel(&pair(&name(id), attempt), &mut actions),
+                Step::Deadline(id) => if let Some(pair) = held(&table, id) {
+                    table.deadline(&pair, &mut actions);
+                },
+                Step::ThreadEnds => if model.threads.pop().is_some() {
+                    table.thread_ended(&mut actions);
+                },
+                Step::DrainDeadline => table.drain_deadline(&mut actions),
+            }
+            model.see(&actions);
+            prop_assert_eq!(model.current.len(), table.len());
+            prop_assert_eq!(table.threads.free() + model.threads.len(), LIMITS.threads);
+        }
+        // Whatever happened before: a drain ends every job, and every thread comes back.
+        let mut actions = Vec::new();
+        table.drain_deadline(&mut actions);
+        model.see(&actions);
+        while model.threads.pop().is_some() {
+            let mut actions = Vec::new();
+            table.thread_ended(&mut actions);
+            model.see(&actions);
+        }
+        prop_assert_eq!(table.len(), 0);
+        prop_assert!(table.per_function.iter().all(|held| *held == 0));
+        prop_assert_eq!(table.threads.free(), LIMITS.threads);
+    }
+}

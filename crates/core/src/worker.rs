@@ -1,0 +1,107 @@
+//! The worker: a registry of functions served to one orchestrator. Composition of its parts.
+//!
+//! ```text
+//!   Connection ──messages──┐                       ┌── JobTable (pure) ──actions──> Executor ──┐
+//!   Executor ──JobEvent────┼──> Serving: one loop ─┼── Availability, RedialPolicy, Drain (pure)│
+//!   Setups ──SetupEvent────┤   (drain ready, decide, act)                                      │
+//!   Timers, stop, kill ────┘                       └── SharedOutbox <───────results, frames────┘
+//! ```
+//! One event loop owns every decision. It never waits for the writer, for a handler or for the network.
+
+mod connection;
+mod inbound;
+mod jobs;
+mod model_ops;
+mod roster;
+mod serving;
+mod setup;
+mod timers;
+
+use std::sync::Arc;
+
+use gen_worker_tasks::{Cancel, Scope};
+
+use crate::{ModelSource, Registry, link::FatalRefusal, worker_options::WorkerOptions};
+use serving::Serving;
+
+/// Serves a registry of functions to an orchestrator.
+pub struct Worker {
+    options: WorkerOptions,
+    registry: Registry,
+    models: Arc<dyn ModelSource>,
+}
+
+/// How a worker ended that ended well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was drained, by the orchestrator or by a stop.
+    Drained,
+    /// It was killed: jobs were dropped where they were.
+    Killed,
+}
+
+/// Why a worker ended that should not have.
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerExit {
+    /// There is nothing to serve.
+    #[error("no function is registered")]
+    NoFunctions,
+    /// The orchestrator cannot be worked with.
+    #[error("the orchestrator cannot be served")]
+    Refused(#[source] FatalRefusal),
+    /// A blocking handler ignored its deadline for too long: its thread cannot be had back.
+    #[error("the blocking handler of {function} ignored its deadline for {grace_s} s")]
+    HandlerStuck {
+        /// The function.
+        function: String,
+        /// How long it was given, in seconds.
+        grace_s: u64,
+    },
+}
+
+impl WorkerExit {
+    /// Exit code of a process that ends for this reason.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::NoFunctions | Self::Refused(_) => 1,
+            Self::HandlerStuck { .. } => 70,
+        }
+    }
+}
+
+impl Worker {
+    /// A worker that is not connected.
+    #[must_use]
+    pub fn new(options: WorkerOptions, registry: Registry, models: Arc<dyn ModelSource>) -> Self {
+        Self { options, registry, models }
+    }
+
+    /// Serves until a drain is over or nothing can be served any more. A stop of `cancel` begins a drain of
+    /// [`WorkerOptions::drain_budget`]; a kill drops everything. Instances that were set up are shut down before
+    /// this returns, except after a kill.
+    ///
+    /// A blocking handler that still runs when this returns keeps its thread: the caller ends the process without
+    /// waiting for it.
+    ///
+    /// # Errors
+    /// [`WorkerExit`], which knows the process's exit code.
+    pub async fn run(self, cancel: Cancel) -> Result<Ended, WorkerExit> {
+        if self.registry.is_empty() {
+            return Err(WorkerExit::NoFunctions);
+        }
+        let scope = Scope::under("worker", &Cancel::new());
+        let mut serving = Serving::new(self.options, &self.registry, self.models, scope);
+        let ended = serving.run(&cancel).await;
+        if !matches!(ended, Ok(Ended::Killed)) {
+            setup::shut_down(&self.registry, &cancel).await;
+        }
+        ended
+    }
+}
+
+impl std::fmt::Debug for Worker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Worker").field("options", &self.options).finish_non_exhaustive()
+    }
+}

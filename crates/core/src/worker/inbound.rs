@@ -1,0 +1,76 @@
+//! Messages of the orchestrator, turned into typed values and handed to the machine they concern. Owns no state.
+
+use std::{sync::Arc, time::Duration};
+
+use gen_worker_proto::{
+    Pair,
+    pb::{self, scheduler_message::Msg as Inbound},
+};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+
+use super::serving::Serving;
+use crate::{
+    executor::JobCell,
+    job::{Arrival, Needs, Target},
+};
+
+impl Serving {
+    pub(super) fn message(&mut self, message: Inbound) {
+        match message {
+            Inbound::RunJob(run) => self.run_job(run),
+            Inbound::CancelJob(cancel) => {
+                if let Ok(pair) = Pair::parse(cancel.request_id, cancel.attempt) {
+                    self.table.cancel(&pair, &mut self.actions);
+                    self.perform();
+                }
+            }
+            Inbound::HelloAck(ack) => self.acknowledge(ack),
+            Inbound::Drain(drain) => {
+                let grace = u64::try_from(drain.deadline_ms).ok().filter(|millis| *millis > 0);
+                self.begin_drain(grace.map(Duration::from_millis), false);
+            }
+            Inbound::TokenRefresh(refresh) if refresh.token.is_empty() => debug!("empty token ignored"),
+            Inbound::TokenRefresh(refresh) => {
+                self.options.token = Some(refresh.token);
+                self.policy.forgive();
+            }
+            Inbound::ModelOp(op) => self.model_op(op),
+        }
+    }
+
+    fn run_job(&mut self, mut run: pb::RunJob) {
+        let pair = match Pair::parse(run.request_id.as_str(), run.attempt) {
+            Ok(pair) => pair,
+            // Nothing that could be answered: a reply needs the pair.
+            Err(error) => return warn!(%error, "dispatch without a usable request id ignored"),
+        };
+        if pair.attempt.0 > 1 {
+            self.outbox.withdraw_other_attempts(&pair);
+        }
+        let name = std::mem::take(&mut run.function_name);
+        let (mut number, mut instance) = (0, None);
+        let target = match self.roster.find(&name) {
+            None => Target::Unknown(&name),
+            Some((at, entry)) => match self.availability.disabled(entry.function.name()) {
+                Some(why) => Target::Disabled(&why.reason),
+                None => {
+                    number = at;
+                    let cell = entry.function.instance();
+                    instance = cell.and_then(|cell| cell.ready());
+                    Target::Known(Needs {
+                        function: at,
+                        concurrency_max: entry.concurrency_max,
+                        instance: cell.is_some() && instance.is_none(),
+                        thread: entry.function.is_blocking(),
+                    })
+                }
+            },
+        };
+        let (input_bytes, draining) = (run.input_payload.len(), self.drain.is_some());
+        let outbox = &self.outbox;
+        let job = |pair| Arc::new(JobCell::new(pair, number, run, instance, outbox.clone(), Instant::now()));
+        self.table.arrived(Arrival { pair, input_bytes, draining, target }, job, &mut self.actions);
+        self.perform();
+    }
+}

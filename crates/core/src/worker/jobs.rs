@@ -1,0 +1,135 @@
+//! Performs the actions of the job machine and feeds it what comes of them, until it asks for nothing more. Owns no
+//! state.
+
+use std::sync::Arc;
+
+use gen_worker_proto::Pair;
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::serving::Serving;
+use crate::{
+    FailureClass, Instance, WorkerError,
+    executor::{JobCell, JobEvent, Started},
+    job::{Action, Ending, Outcome},
+    outbox::{EndOutput, JobEnd, Outgoing},
+    sanitize::sanitize,
+};
+
+impl Serving {
+    /// Performs what the machine asked for, in order, and what it asks for meanwhile.
+    pub(super) fn perform(&mut self) {
+        let mut at = 0;
+        while at < self.actions.len() {
+            let action = self.actions.get_mut(at).map(|action| std::mem::replace(action, Action::Done));
+            at += 1;
+            if let Some(action) = action {
+                self.act(action);
+            }
+        }
+        self.actions.clear();
+    }
+
+    fn act(&mut self, action: Action<Arc<JobCell>>) {
+        match action {
+            Action::Accept { job, others } => {
+                job.accepted(others);
+                self.outbox.push(Outgoing::Accepted { pair: job.pair().clone(), repeated: false });
+            }
+            Action::AcceptAgain(pair) => self.outbox.push(Outgoing::Accepted { pair, repeated: true }),
+            Action::Refuse { pair, ending } => self.refuse(pair, ending),
+            Action::Prepare(job) => {
+                if let Some(entry) = self.roster.get(job.function()) {
+                    self.executor.prepare(job, &entry.function);
+                }
+            }
+            Action::Start(job) => self.start(&job),
+            Action::Upload { job, output } => {
+                if !self.executor.upload(&job, output, &self.acknowledged.file_base_url) {
+                    warn!(pair = %job.pair(), "output is above the inline limit and there is no uploader");
+                    self.table.uploaded(job.pair(), None, &mut self.actions);
+                }
+            }
+            Action::Notify(job) => job.cancel_flag().set(),
+            Action::Interrupt(job) => job.interrupt(),
+            Action::Overdue(job) => self.timers.watch(job, Instant::now()),
+            Action::Abandon(job) => self.outbox.abandon(job.gate(), job.pair()),
+            Action::Finish { job, ending } => self.executor.finish(&job, ending),
+            Action::Done => {}
+        }
+    }
+
+    pub(super) fn job_event(&mut self, event: JobEvent) {
+        match event {
+            JobEvent::Prepared { job, result } => self.prepared(&job, result),
+            JobEvent::Returned { job, outcome, ended, first_poll } => {
+                if let (Some(poll), Some(entry)) = (first_poll, self.roster.get_mut(job.function())) {
+                    entry.inline.observe(poll);
+                }
+                self.returned(&job, outcome, ended);
+            }
+            JobEvent::ThreadEnded { job, outcome, ended } => {
+                self.returned(&job, outcome, ended);
+                self.table.thread_ended(&mut self.actions);
+            }
+            JobEvent::Uploaded { job, result } => {
+                let file_ref = match result {
+                    Ok(file_ref) => Some(file_ref),
+                    Err(error) => {
+                        let cause = error.source.to_string();
+                        warn!(pair = %job.pair(), cause = %sanitize(&cause), "output upload failed");
+                        None
+                    }
+                };
+                self.table.uploaded(job.pair(), file_ref, &mut self.actions);
+            }
+        }
+        self.perform();
+    }
+
+    fn start(&mut self, job: &Arc<JobCell>) {
+        let Some(entry) = self.roster.get(job.function()) else { return };
+        let started = self.executor.start(job, &entry.function, entry.inline.allows());
+        match started {
+            Started::Ended { outcome, ended, first_poll } => {
+                if let Some(entry) = self.roster.get_mut(job.function()) {
+                    entry.inline.observe(first_poll);
+                }
+                self.returned(job, outcome, ended);
+            }
+            Started::Running => {
+                if let Some(at) = job.deadline() {
+                    self.timers.deadline(at, job.pair().clone());
+                }
+            }
+        }
+    }
+
+    fn returned(&mut self, job: &Arc<JobCell>, outcome: Outcome, ended: Instant) {
+        job.ended(ended);
+        self.table.returned(job.pair(), outcome, &mut self.actions);
+    }
+
+    /// A job's own set-up also tells whether its function can run here.
+    fn prepared(&mut self, job: &Arc<JobCell>, result: Result<Instance, WorkerError>) {
+        let cell = self.roster.get(job.function()).and_then(|entry| entry.function.instance().cloned());
+        if let Some(cell) = cell {
+            self.instance_event(&cell, result.as_ref().map(drop));
+        }
+        let ready = match result {
+            Ok(instance) => {
+                job.lend(instance);
+                Ok(())
+            }
+            // Another worker, or this one later, may succeed: never the client's fault, whatever the cause.
+            Err(error) => Err(Ending::failed(FailureClass::Retryable, error.client_message())),
+        };
+        self.table.prepared(job.pair(), ready, &mut self.actions);
+    }
+
+    fn refuse(&mut self, pair: Pair, ending: Ending) {
+        let message = sanitize(&ending.message);
+        let end = JobEnd { pair, status: ending.status, output: EndOutput::None, message, metrics: None };
+        self.outbox.push(Outgoing::Result(end));
+    }
+}

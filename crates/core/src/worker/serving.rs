@@ -1,0 +1,374 @@
+//! The event loop: drain what is ready, decide, act. Owns every decision of the worker.
+
+use std::{
+    collections::BTreeSet,
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use gen_worker_proto::pb::{self, scheduler_message::Msg as Inbound, worker_message::Msg};
+use gen_worker_tasks::{Cancel, Scope};
+use tokio::{
+    sync::{futures::OwnedNotified, mpsc},
+    time::{Instant, Sleep, sleep},
+};
+use tracing::{error, info, warn};
+
+use super::{
+    Ended, WorkerExit,
+    connection::{Connection, ConnectionEvent},
+    model_ops::ModelOps,
+    roster::Roster,
+    setup::{self, SetupEvent},
+    timers::{STUCK_AFTER, Timers},
+};
+use crate::{
+    ModelSource, Registry,
+    availability::{Availability, Readiness},
+    backoff::random_unit,
+    drain::{Drain, DrainStep, DrainView},
+    executor::{Executor, JobCell, JobEvent},
+    job::{Action, JobTable},
+    link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
+    outbox::SharedOutbox,
+    worker_options::WorkerOptions,
+};
+
+/// Events of jobs that wait for the loop. A task that finds it full waits; the loop takes all of it in one turn.
+const EVENTS_MAX: usize = 1024;
+
+/// A sleep that nobody waits for: about a year, far below what a clock can represent.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+pub(super) struct Serving {
+    pub(super) options: WorkerOptions,
+    pub(super) roster: Roster,
+    pub(super) table: JobTable<Arc<JobCell>>,
+    pub(super) actions: Vec<Action<Arc<JobCell>>>,
+    pub(super) executor: Executor,
+    pub(super) outbox: SharedOutbox,
+    pub(super) availability: Availability,
+    pub(super) timers: Timers,
+    pub(super) policy: RedialPolicy,
+    pub(super) drain: Option<Drain>,
+    pub(super) models: Arc<dyn ModelSource>,
+    pub(super) model_ops: ModelOps,
+    pub(super) setups: mpsc::Sender<SetupEvent>,
+    pub(super) scope: Arc<Scope>,
+    /// The latest HelloAck.
+    pub(super) acknowledged: pb::HelloAck,
+    pub(super) exit: Option<WorkerExit>,
+    connection: Connection,
+    ready: Ready,
+    sources: Sources,
+}
+
+/// What the loop polls besides the connection.
+struct Sources {
+    events: mpsc::Receiver<JobEvent>,
+    setups: mpsc::Receiver<SetupEvent>,
+    timer: Pin<Box<Sleep>>,
+    armed: Option<Instant>,
+    /// While draining: the writer took all there was.
+    drained: Option<Pin<Box<OwnedNotified>>>,
+}
+
+/// What one turn found ready; kept to reuse its memory.
+#[derive(Default)]
+struct Ready {
+    connection: Option<ConnectionEvent>,
+    messages: Vec<Inbound>,
+    events: Vec<JobEvent>,
+    setups: Vec<SetupEvent>,
+    timer: bool,
+}
+
+impl Serving {
+    pub(super) fn new(
+        mut options: WorkerOptions,
+        registry: &Registry,
+        models: Arc<dyn ModelSource>,
+        scope: Scope,
+    ) -> Self {
+        if options.worker_id.is_empty() {
+            options.worker_id = setup::made_up_id();
+        }
+        let roster = Roster::new(registry);
+        let outbox = SharedOutbox::new(options.send_queue_entries);
+        let (events, events_received) = mpsc::channel(EVENTS_MAX);
+        let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
+        let policy =
+            RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
+        let jobs = Scope::under("jobs", scope.cancel());
+        let scope = Arc::new(scope);
+        let dial = DialOptions {
+            dial: options.dial.clone(),
+            ca_bundle: options.ca_bundle.clone(),
+            scope: scope.clone(),
+        };
+        let readiness =
+            |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
+        let functions = roster.iter().map(|function| (function.name().clone(), readiness(function.instance())));
+        Self {
+            availability: Availability::new(functions),
+            table: JobTable::new(roster.len(), options.limits),
+            actions: Vec::new(),
+            executor: Executor::new(jobs, events, outbox.clone(), models.clone(), options.uploader.clone()),
+            timers: Timers::default(),
+            drain: None,
+            models,
+            model_ops: ModelOps::default(),
+            setups,
+            acknowledged: pb::HelloAck::default(),
+            exit: None,
+            connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
+            ready: Ready::default(),
+            sources: Sources {
+                events: events_received,
+                setups: setups_received,
+                timer: Box::pin(sleep(NEVER)),
+                armed: None,
+                drained: None,
+            },
+            policy,
+            outbox,
+            roster,
+            options,
+            scope,
+        }
+    }
+
+    pub(super) async fn run(&mut self, cancel: &Cancel) -> Result<Ended, WorkerExit> {
+        setup::start(self);
+        let (mut stopped, mut killed) = (Box::pin(cancel.stopped()), Box::pin(cancel.killed()));
+        let mut stopping = false;
+        loop {
+            self.arm_timer();
+            let turn = poll_fn(|cx| {
+                if killed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Turn::Kill);
+                }
+                if !stopping && stopped.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Turn::Stop);
+                }
+                self.poll_ready(cx).map(|()| Turn::Work)
+            })
+            .await;
+            match turn {
+                Turn::Kill => {
+                    self.executor.scope().cancel().kill();
+                    self.scope.cancel().kill();
+                    return Ok(Ended::Killed);
+                }
+                Turn::Stop => {
+                    stopping = true;
+                    self.begin_drain(Some(self.options.drain_budget), true);
+                }
+                Turn::Work => self.work(),
+            }
+            self.tell_availability();
+            let done = self.advance_drain();
+            self.outbox.wake();
+            if let Some(exit) = self.exit.take() {
+                return Err(exit);
+            }
+            if done {
+                return Ok(Ended::Drained);
+            }
+            // A connection that never runs dry must not keep this thread from the writer.
+            tokio::task::coop::consume_budget().await;
+        }
+    }
+
+    /// Collects everything that is ready.
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { connection, ready, sources, .. } = self;
+        if ready.connection.is_none()
+            && let Poll::Ready(event) = connection.poll(cx, &mut ready.messages)
+        {
+            ready.connection = Some(event);
+        }
+        let events = sources.events.poll_recv_many(cx, &mut ready.events, EVENTS_MAX).is_ready();
+        let setups = sources.setups.poll_recv_many(cx, &mut ready.setups, EVENTS_MAX).is_ready();
+        ready.timer = sources.timer.as_mut().poll(cx).is_ready();
+        let drained = sources.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready());
+        if drained {
+            sources.drained = None;
+        }
+        let any = ready.connection.is_some() || events || setups || ready.timer || drained;
+        if any { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn work(&mut self) {
+        let mut events = std::mem::take(&mut self.ready.events);
+        for event in events.drain(..) {
+            self.job_event(event);
+        }
+        self.ready.events = events;
+        for event in std::mem::take(&mut self.ready.setups) {
+            self.setup_event(event);
+        }
+        let mut messages = std::mem::take(&mut self.ready.messages);
+        for message in messages.drain(..) {
+            self.message(message);
+        }
+        self.ready.messages = messages;
+        match self.ready.connection.take() {
+            Some(ConnectionEvent::Reached) => {
+                let hello = self.hello();
+                self.connection.greet(hello, self.options.token.clone());
+            }
+            Some(ConnectionEvent::Up(ack)) => {
+                info!(address = %self.connection.address(), worker_id = %self.options.worker_id, "connected");
+                self.policy.acknowledged();
+                self.acknowledge(ack);
+            }
+            Some(ConnectionEvent::Failed { failure, lived }) => self.disconnected(&failure, lived),
+            Some(ConnectionEvent::Messages) | None => {}
+        }
+        if std::mem::take(&mut self.ready.timer) {
+            self.time_passed();
+        }
+    }
+
+    /// Hello, rebuilt from live state (W2).
+    fn hello(&mut self) -> pb::Hello {
+        let pairs: BTreeSet<_> = self.table.held().chain(self.outbox.pending()).collect();
+        pb::Hello {
+            protocol_version: pb::ProtocolVersion::Current.into(),
+            worker_id: self.options.worker_id.clone(),
+            release_id: self.options.release_id.clone(),
+            resources: Some(self.options.resources.clone()),
+            state: Some(self.availability.connecting()),
+            models: self.models.residency().into_iter().map(setup::residency).collect(),
+            in_flight: pairs
+                .into_iter()
+                .map(|pair| pb::InFlightJob {
+                    request_id: pair.request_id.as_str().to_owned(),
+                    attempt: pair.attempt.0,
+                })
+                .collect(),
+        }
+    }
+
+    /// A HelloAck, first or repeated: its content replaces what was there, and state follows (W6).
+    pub(super) fn acknowledge(&mut self, ack: pb::HelloAck) {
+        self.acknowledged = ack;
+        let (disabled, state) = self.availability.acknowledged();
+        for message in disabled {
+            self.outbox.push(Msg::FnUnavailable(message));
+        }
+        self.outbox.push(Msg::StateDelta(state));
+    }
+
+    /// A StateDelta if the content changed (W7). While there is no connection the next Hello tells.
+    fn tell_availability(&mut self) {
+        if self.connection.is_live()
+            && let Some(state) = self.availability.changed()
+        {
+            self.outbox.push(Msg::StateDelta(state));
+        }
+    }
+
+    fn disconnected(&mut self, failure: &LinkFailure, lived: Option<Duration>) {
+        if let Some(drain) = &mut self.drain
+            && drain.is_closing()
+        {
+            let lost = !matches!(failure, LinkFailure::Ended) && self.outbox.has_pending();
+            if !lost {
+                return;
+            }
+            drain.flush_again();
+        }
+        let address = self.connection.address().clone();
+        let verdict = self.policy.failed(failure, &address, lived, Instant::now(), random_unit());
+        match verdict {
+            Verdict::Redial { address: next, wait } => {
+                let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+                warn!(%address, %next, wait_ms, error = %failure.chain(), "not connected");
+                self.connection.redial(next, wait);
+            }
+            Verdict::GiveUp(refusal) => {
+                error!(%address, error = %failure.chain(), "giving up");
+                self.exit = Some(WorkerExit::Refused(refusal));
+            }
+        }
+    }
+
+    fn time_passed(&mut self) {
+        let now = Instant::now();
+        self.sources.armed = None;
+        while let Some(pair) = self.timers.expired(now) {
+            self.table.deadline(&pair, &mut self.actions);
+            self.perform();
+        }
+        if let Some(job) = self.timers.stuck(now) {
+            let name = self.roster.get(job.function()).map(|entry| entry.function.name().as_str().to_owned());
+            let function = name.unwrap_or_default();
+            self.exit = Some(WorkerExit::HandlerStuck { function, grace_s: STUCK_AFTER.as_secs() });
+        }
+        if !self.connection.is_live() && self.policy.gives_up_at().is_some_and(|at| now >= at) {
+            self.exit.get_or_insert(WorkerExit::Refused(self.policy.disconnected()));
+        }
+    }
+
+    /// Begins a drain, or shortens one when a signal asks again.
+    pub(super) fn begin_drain(&mut self, grace: Option<Duration>, signal: bool) {
+        let now = Instant::now();
+        match (&mut self.drain, grace) {
+            (None, grace) => {
+                info!(jobs = self.table.len(), ?grace, "draining");
+                self.drain = Some(Drain::new(grace, now));
+                self.availability.drain();
+            }
+            (Some(drain), Some(grace)) if signal => drain.hurry(grace, now),
+            // A second Drain changes nothing.
+            (Some(_), _) => {}
+        }
+    }
+
+    /// Takes the steps of a drain that are due. Returns whether it is over.
+    fn advance_drain(&mut self) -> bool {
+        loop {
+            let Some(drain) = &mut self.drain else { return false };
+            // Before the look at the queue, so that a writer that empties it meanwhile is noticed.
+            self.sources.drained.get_or_insert_with(|| Box::pin(self.outbox.drained()));
+            let live = self.connection.is_live();
+            // While there is no stream only results are worth a connection.
+            let unsent = if live { !self.outbox.is_empty() } else { self.outbox.has_pending() };
+            let step = drain.step(DrainView { jobs: self.table.len(), live, unsent }, Instant::now());
+            match step {
+                None => return false,
+                Some(DrainStep::ExpireJobs) => {
+                    self.table.drain_deadline(&mut self.actions);
+                    self.perform();
+                }
+                Some(DrainStep::HalfClose) => self.outbox.half_close(),
+                Some(DrainStep::Done { flushed }) => {
+                    info!(flushed, "drained");
+                    return true;
+                }
+            }
+        }
+    }
+
+    fn arm_timer(&mut self) {
+        let gives_up = if self.connection.is_live() { None } else { self.policy.gives_up_at() };
+        let drain = self.drain.as_ref().and_then(Drain::wakes_at);
+        let earliest = [self.timers.earliest(), gives_up, drain].into_iter().flatten().min();
+        if earliest != self.sources.armed {
+            self.sources.armed = earliest;
+            let at = earliest.unwrap_or_else(|| Instant::now() + NEVER);
+            self.sources.timer.as_mut().reset(at);
+        }
+    }
+}
+
+enum Turn {
+    Kill,
+    Stop,
+    Work,
+}

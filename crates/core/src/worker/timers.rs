@@ -1,0 +1,58 @@
+//! Deadlines of jobs, and the watch over threads that are past theirs. Owns both lists; the event loop asks for the
+//! earliest and sleeps.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use gen_worker_proto::Pair;
+use tokio::time::Instant;
+
+use crate::executor::JobCell;
+
+/// How long a blocking handler may ignore its deadline before the process ends (wire contract, section 3).
+pub(super) const STUCK_AFTER: Duration = Duration::from_secs(30);
+
+#[derive(Default)]
+pub(super) struct Timers {
+    /// Numbered, since two jobs may share a moment. A job that ended stays until then; it is ignored.
+    deadlines: BTreeMap<(Instant, u64), Pair>,
+    overdue: BTreeMap<(Instant, u64), Arc<JobCell>>,
+    numbers: u64,
+}
+
+impl Timers {
+    pub(super) fn deadline(&mut self, at: Instant, pair: Pair) {
+        self.numbers += 1;
+        self.deadlines.insert((at, self.numbers), pair);
+    }
+
+    pub(super) fn watch(&mut self, job: Arc<JobCell>, now: Instant) {
+        self.numbers += 1;
+        self.overdue.insert((now + STUCK_AFTER, self.numbers), job);
+    }
+
+    pub(super) fn earliest(&self) -> Option<Instant> {
+        let deadline = self.deadlines.first_key_value().map(|((at, _), _)| *at);
+        let overdue = self.overdue.first_key_value().map(|((at, _), _)| *at);
+        deadline.into_iter().chain(overdue).min()
+    }
+
+    /// The next pair whose time is up.
+    pub(super) fn expired(&mut self, now: Instant) -> Option<Pair> {
+        let entry = self.deadlines.first_entry()?;
+        (entry.key().0 <= now).then(|| entry.remove())
+    }
+
+    /// A job whose thread is still busy too long after its deadline.
+    pub(super) fn stuck(&mut self, now: Instant) -> Option<Arc<JobCell>> {
+        while let Some(entry) = self.overdue.first_entry() {
+            if entry.key().0 > now {
+                return None;
+            }
+            let job = entry.remove();
+            if job.occupies_thread() {
+                return Some(job);
+            }
+        }
+        None
+    }
+}

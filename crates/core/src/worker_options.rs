@@ -1,0 +1,95 @@
+//! What a worker is told from outside. Built by the CLI from the environment, or by an embedding program; nothing
+//! below reads the environment. Values only.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use gen_worker_proto::{
+    limits::{FINISHED_PAIRS_MAX, HANDSHAKE_TIMEOUT, SEND_QUEUE_ENTRIES_MAX},
+    pb,
+};
+
+use crate::{
+    address::Address,
+    executor::OutputUploader,
+    job::JobLimits,
+    link::{Dial, RedialOptions, TcpDial},
+};
+
+/// Blocking handlers at once unless told otherwise. A thread mostly waits for a disk, a network or a device, so
+/// this is well above the usual number of cores; functions that compute bound themselves by `max_concurrency`.
+const THREADS: usize = 32;
+
+/// Options of a [`crate::Worker`].
+#[derive(Clone)]
+pub struct WorkerOptions {
+    /// The orchestrator.
+    pub address: Address,
+    /// Further addresses, tried after [`Self::address`], one per backoff round.
+    pub seeds: Vec<Address>,
+    /// PEM roots that replace the system's for TLS.
+    pub ca_bundle: Option<Vec<u8>>,
+    /// Bearer token; none sends no credential at all.
+    pub token: Option<String>,
+    /// Id in Hello; empty lets the worker make one from the host name and a random suffix.
+    pub worker_id: String,
+    /// Release in Hello.
+    pub release_id: String,
+    /// Static facts in Hello.
+    pub resources: pb::WorkerResources,
+    /// How attempts follow each other.
+    pub redial: RedialOptions,
+    /// Time for dial, Hello and HelloAck together.
+    pub handshake_timeout: Duration,
+    /// Entries of the send queue besides results.
+    pub send_queue_entries: usize,
+    /// Bounds on jobs and payloads.
+    pub limits: JobLimits,
+    /// Grace of a drain that a stop begins.
+    pub drain_budget: Duration,
+    /// How transports are opened.
+    pub dial: Arc<dyn Dial>,
+    /// Where outputs go that are too large for the stream. Without one such a job ends retryable with
+    /// `output upload failed`.
+    pub uploader: Option<Arc<dyn OutputUploader>>,
+}
+
+impl WorkerOptions {
+    /// The defaults of the contract, for the orchestrator at `address`.
+    #[must_use]
+    pub fn new(address: Address) -> Self {
+        Self {
+            address,
+            seeds: Vec::new(),
+            ca_bundle: None,
+            token: None,
+            worker_id: String::new(),
+            release_id: String::new(),
+            resources: pb::WorkerResources::default(),
+            redial: RedialOptions::default(),
+            handshake_timeout: HANDSHAKE_TIMEOUT,
+            send_queue_entries: SEND_QUEUE_ENTRIES_MAX,
+            limits: JobLimits {
+                jobs_max: 0,
+                input_bytes_max: 0,
+                output_bytes_max: 0,
+                threads: THREADS,
+                finished_max: FINISHED_PAIRS_MAX,
+            },
+            drain_budget: Duration::from_secs(30),
+            dial: Arc::new(TcpDial),
+            uploader: None,
+        }
+    }
+}
+
+impl fmt::Debug for WorkerOptions {
+    /// Leaves the token out.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WorkerOptions")
+            .field("address", &self.address)
+            .field("worker_id", &self.worker_id)
+            .field("release_id", &self.release_id)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,135 @@
+//! What the worker under test can do.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use gen_worker_core::{Registry, RegistryBuilder, RequestContext, Result, WorkerError, io_type::{Output, Payload}, stream_item::StreamItem};
+use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+#[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Text {
+    pub text: String,
+}
+
+impl Payload for Text {}
+impl Output for Text {}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Count {
+    pub count: u64,
+}
+
+impl Payload for Count {}
+impl Output for Count {}
+impl StreamItem for Count {}
+
+/// What tests look at and turn on while handlers run.
+#[derive(Clone, Default)]
+pub struct Probe {
+    runs: Arc<AtomicUsize>,
+    gates: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
+}
+
+impl Probe {
+    /// Handlers started.
+    pub fn runs(&self) -> usize {
+        self.runs.load(Ordering::SeqCst)
+    }
+
+    /// Lets the `gated` handler with this text return.
+    pub fn open(&self, text: &str) {
+        self.gate(text).notify_one();
+    }
+
+    fn gate(&self, text: &str) -> Arc<Notify> {
+        self.gates.lock().entry(text.to_owned()).or_default().clone()
+    }
+}
+
+/// MessagePack of `{text}`.
+pub fn text(text: &str) -> Vec<u8> {
+    rmp_serde::to_vec_named(&Text { text: text.into() }).expect("encodes")
+}
+
+/// MessagePack of `{count}`.
+pub fn count(count: u64) -> Vec<u8> {
+    rmp_serde::to_vec_named(&Count { count }).expect("encodes")
+}
+
+pub fn registry(probe: &Probe) -> RegistryBuilder {
+    let (echoed, gated) = (probe.clone(), probe.clone());
+    Registry::builder()
+        .asynchronous("echo", move |_: RequestContext, input: Text| {
+            echoed.runs.fetch_add(1, Ordering::SeqCst);
+            async move { Ok(input) }
+        })
+        .asynchronous("gated_echo", move |_: RequestContext, input: Text| {
+            gated.runs.fetch_add(1, Ordering::SeqCst);
+            let gate = gated.gate(&input.text);
+            async move {
+                gate.notified().await;
+                Ok(input)
+            }
+        })
+        .asynchronous("slow", |_: RequestContext, input: Count| async move {
+            tokio::time::sleep(Duration::from_millis(input.count)).await;
+            Ok(input)
+        })
+        .asynchronous("refuse", |_: RequestContext, input: Text| async move {
+            Err::<Text, _>(WorkerError::validation(input.text))
+        })
+        .asynchronous("retry", |_: RequestContext, input: Text| async move {
+            Err::<Text, _>(WorkerError::retryable(input.text))
+        })
+        .asynchronous("panics", |_: RequestContext, input: Text| async move { panic_with::<Text>(&input.text) })
+        .asynchronous("large", |_: RequestContext, input: Count| async move {
+            Ok(Text { text: "x".repeat(usize::try_from(input.count).expect("small")) })
+        })
+        .asynchronous("chatty", |context: RequestContext, input: Count| async move {
+            (0..input.count).for_each(|at| context.progress(at as f64, None));
+            Ok(input)
+        })
+        .asynchronous("polite", |context: RequestContext, input: Text| async move {
+            context.cancelled().await;
+            Ok(input)
+        })
+        .blocking("busy", |context: RequestContext, input: Count| {
+            // A thread that looks at the flag from time to time; `count` tells how often it may.
+            for _ in 0..input.count {
+                context.check_cancelled()?;
+                std::thread::yield_now();
+            }
+            Ok(input)
+        })
+        .blocking("until_cancelled", |context: RequestContext, _: Text| until_cancelled(&context))
+        .streaming("numbers", |_: RequestContext, input: Count| {
+            stream::iter((1..=input.count).map(|count| Ok(Count { count })))
+        })
+        .streaming("ticks", |_: RequestContext, input: Count| {
+            stream::iter(1..=input.count).then(|count| async move {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                Ok(Count { count })
+            })
+        })
+}
+
+fn panic_with<T>(text: &str) -> Result<T> {
+    panic!("{text}")
+}
+
+fn until_cancelled(context: &RequestContext) -> Result<Text> {
+    loop {
+        context.check_cancelled()?;
+        std::thread::yield_now();
+    }
+}

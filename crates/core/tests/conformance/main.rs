@@ -1,0 +1,15 @@
+//! The worker against a scripted orchestrator that speaks only what sections 1 to 7 of the wire contract say.
+//!
+//! Everything runs in one process on a paused clock: connections are in-memory pipes, so that time moves only when
+//! nothing else can.
+
+mod cancellation;
+mod connection;
+mod drain;
+mod fixture;
+mod functions;
+mod jobs;
+mod models;
+mod orchestrator;
+mod queue;
+mod streams;

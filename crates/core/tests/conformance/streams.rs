@@ -1,0 +1,48 @@
+//! Streaming handlers and events.
+
+use gen_worker_proto::pb::{JobStatus, worker_message::Msg};
+
+use crate::{fixture::Fixture, functions::count};
+
+#[tokio::test(start_paused = true)]
+async fn c6_three_items_are_three_frames_and_a_result_without_output() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    session.run("r1", 1, "numbers", &count(3)).await;
+    session.accepted().await;
+    for want in 1..=3_i64 {
+        let Msg::JobProgress(progress) = session.next().await else { panic!("progress comes") };
+        assert_eq!((progress.seq, progress.content_type.as_str()), (want, "application/json"));
+        assert_eq!(progress.data, format!("{{\"count\":{want}}}"));
+    }
+    let result = session.result().await;
+    assert_eq!((result.status(), result.output), (JobStatus::Ok, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn w24_long_streams_lose_nothing_while_connected() {
+    let mut fixture = Fixture::with(|options| options.send_queue_entries = 16);
+    let mut session = fixture.session().await;
+    session.run("r1", 1, "numbers", &count(5_000)).await;
+    session.accepted().await;
+    for want in 1..=5_000_i64 {
+        let Msg::JobProgress(progress) = session.next().await else { panic!("progress comes") };
+        assert_eq!(progress.seq, want);
+    }
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn events_of_a_handler_share_the_sequence() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    session.run("r1", 1, "chatty", &count(2)).await;
+    session.accepted().await;
+    for want in 1..=2_i64 {
+        let Msg::JobProgress(progress) = session.next().await else { panic!("progress comes") };
+        assert_eq!((progress.seq, progress.content_type.as_str()), (want, "application/x-request-event+json"));
+        let event: serde_json::Value = serde_json::from_slice(&progress.data).expect("JSON");
+        assert_eq!((event["request_id"].as_str(), event["type"].as_str()), (Some("r1"), Some("request.progress")));
+    }
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+}
