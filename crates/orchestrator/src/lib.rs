@@ -9,6 +9,11 @@
 //!
 //! No worker code is linked here: the two sides meet in `gen-worker-proto`. SQL stays inside `queue/`.
 
+pub mod wire;
+pub mod session;
 pub mod pool;
+pub mod lifecycle;
+pub mod reconcile;
+pub mod scheduler;
 pub mod queue;
 pub mod request;

@@ -13,15 +13,26 @@
 mod clock;
 mod event;
 mod handle;
-mod input;
+pub(crate) mod input;
+mod lanes;
+mod live;
 mod near;
+mod options;
+mod owner;
+mod ring;
+mod roster;
 mod sequence;
+mod start;
 mod subscription;
+mod timers;
 mod view;
 mod views;
 
 pub use event::{Event, EventId, EventIdError};
 pub use handle::Handle;
+pub use options::{Options, RETRY_PAUSE_MAX};
+pub use start::start;
+pub use owner::RecoverError;
 pub use subscription::Subscription;
 pub use views::{
     CancelOutcome, Counters, DegradedView, DisabledView, FunctionView, ModelPlaceView, ModelView, PoolError,

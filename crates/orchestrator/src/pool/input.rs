@@ -14,6 +14,11 @@ use super::{
 use crate::{
     queue::Filter,
     request::{NewRequest, Request},
+    session::{
+        SessionId,
+        outbound::Outbound,
+        report::{HelloReport, Report},
+    },
 };
 
 
@@ -38,4 +43,20 @@ pub(crate) enum Input {
     List { filter: Filter, rows: Vec<Request>, reply: oneshot::Sender<Vec<Request>> },
     /// Send Drain.
     Drain { worker_id: String, deadline: Duration, reply: oneshot::Sender<bool> },
+    /// A worker stream passed its gate.
+    Arrived(Box<Arrival>),
+    /// A worker said something; never empty.
+    Reports { session: SessionId, reports: Vec<Report> },
+    /// A worker stream is over. `clean` = the worker ended it.
+    Departed { session: SessionId, clean: bool },
+    /// A worker stream was refused at its gate.
+    Refused,
+}
+
+/// A worker stream that passed its gate.
+#[derive(Debug)]
+pub(crate) struct Arrival {
+    pub(crate) session: SessionId,
+    pub(crate) hello: HelloReport,
+    pub(crate) outbound: Outbound,
 }

@@ -8,7 +8,9 @@ pub(crate) fn near<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Vec<
     let limit = (name.len() / 3).max(2);
     let mut found: Vec<(usize, &str)> = known
         .filter_map(|candidate| {
-            let contains = !name.is_empty() && (candidate.contains(name) || name.contains(candidate));
+            // Very short names are part of too many others.
+            let telling = name.len().min(candidate.len()) >= 3;
+            let contains = telling && (candidate.contains(name) || name.contains(candidate));
             let distance = distance(name.as_bytes(), candidate.as_bytes());
             (contains || distance <= limit).then_some((distance, candidate))
         })

@@ -54,6 +54,11 @@ pub(crate) struct WorkerCell {
     pub(crate) jobs: AtomicUsize,
 }
 
+/// Counts one.
+pub(crate) fn add(counter: &AtomicU64) {
+    counter.fetch_add(1, Relaxed);
+}
+
 macro_rules! totals {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
         /// Counters behind [`Counters`].
@@ -102,14 +107,12 @@ impl View {
         Ok(())
     }
 
-    /// The cell of a function; made when it is new, which is also said.
-    pub(crate) fn function(&self, name: &FunctionName) -> (Arc<FunctionCell>, bool) {
+    /// The cell of a function, made when there is none yet.
+    pub(crate) fn function(&self, name: &FunctionName) -> Arc<FunctionCell> {
         if let Some(cell) = self.functions.read().get(name) {
-            return (Arc::clone(cell), false);
+            return Arc::clone(cell);
         }
-        let mut functions = self.functions.write();
-        let cell = Arc::clone(functions.entry(name.clone()).or_default());
-        (cell, true)
+        Arc::clone(self.functions.write().entry(name.clone()).or_default())
     }
 
     /// Publishes a worker.

@@ -1,0 +1,186 @@
+//! The table of requests in memory: everything unfinished, and what ended a short while ago. Owned by the owner loop.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
+
+use gen_worker_proto::{Attempt, Pair, RequestId};
+use tokio::sync::oneshot;
+
+use super::{
+    clock::Tick,
+    event::Event,
+    lanes::LaneKey,
+    ring::Ring,
+    roster::WorkerKey,
+    subscription::Publisher,
+};
+use crate::{
+    lifecycle::Life,
+    request::{AttemptRecord, Durability, Ending, Request},
+    scheduler::Place,
+};
+
+/// Key of a request within the process: its pool sequence, never used twice.
+pub(crate) type Sequence = i64;
+
+/// Answers one wait.
+pub(crate) type Waiter = oneshot::Sender<Option<Arc<Request>>>;
+
+/// One request in memory.
+#[derive(Debug)]
+pub(crate) struct Live {
+    /// As the API shows it. Shared with readers, so it is changed by copy when one holds it.
+    pub(crate) request: Arc<Request>,
+    pub(crate) life: Life,
+    pub(crate) lane: LaneKey,
+    /// When the submit came in.
+    pub(crate) submitted: Tick,
+    /// Times of the current attempt.
+    pub(crate) dispatched: Tick,
+    pub(crate) accepted: Option<Tick>,
+    /// Holds the current attempt.
+    pub(crate) worker: Option<WorkerKey>,
+    /// Failed the attempt before.
+    pub(crate) avoid: Option<WorkerKey>,
+    /// How often the current attempt was sent on the current stream.
+    pub(crate) sends: u32,
+    /// What the store knows of the current attempt.
+    pub(crate) recorded: Recorded,
+    /// Decided, and on its way to the disk.
+    pub(crate) decided: Option<Decided>,
+    pub(crate) waiters: Vec<Waiter>,
+    pub(crate) ring: Ring,
+    pub(crate) subscribers: Vec<Publisher>,
+}
+
+/// What the store was told of the current attempt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Recorded {
+    pub(crate) assigned: bool,
+    pub(crate) started: bool,
+}
+
+/// A decision that becomes visible once it is on disk.
+#[derive(Debug)]
+pub(crate) enum Decided {
+    Requeue { failure: Option<AttemptRecord>, delay: std::time::Duration },
+    Finish(Box<Ending>),
+}
+
+/// The table.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    by_id: HashMap<RequestId, Sequence>,
+    entries: HashMap<Sequence, Live>,
+    /// Ended entries in the order of their end, with what they weigh.
+    ended: VecDeque<(Tick, Sequence, usize)>,
+    ended_bytes: usize,
+}
+
+impl Live {
+    pub(crate) fn id(&self) -> &RequestId {
+        &self.request.submitted.id
+    }
+
+    pub(crate) fn pair(&self) -> Pair {
+        self.pair_of(self.life.attempt())
+    }
+
+    pub(crate) fn pair_of(&self, attempt: Attempt) -> Pair {
+        Pair { request_id: self.id().clone(), attempt }
+    }
+
+    pub(crate) fn is_durable(&self) -> bool {
+        self.request.submitted.options.durability == Durability::Durable
+    }
+
+    pub(crate) fn place(&self) -> Place {
+        Place {
+            priority: std::cmp::Reverse(self.request.submitted.options.priority),
+            sequence: self.request.sequence,
+        }
+    }
+
+    /// Hands an event to the ring and to everyone who listens. Returns how the bytes held changed.
+    pub(crate) fn publish(&mut self, event: Event) -> isize {
+        self.subscribers.retain(|subscriber| subscriber.publish(event.clone()));
+        self.ring.push(event)
+    }
+
+    /// Hands an event to everyone who listens now; it is not kept.
+    pub(crate) fn publish_passing(&mut self, event: &Event) {
+        self.subscribers.retain(|subscriber| subscriber.publish(event.clone()));
+    }
+
+    /// What the entry holds in memory once it has ended: its large parts, and a flat part for the rest.
+    fn weight(&self) -> usize {
+        const FLAT: usize = 1_024;
+        let output = match self.request.ending.as_ref().and_then(|ending| ending.output.as_ref()) {
+            Some(crate::request::Output::Inline(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        FLAT + self.request.submitted.payload.len() + output + self.ring.bytes()
+    }
+}
+
+impl Table {
+    pub(crate) fn insert(&mut self, live: Live) {
+        let sequence = live.request.sequence;
+        self.by_id.insert(live.id().clone(), sequence);
+        self.entries.insert(sequence, live);
+    }
+
+    pub(crate) fn sequence(&self, id: &str) -> Option<Sequence> {
+        self.by_id.get(id).copied()
+    }
+
+    pub(crate) fn get(&self, sequence: Sequence) -> Option<&Live> {
+        self.entries.get(&sequence)
+    }
+
+    pub(crate) fn get_mut(&mut self, sequence: Sequence) -> Option<&mut Live> {
+        self.entries.get_mut(&sequence)
+    }
+
+    pub(crate) fn find(&self, id: &str) -> Option<&Live> {
+        self.get(self.sequence(id)?)
+    }
+
+    pub(crate) fn find_mut(&mut self, id: &str) -> Option<&mut Live> {
+        self.get_mut(self.sequence(id)?)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Live> {
+        self.entries.values()
+    }
+
+    /// Notes that an entry has ended, so that it is forgotten in its time.
+    pub(crate) fn note_end(&mut self, sequence: Sequence, now: Tick) {
+        if let Some(live) = self.entries.get(&sequence) {
+            let weight = live.weight();
+            self.ended_bytes += weight;
+            self.ended.push_back((now, sequence, weight));
+        }
+    }
+
+    /// Forgets what ended before `horizon`, and the oldest ends beyond the bounds.
+    pub(crate) fn forget(&mut self, horizon: Tick, rows_max: usize, bytes_max: usize) {
+        while let Some((at, sequence, weight)) = self.ended.front().copied() {
+            if at > horizon && self.ended.len() <= rows_max && self.ended_bytes <= bytes_max {
+                break;
+            }
+            self.ended.pop_front();
+            self.ended_bytes -= weight;
+            if let Some(live) = self.entries.remove(&sequence) {
+                self.by_id.remove(live.id());
+            }
+        }
+    }
+
+    /// When the oldest end was.
+    pub(crate) fn oldest_end(&self) -> Option<Tick> {
+        self.ended.front().map(|(at, _, _)| *at)
+    }
+}

@@ -1,0 +1,66 @@
+//! Questions of the API that are not about one wait: cancel and lists.
+
+use std::sync::Arc;
+
+use gen_worker_proto::RequestId;
+
+use super::{Owner, ending::Detail};
+use crate::{
+    lifecycle::Happened,
+    pool::{live::Live, views::CancelOutcome},
+    queue::{Filter, LIST_ROWS_MAX},
+    request::Request,
+};
+
+impl Owner {
+    /// Cancels; `None` when the request is not in memory (P-14).
+    pub(super) fn cancel(&mut self, id: &RequestId) -> Option<CancelOutcome> {
+        let live = self.table.find(id.as_str())?;
+        if live.request.state.is_terminal() {
+            return Some(CancelOutcome::AlreadyFinished(Arc::clone(&live.request)));
+        }
+        let (sequence, queued) = (live.request.sequence, !live.life.is_on_worker());
+        self.happen(sequence, Happened::Cancel, Detail::default());
+        let live = self.table.get(sequence)?;
+        let request = Arc::clone(&live.request);
+        Some(if queued && request.state.is_terminal() {
+            CancelOutcome::Canceled(request)
+        } else {
+            CancelOutcome::Requested(request)
+        })
+    }
+
+    /// A page over both homes of requests. Rows of the store are replaced by what is newer here.
+    pub(super) fn list(&self, filter: &Filter, rows: Vec<Request>) -> Vec<Request> {
+        let unfinished_only = filter.state.is_some_and(|state| !state.is_terminal());
+        let mut page: Vec<Request> = rows
+            .into_iter()
+            .map(|row| {
+                let newer = filter.state.is_none().then(|| self.table.find(row.submitted.id.as_str())).flatten();
+                newer.filter(|live| live.is_durable()).map_or(row, shown)
+            })
+            .collect();
+        // Durable requests come with the rows, unless the store lags behind for this state.
+        let here = self.table.iter().filter(|live| unfinished_only || !live.is_durable());
+        page.extend(here.filter(|live| matches(filter, &live.request)).map(shown));
+        page.sort_unstable_by_key(|request| std::cmp::Reverse(request.sequence));
+        page.truncate(filter.limit.clamp(1, LIST_ROWS_MAX));
+        page
+    }
+}
+
+/// A live request as a list shows it: without its payload.
+fn shown(live: &Live) -> Request {
+    let mut request = Request::clone(&live.request);
+    request.submitted.payload.clear();
+    request
+}
+
+fn matches(filter: &Filter, request: &Request) -> bool {
+    let submitted = &request.submitted;
+    filter.tenant.as_ref().is_none_or(|tenant| *tenant == submitted.tenant)
+        && filter.state.is_none_or(|state| state == request.state)
+        && filter.function.as_ref().is_none_or(|function| *function == submitted.function)
+        && filter.since.is_none_or(|since| submitted.created_at >= since)
+        && filter.before_sequence.is_none_or(|before| request.sequence < before)
+}

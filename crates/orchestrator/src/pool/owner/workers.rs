@@ -1,0 +1,330 @@
+//! Workers coming, talking and going: reconcile on Hello, supersede, the reconnect window, drain.
+
+use std::{sync::Arc, time::Duration};
+
+use gen_worker_proto::{Pair, pb, pb::scheduler_message::Msg};
+use tonic::Status;
+use tracing::{error, info, warn};
+
+use super::{Owner, ending::Detail};
+use crate::{
+    lifecycle::{Happened, Phase},
+    pool::{
+        clock::Tick,
+        event::Event,
+        input::Arrival,
+        lanes::LaneKey,
+        live::Sequence,
+        roster::{Counted, Link, WorkerKey},
+        timers::Timer,
+        view::add,
+    },
+    reconcile::{Standing, reconcile},
+    scheduler::Seat,
+    session::{
+        SessionId,
+        report::{ModelReport, Report},
+    },
+};
+
+/// Streams of one worker id that replace each other this often within [`SUPERSEDE_SPAN`] are two workers with one id.
+const SUPERSEDES_LOUD: usize = 3;
+
+/// See [`SUPERSEDES_LOUD`]. A worker that reconnects by itself backs off beyond this soon.
+const SUPERSEDE_SPAN: Duration = Duration::from_secs(60);
+
+/// Most waiting requests of one function that hear about a model on its way.
+const PHASE_READERS_MAX: usize = 1_000;
+
+impl Owner {
+    /// A stream passed its gate: acknowledge, then settle what the worker holds (O3, O4, O5, O9).
+    pub(super) fn arrived(&mut self, arrival: Arrival) {
+        let Arrival { session, hello, outbound } = arrival;
+        let listed = hello.in_flight.clone();
+        let key = self.roster.key(&hello.worker_id);
+        let at = self.clock.unix(self.now);
+        self.supersede(key);
+        let Some(worker) = self.roster.get_mut(key) else { return };
+        info!(worker = %worker.id, session = session.0, phase = hello.state.phase.name(), jobs = listed.len(), "worker connected");
+        worker.hello(hello, at);
+        worker.epoch += 1;
+        worker.link = Some(Link { session, outbound });
+        let (held, cell) = (worker.jobs.clone(), Arc::clone(&worker.cell));
+        self.roster.bind(session, key);
+        self.send(
+            key,
+            Msg::HelloAck(pb::HelloAck {
+                protocol_version: pb::ProtocolVersion::Current.into(),
+                file_base_url: self.options.file_base_url.clone(),
+                keep: Vec::new(),
+                resolutions: Vec::new(),
+            }),
+        );
+        add(&self.view.totals.workers);
+        self.refresh(key);
+        self.view.put_worker(cell);
+        let held: Vec<Pair> =
+            held.iter().filter_map(|sequence| self.table.get(*sequence)).map(|live| live.pair()).collect();
+        self.settle(key, &listed, &held);
+    }
+
+    /// Acts on the comparison of what a worker lists with what it held.
+    fn settle(&mut self, key: WorkerKey, listed: &[Pair], held: &[Pair]) {
+        let plan = reconcile(listed, held, |pair| self.standing(key, pair));
+        for pair in plan.keep {
+            self.on_pair(&pair, Happened::Accepted(pair.attempt), "");
+        }
+        for pair in plan.adopt {
+            if let Some(sequence) = self.table.sequence(pair.request_id.as_str()) {
+                self.adopt(sequence, pair.attempt, key);
+            }
+        }
+        for pair in plan.cancel {
+            self.send_cancel(key, pair.request_id.as_str(), pair.attempt.0);
+        }
+        for pair in plan.lost {
+            self.on_pair(&pair, Happened::Lost(pair.attempt), "worker came back without it");
+        }
+    }
+
+    fn standing(&self, key: WorkerKey, pair: &Pair) -> Standing {
+        let Some(live) = self.table.find(pair.request_id.as_str()) else { return Standing::Stale };
+        let same = live.life.attempt() == pair.attempt;
+        match live.life.phase() {
+            Phase::Assigned | Phase::Running if same && live.worker == Some(key) => Standing::Current,
+            Phase::Finishing if same && live.avoid == Some(key) => Standing::Settling,
+            Phase::Queued if live.life.is_adoptable(pair.attempt) => Standing::Adoptable,
+            _ => Standing::Stale,
+        }
+    }
+
+    fn on_pair(&mut self, pair: &Pair, happened: Happened, message: &str) {
+        if let Some(sequence) = self.table.sequence(pair.request_id.as_str()) {
+            self.happen(sequence, happened, Detail::text(message));
+        }
+    }
+
+    /// Ends the older stream of a worker. Its end changes nothing any more: it is no longer the worker's stream.
+    fn supersede(&mut self, key: WorkerKey) {
+        let Some(worker) = self.roster.get_mut(key) else { return };
+        let Some(old) = worker.link.take() else { return };
+        self.view.totals.workers.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        add(&self.view.totals.superseded);
+        old.outbound.cut(Status::aborted("worker_stream_superseded"));
+        worker.superseded.push_back(self.now);
+        let span = i64::try_from(SUPERSEDE_SPAN.as_micros()).unwrap_or(i64::MAX);
+        while worker.superseded.front().is_some_and(|at| *at < Tick(self.now.0 - span)) {
+            worker.superseded.pop_front();
+        }
+        if worker.superseded.len() >= SUPERSEDES_LOUD {
+            error!(
+                worker = %worker.id,
+                times = worker.superseded.len(),
+                "streams of one worker id replace each other again and again: two workers share this id"
+            );
+            worker.superseded.truncate(SUPERSEDES_LOUD);
+        } else {
+            warn!(worker = %worker.id, "worker stream replaced by a newer one");
+        }
+    }
+
+    /// What a worker said. Job messages count from any stream of the worker that holds the pair: one that was
+    /// replaced may still deliver results that the worker believes written. State counts from the newest only.
+    pub(super) fn reports(&mut self, session: SessionId, reports: Vec<Report>) {
+        let Some(key) = self.roster.of_session(session) else { return };
+        for report in reports {
+            let is_newest = self
+                .roster
+                .get(key)
+                .and_then(|worker| worker.link.as_ref())
+                .is_some_and(|link| link.session == session);
+            match report {
+                Report::Accepted(pair) => self.accepted(key, &pair),
+                Report::Result(result) => self.result(key, *result),
+                Report::Frame(pair, frame) => self.frame(key, &pair, frame),
+                other if is_newest => self.news(key, other),
+                _ => add(&self.view.totals.stale),
+            }
+        }
+    }
+
+    /// News about the worker itself.
+    fn news(&mut self, key: WorkerKey, report: Report) {
+        let Some(worker) = self.roster.get_mut(key) else { return };
+        match report {
+            Report::State(state) => worker.state(state),
+            Report::Unavailable(report) => {
+                warn!(worker = %worker.id, function = %report.function, reason = report.reason, "function is unavailable on a worker");
+                worker.available.remove(&report.function);
+                worker.loading.remove(&report.function);
+                worker.disabled.insert(report.function.clone(), report);
+            }
+            Report::Degraded(report) => drop(worker.degraded.insert(report.function.clone(), report)),
+            Report::Model(event) => {
+                if event.state == pb::ModelState::Failed {
+                    warn!(worker = %worker.id, model = event.r#ref, error = event.error, "model operation failed");
+                }
+                worker.model(&event);
+                worker.publish();
+                self.tell_held(key, &event);
+                return;
+            }
+            Report::Accepted(_) | Report::Result(_) | Report::Frame(..) => return,
+        }
+        self.refresh(key);
+    }
+
+    /// Tells requests that wait for a loading worker how its models move.
+    fn tell_held(&mut self, key: WorkerKey, event: &ModelReport) {
+        let Some(worker) = self.roster.get(key) else { return };
+        let value = serde_json::json!({
+            "worker_id": &*worker.id,
+            "ref": event.r#ref,
+            "state": event.state.as_str_name().trim_start_matches("MODEL_STATE_").to_ascii_lowercase(),
+            "bytes_done": event.bytes_done,
+            "bytes_total": event.bytes_total,
+        });
+        let loading = worker.counted.iter().filter(|(_, kind)| *kind == Counted::Loading);
+        let lanes: Vec<LaneKey> = loading.map(|(lane, _)| *lane).collect();
+        let event = Event::Phase { value };
+        for lane in lanes {
+            let Some(lane) = self.lanes.get(lane) else { continue };
+            for place in lane.waiting.keys().take(PHASE_READERS_MAX) {
+                if let Some(live) = self.table.get_mut(place.sequence) {
+                    live.publish_passing(&event);
+                }
+            }
+        }
+    }
+
+    /// Brings lanes and views up to what is known of a worker now.
+    pub(super) fn refresh(&mut self, key: WorkerKey) {
+        let Some(worker) = self.roster.get_mut(key) else { return };
+        for (lane, kind) in worker.counted.drain(..) {
+            self.lanes.uncount_worker(lane, kind, key);
+        }
+        let mut counted = Vec::new();
+        if worker.link.is_some() {
+            let takes_work = worker.takes_work();
+            let usable = |name: &&_| takes_work && !worker.disabled.contains_key(*name);
+            for name in worker.available.iter().filter(usable) {
+                let Some(lane) = self.lanes.offered(name) else { continue };
+                let degraded = worker.degraded.get(name);
+                let slowdown = degraded.map_or(1.0, |report| report.latency_multiplier);
+                let seat = Seat { worker: key, free: 0, slowdown: if slowdown.is_finite() { slowdown } else { 1.0 } };
+                counted.push((lane, Counted::Available, Some(seat)));
+                counted.extend(degraded.map(|_| (lane, Counted::Degraded, None)));
+            }
+            for name in worker.loading.iter().filter(usable) {
+                counted.extend(self.lanes.offered(name).map(|lane| (lane, Counted::Loading, None)));
+            }
+            for name in worker.disabled.keys() {
+                counted.extend(self.lanes.offered(name).map(|lane| (lane, Counted::Disabled, None)));
+            }
+        }
+        for (lane, kind, seat) in &counted {
+            self.lanes.count_worker(*lane, *kind, *seat);
+        }
+        worker.counted = counted.into_iter().map(|(lane, kind, _)| (lane, kind)).collect();
+        worker.publish();
+        self.plan_needed = true;
+        self.work.functions.extend(self.lanes.take_new());
+        self.fail_unplaceable();
+    }
+
+    /// Ends requests whose function was disabled everywhere, when nobody is left who could run them (O19).
+    fn fail_unplaceable(&mut self) {
+        if self.lanes.waiting() == 0 {
+            return;
+        }
+        let dead: Vec<Sequence> = self
+            .lanes
+            .busy()
+            .filter(|(_, lane)| lane.is_dead())
+            .flat_map(|(_, lane)| lane.waiting.keys().map(|place| place.sequence))
+            .collect();
+        if dead.is_empty() || self.somebody_may_come() {
+            return;
+        }
+        for sequence in dead {
+            self.happen(sequence, Happened::NoWorker, Detail::default());
+        }
+    }
+
+    /// Whether a worker is away or still starting: it may bring functions that nobody has now.
+    pub(super) fn somebody_may_come(&self) -> bool {
+        self.roster.iter().any(|(_, worker)| {
+            worker.link.is_none() || (!worker.draining && worker.phase.is_starting())
+        })
+    }
+
+    /// A stream was read to its end.
+    pub(super) fn departed(&mut self, session: SessionId, clean: bool) {
+        let Some(key) = self.roster.unbind(session) else { return };
+        let Some(worker) = self.roster.get_mut(key) else { return };
+        if worker.link.as_ref().is_none_or(|link| link.session != session) {
+            return;
+        }
+        // Dropping the link finishes the call with OK after what is queued was written (O18).
+        worker.link = None;
+        self.detached(key, session, clean);
+    }
+
+    /// A worker has no stream any more.
+    pub(super) fn detached(&mut self, key: WorkerKey, session: SessionId, clean: bool) {
+        self.view.totals.workers.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        let Some(worker) = self.roster.get_mut(key) else { return };
+        worker.epoch += 1;
+        let (epoch, gone) = (worker.epoch, clean || worker.draining);
+        info!(worker = %worker.id, session = session.0, clean, jobs = worker.jobs.len(), "worker disconnected");
+        self.refresh(key);
+        if gone {
+            self.forget_worker(key);
+        } else {
+            self.timers.at(self.now.after(self.options.reconnect_window), Timer::Away(key, epoch));
+        }
+    }
+
+    /// A worker had its time to come back.
+    pub(super) fn stayed_away(&mut self, key: WorkerKey, epoch: u64) {
+        if self.roster.get(key).is_some_and(|worker| worker.link.is_none() && worker.epoch == epoch) {
+            self.forget_worker(key);
+        }
+    }
+
+    /// Gives up on a worker: what it held goes elsewhere. What a draining one held does not count as failed.
+    fn forget_worker(&mut self, key: WorkerKey) {
+        let Some(worker) = self.roster.get(key) else { return };
+        let draining = worker.draining;
+        let jobs: Vec<Sequence> = worker.jobs.iter().copied().collect();
+        for sequence in jobs {
+            let Some(attempt) = self.table.get(sequence).map(|live| live.life.attempt()) else { continue };
+            let happened = if draining { Happened::Returned(attempt) } else { Happened::Lost(attempt) };
+            self.happen(sequence, happened, Detail::text("worker was lost"));
+        }
+        if let Some(worker) = self.roster.remove(key) {
+            self.view.remove_worker(&worker.id);
+        }
+        self.fail_unplaceable();
+    }
+
+    /// A worker that leaves gets nothing more (O17).
+    pub(super) fn leaves(&mut self, key: WorkerKey) {
+        if let Some(worker) = self.roster.get_mut(key).filter(|worker| !worker.draining) {
+            worker.draining = true;
+            self.refresh(key);
+        }
+    }
+
+    /// Tells a worker to leave; false when it is not connected.
+    pub(super) fn drain(&mut self, worker_id: &str, deadline: Duration) -> bool {
+        let Some(key) = self.roster.find(worker_id) else { return false };
+        if self.roster.get(key).is_none_or(|worker| worker.link.is_none()) {
+            return false;
+        }
+        self.leaves(key);
+        let deadline_ms = i64::try_from(deadline.as_millis()).unwrap_or(i64::MAX);
+        self.send(key, Msg::Drain(pb::Drain { deadline_ms }));
+        true
+    }
+}
