@@ -178,6 +178,21 @@ impl RequestContext {
         if self.is_cancelled() { Err(WorkerError::canceled()) } else { Ok(()) }
     }
 
+    /// Waits, but not longer than the request wants to live.
+    ///
+    /// # Errors
+    /// [`WorkerError::canceled`] as soon as the request is cancelled.
+    ///
+    /// # Cancel safety
+    /// Holds no state but the time that has passed.
+    pub async fn sleep(&self, duration: Duration) -> Result<()> {
+        tokio::select! {
+            biased;
+            () = self.cancelled() => Err(WorkerError::canceled()),
+            () = tokio::time::sleep(duration) => Ok(()),
+        }
+    }
+
     /// Tells how far the handler is, best effort. `fraction` is usually within 0 to 1 and is passed on as it is.
     pub fn progress(&self, fraction: f64, stage: Option<&str>) {
         let payload = match stage {

@@ -37,7 +37,7 @@ mod setup;
 mod slots;
 
 use lease::{Lease, Leases};
-pub use slots::{LoadModel, LoadOptions, ModelDir, Slots};
+pub use slots::{CallSlot, LoadModel, LoadOptions, ModelDir, Slots};
 
 /// Where an instance lives; one per endpoint type and map of slots to bindings.
 pub struct InstanceCell {

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{endpoint::TypeDecl, schema};
 
 pub mod bytes_field;
-
+pub mod field_bounds;
 
 /// Input of a handler: a struct with named fields.
 #[diagnostic::on_unimplemented(

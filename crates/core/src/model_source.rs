@@ -119,7 +119,8 @@ impl ModelSource for LocalModels {
     }
 
     fn residency(&self) -> Vec<ModelResidency> {
-        let held = |reference: &String| ModelResidency { reference: reference.clone(), tier: Tier::Disk, vram_bytes: 0 };
+        let held =
+            |reference: &String| ModelResidency { reference: reference.clone(), tier: Tier::Disk, vram_bytes: 0 };
         self.0.keys().map(held).collect()
     }
 }

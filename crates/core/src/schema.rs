@@ -1,12 +1,8 @@
 //! JSON Schemas of payloads and outputs: draft 2020-12, shared definitions under `$defs`, options as `anyOf` with
-//! null. Pure.
+//! null, closed sets of names as `enum`. Pure.
 
-use schemars::{
-    JsonSchema, SchemaGenerator,
-    generate::SchemaSettings,
-    transform::{Transform, transform_subschemas},
-};
-use serde_json::{Map, Value};
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings, transform::transform_subschemas};
+use serde_json::{Map, Value, json};
 
 /// Schema of what a payload type accepts.
 #[must_use]
@@ -24,97 +20,123 @@ pub fn of_output<T: JsonSchema>() -> Value {
 /// stay under `$defs`.
 #[must_use]
 pub fn inlined(schema: &Value) -> Value {
-    let mut schema = schema.clone();
-    let Some(object) = schema.as_object_mut() else { return schema };
-    let Some(name) = root_definition(object) else { return schema };
-    let Some(definitions) = object.get_mut("$defs").and_then(Value::as_object_mut) else { return schema };
+    let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|path| path.strip_prefix(DEFINITIONS)) else {
+        return schema.clone();
+    };
+    let mut definitions = schema.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
+    let Some(Value::Object(mut root)) = definitions.get(name).cloned() else {
+        return schema.clone();
+    };
     // A type that contains itself is still referred to from inside.
-    let again = refers_to(definitions, &name);
-    let root = if again { definitions.get(&name).cloned() } else { definitions.remove(&name) };
-    let rest = std::mem::take(definitions);
-    let Some(Value::Object(mut root)) = root else { return schema };
-    if !rest.is_empty() {
-        root.insert("$defs".to_owned(), Value::Object(rest));
+    if !definitions.values().any(|definition| refers_to(definition, name)) {
+        definitions.remove(name);
+    }
+    if !definitions.is_empty() {
+        root.insert("$defs".to_owned(), Value::Object(definitions));
     }
     Value::Object(root)
 }
 
+/// Where references to definitions begin.
+const DEFINITIONS: &str = "#/$defs/";
+
 fn generate<T: JsonSchema>(settings: SchemaSettings) -> Value {
-    let mut settings = settings;
-    settings.meta_schema = None;
     let mut generator = SchemaGenerator::new(settings);
     // As a member rather than as the root, so that the type itself lands among the definitions.
     let root = generator.subschema_for::<T>();
-    let mut schema = Map::new();
-    if let Value::Object(root) = root.to_value() {
-        schema.extend(root);
-    }
     let mut definitions = generator.take_definitions(true);
-    for definition in definitions.values_mut() {
-        if let Ok(definition) = definition.try_into() {
-            Nullable.transform(definition);
+    for (name, definition) in &mut definitions {
+        if let Ok(schema) = <&mut Schema>::try_from(definition) {
+            settle(schema);
+            if let Some(object) = schema.as_object_mut() {
+                object.entry("title").or_insert_with(|| Value::String(name.clone()));
+            }
         }
     }
-    if !definitions.is_empty() {
-        schema.insert("$defs".to_owned(), Value::Object(definitions));
+    let mut root = root.to_value();
+    if let (Some(object), false) = (root.as_object_mut(), definitions.is_empty()) {
+        object.insert("$defs".to_owned(), Value::Object(definitions));
     }
-    Value::Object(schema)
+    root
 }
 
-/// `"type": ["string", "null"]` becomes `anyOf` with null.
-struct Nullable;
-
-impl Transform for Nullable {
-    fn transform(&mut self, schema: &mut schemars::Schema) {
-        transform_subschemas(self, schema);
-        let Some(object) = schema.as_object_mut() else { return };
-        let Some(Value::Array(types)) = object.get("type") else { return };
-        let [Value::String(plain), Value::String(null)] = types.as_slice() else { return };
-        if null != "null" {
-            return;
-        }
-        let plain = plain.clone();
-        // What describes the property stays where it is; what describes the value moves inside.
-        let mut inside = Map::new();
-        inside.insert("type".to_owned(), Value::String(plain));
-        for keyword in ["description", "title", "default"] {
-            if let Some(value) = object.remove(keyword) {
-                inside.insert(format!("\0{keyword}"), value);
-            }
-        }
-        object.remove("type");
-        let mut outside = Map::new();
-        for (keyword, value) in std::mem::take(object) {
-            inside.insert(keyword, value);
-        }
-        for keyword in ["description", "title", "default"] {
-            if let Some(value) = inside.remove(&format!("\0{keyword}")) {
-                outside.insert(keyword.to_owned(), value);
-            }
-        }
-        let null = serde_json::json!({"type": "null"});
-        outside.insert("anyOf".to_owned(), Value::Array(vec![Value::Object(inside), null]));
-        *object = outside;
+/// Turns our generator's habits into the ones of the contract.
+fn settle(schema: &mut Schema) {
+    transform_subschemas(&mut settle, schema);
+    if let Some(object) = schema.as_object_mut() {
+        drop_machine_format(object);
+        split_nullable(object);
+        join_constants(object);
     }
 }
 
-fn root_definition(schema: &Map<String, Value>) -> Option<String> {
-    schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/").map(str::to_owned)
+/// `"format": "uint32"` and its like say how wide the number is in Rust, which is nobody's business.
+fn drop_machine_format(object: &mut Map<String, Value>) {
+    let is_machine = |format: &str| {
+        let digits = format.trim_start_matches("uint").trim_start_matches("int");
+        matches!(format, "float" | "double" | "int" | "uint") || digits.parse::<u8>().is_ok()
+    };
+    if object.get("format").and_then(Value::as_str).is_some_and(is_machine) {
+        object.remove("format");
+    }
 }
 
-fn refers_to(definitions: &Map<String, Value>, name: &str) -> bool {
-    let reference = format!("#/$defs/{name}");
-    fn any(value: &Value, reference: &str) -> bool {
-        match value {
-            Value::Object(object) => {
-                object.get("$ref").and_then(Value::as_str) == Some(reference)
-                    || object.values().any(|inner| any(inner, reference))
-            }
-            Value::Array(items) => items.iter().any(|inner| any(inner, reference)),
-            _ => false,
-        }
+/// `"type": ["string", "null"]` becomes `anyOf` of the two. What describes the property stays outside, what
+/// describes the value moves inside.
+fn split_nullable(object: &mut Map<String, Value>) {
+    let Some(Value::Array(types)) = object.get("type") else { return };
+    let [plain, Value::String(null)] = types.as_slice() else { return };
+    if null != "null" {
+        return;
     }
-    definitions.values().any(|definition| any(definition, &reference))
+    let plain = plain.clone();
+    object.remove("type");
+    let mut value = Map::from_iter([("type".to_owned(), plain)]);
+    let mut property = Map::new();
+    for (keyword, setting) in std::mem::take(object) {
+        let outside = matches!(keyword.as_str(), "description" | "title" | "default");
+        let side = if outside { &mut property } else { &mut value };
+        side.insert(keyword, setting);
+    }
+    property.insert("anyOf".to_owned(), json!([value, {"type": "null"}]));
+    *object = property;
+}
+
+/// A closed set of names is `enum` and nothing else, sorted: that is how peers write it. Ours comes as `oneOf`
+/// when members have comments.
+fn join_constants(object: &mut Map<String, Value>) {
+    let members = match (object.get("enum"), object.get("oneOf")) {
+        (Some(Value::Array(names)), _) => names.clone(),
+        (None, Some(Value::Array(members))) => members.iter().flat_map(constants).collect(),
+        _ => return,
+    };
+    let names: Option<Vec<&str>> = members.iter().map(Value::as_str).collect();
+    let Some(mut names) = names else { return };
+    names.sort_unstable();
+    let names = json!(names);
+    object.remove("oneOf");
+    object.remove("type");
+    object.insert("enum".to_owned(), names);
+}
+
+/// The names that a member of `oneOf` stands for; null when it stands for something else.
+fn constants(member: &Value) -> Vec<Value> {
+    match (member.get("const"), member.get("enum")) {
+        (Some(name), _) => vec![name.clone()],
+        (None, Some(Value::Array(names))) => names.clone(),
+        _ => vec![Value::Null],
+    }
+}
+
+fn refers_to(schema: &Value, name: &str) -> bool {
+    match schema {
+        Value::Object(object) => object.iter().any(|(keyword, value)| {
+            let reference = value.as_str().filter(|_| keyword == "$ref");
+            reference.and_then(|path| path.strip_prefix(DEFINITIONS)) == Some(name) || refers_to(value, name)
+        }),
+        Value::Array(items) => items.iter().any(|item| refers_to(item, name)),
+        _ => false,
+    }
 }
 
 #[cfg(test)]

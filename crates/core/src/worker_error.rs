@@ -181,12 +181,9 @@ impl WorkerError {
         let Inner { class, kind, message, source: _ } = match Arc::try_unwrap(self.0) {
             Ok(inner) => inner,
             // Shared: the other holders keep theirs without the cause.
-            Err(shared) => Inner {
-                class: shared.class,
-                kind: shared.kind.clone(),
-                message: shared.message.clone(),
-                source: None,
-            },
+            Err(shared) => {
+                Inner { class: shared.class, kind: shared.kind.clone(), message: shared.message.clone(), source: None }
+            }
         };
         Self(Arc::new(Inner { class, kind, message, source: Some(Arc::new(source)) }))
     }

@@ -29,8 +29,7 @@ pub(super) fn decode<'de, T: Deserialize<'de>>(input: &'de [u8], form: BytesForm
     }
     let value = T::deserialize(&mut decoder)?;
     if !decoder.reader.is_at_end() {
-        let at = decoder.reader.position();
-        return Err(DecodeError::new(format!("MessagePack data is malformed: trailing characters (byte {at})")));
+        return Err(DecodeError::new("MessagePack data is malformed: trailing characters"));
     }
     Ok(value)
 }
@@ -353,11 +352,7 @@ impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
         self.value()?.deserialize_tuple(length, visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, DecodeError> {
+    fn struct_variant<V: Visitor<'de>>(self, _: &'static [&'static str], visitor: V) -> Result<V::Value, DecodeError> {
         self.value()?.deserialize_map(visitor)
     }
 }

@@ -57,7 +57,8 @@ impl ResourcesDecl {
         };
         positive("vram_gb", self.vram_gb);
         positive("compute_capability", self.compute_capability);
-        let max_concurrency = self.max_concurrency.and_then(|limit| u32::try_from(limit).ok()).and_then(NonZeroU32::new);
+        let max_concurrency =
+            self.max_concurrency.and_then(|limit| u32::try_from(limit).ok()).and_then(NonZeroU32::new);
         if let (Some(limit), None) = (self.max_concurrency, max_concurrency) {
             errors.push(ResourceError::Concurrency(limit));
         }

@@ -43,6 +43,28 @@ pub trait LoadModel: Sized + Send + 'static {
     fn load(dir: &Path, options: &LoadOptions) -> Result<Self>;
 }
 
+/// A handler parameter that takes a slot per call.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be taken by a handler",
+    note = "handlers take slots as `ModelDir`; models that have to be loaded are loaded once, in `#[setup]`"
+)]
+pub trait CallSlot: Send + 'static {
+    /// The parameter for this directory.
+    fn from_dir(dir: ModelDir) -> Self;
+}
+
+impl CallSlot for ModelDir {
+    fn from_dir(dir: ModelDir) -> Self {
+        dir
+    }
+}
+
+impl CallSlot for PathBuf {
+    fn from_dir(dir: ModelDir) -> Self {
+        dir.0
+    }
+}
+
 impl Slots {
     /// Wraps a table.
     #[must_use]

@@ -73,7 +73,11 @@ pub fn serialize<T: BytesField, S: Serializer>(field: &T, serializer: S) -> Resu
 /// When there is something else than bytes.
 pub fn deserialize<'de, T: BytesField, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     let visitor = FieldVisitor(std::marker::PhantomData);
-    if T::absent().is_some() { deserializer.deserialize_option(visitor) } else { deserializer.deserialize_byte_buf(visitor) }
+    if T::absent().is_some() {
+        deserializer.deserialize_option(visitor)
+    } else {
+        deserializer.deserialize_byte_buf(visitor)
+    }
 }
 
 /// For `#[schemars(schema_with = "..")]`: base64 text.

@@ -75,7 +75,8 @@ fn shape(decl: &EndpointDecl, findings: &mut Findings<'_>) {
             findings.add(DeclCode::ProducerStreams, detail);
         }
         if let (Some(name), Some(type_name)) = (handler.name, decl.type_name) {
-            findings.add(DeclCode::NameOnType, format!("handlers of {type_name} are named by their methods, not {name:?}"));
+            findings
+                .add(DeclCode::NameOnType, format!("handlers of {type_name} are named by their methods, not {name:?}"));
         }
     }
     if decl.timeout.is_some_and(|timeout| timeout.is_zero()) {

@@ -6,7 +6,12 @@ fn e110_each_constructor_fixes_class_kind_and_text() {
     let cases = [
         (WorkerError::validation("bad"), FailureClass::Invalid, "ValidationError", "bad"),
         (WorkerError::validation("  "), FailureClass::Invalid, "ValidationError", "invalid input"),
-        (WorkerError::decode("$.a", "Expected `str`"), FailureClass::Invalid, "ValidationError", "Expected `str` - at `$.a`"),
+        (
+            WorkerError::decode("$.a", "Expected `str`"),
+            FailureClass::Invalid,
+            "ValidationError",
+            "Expected `str` - at `$.a`",
+        ),
         (WorkerError::decode("$", "Expected `object`"), FailureClass::Invalid, "ValidationError", "Expected `object`"),
         (WorkerError::retryable("later"), FailureClass::Retryable, "RetryableError", "later"),
         (WorkerError::canceled(), FailureClass::Canceled, "CanceledError", "canceled"),
@@ -41,12 +46,7 @@ fn e110_each_constructor_fixes_class_kind_and_text() {
             "ArtifactTransferError",
             "ArtifactTransferError: refused (provider hub, phase download)",
         ),
-        (
-            Err::<(), _>(io).fatal().unwrap_err(),
-            FailureClass::Fatal,
-            "io::Error",
-            "io::Error: disk on fire",
-        ),
+        (Err::<(), _>(io).fatal().unwrap_err(), FailureClass::Fatal, "io::Error", "io::Error: disk on fire"),
     ];
     for (error, class, kind, text) in cases {
         assert_eq!((error.class(), error.kind(), error.client_message().as_str()), (class, kind, text));
@@ -65,7 +65,9 @@ fn e110_the_cause_stays_reachable_and_out_of_the_text() {
     assert!(error.source().is_some_and(|cause| cause.is::<std::num::ParseIntError>()));
     assert_eq!(error.class(), FailureClass::Invalid);
     let shared = error.clone();
-    assert!(shared.with_source(std::io::Error::other("other")).source().is_some_and(|cause| cause.is::<std::io::Error>()));
+    assert!(
+        shared.with_source(std::io::Error::other("other")).source().is_some_and(|cause| cause.is::<std::io::Error>())
+    );
     assert!(error.source().is_some_and(|cause| cause.is::<std::num::ParseIntError>()));
 }
 
