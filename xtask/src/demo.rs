@@ -10,7 +10,7 @@ mod pool;
 
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::paths::Paths;
@@ -57,18 +57,25 @@ fn similar(client: &Client) -> Result<()> {
 }
 
 fn plain(client: &Client) -> Result<()> {
-    let reply = client.run("marco-polo", &json!({ "text": "marco" }))?;
-    println!("\nmarco-polo: {} ({})", reply.output, reply.timing);
+    let reply = client.run("marco", &json!({ "text": "marco" }))?;
+    println!("\nmarco: {} ({})", reply.output, reply.timing);
     Ok(())
 }
 
-/// The chunks of a streaming function as they arrive.
+/// The items of a streaming function as they arrive.
 fn streaming(client: &Client) -> Result<()> {
-    println!("\nmarco-polo-stream:");
+    println!("\nmarco-stream, an item every 100 ms:");
     let start = Instant::now();
-    client.stream("marco-polo-stream", &json!({ "text": "marco", "count": 5 }), |event, data| {
-        println!("  {:>7.1} ms  {event:<6} {data}", start.elapsed().as_secs_f64() * 1e3);
-    })
+    let mut items = 0;
+    client.stream("marco-stream", &json!({ "count": 5, "delay_ms": 100 }), |event, data| {
+        if event == "chunk" {
+            items += 1;
+            println!("  {:>6.1} ms  {data}", start.elapsed().as_secs_f64() * 1e3);
+        }
+    })?;
+    println!("  {:>6.1} ms  the end, {items} items", start.elapsed().as_secs_f64() * 1e3);
+    ensure!(items == 5, "marco-stream sent {items} items instead of 5");
+    Ok(())
 }
 
 /// One client, one sentence, one request after the other: what a user waits.

@@ -70,6 +70,8 @@ impl Client {
     fn post(&self, function: &str, payload: &Value, accept: &str) -> Result<Response<Body>> {
         let url = format!("{}/v1/run/{function}", self.base);
         let request = self.agent.post(&url).header("content-type", "application/json").header("accept", accept);
+        // Vectors of many sentences are larger than what comes inline by default.
+        let request = request.header("prefer", "bytes=inline");
         let mut response = request.send(payload.to_string()).with_context(|| format!("POST {url}"))?;
         if response.status() != 200 {
             let body = response.body_mut().read_to_string().unwrap_or_default();
