@@ -57,10 +57,7 @@ impl MemoryQueue {
     }
 
     /// Runs `work` on the open records; every call of the seam is one such step.
-    fn with<T>(
-        &self,
-        work: impl FnOnce(&mut Records) -> T + Send,
-    ) -> BoxFuture<'_, Result<T, QueueError>>
+    fn with<T>(&self, work: impl FnOnce(&mut Records) -> T + Send) -> BoxFuture<'_, Result<T, QueueError>>
     where
         T: Send + 'static,
     {
@@ -130,8 +127,8 @@ impl Records {
 
     fn enqueue(&mut self, submitted: NewRequest) -> Enqueued {
         if let Some(known) = self.find(&submitted.id) {
-            let equal = known.submitted.body_digest == submitted.body_digest
-                && known.submitted.tenant == submitted.tenant;
+            let equal =
+                known.submitted.body_digest == submitted.body_digest && known.submitted.tenant == submitted.tenant;
             return if equal { Enqueued::Existing(Box::new(known.clone())) } else { Enqueued::Conflict };
         }
         self.last_sequence += 1;

@@ -136,8 +136,9 @@ impl Queue for SqliteQueue {
 
     fn close(&self) -> BoxFuture<'_, Result<(), QueueError>> {
         async {
-            self.intake.close();
+            // Readers first: the last connection to close folds the log into the database, and they may not write.
             self.readers.close().await;
+            self.intake.close();
             if self.scope.join(CLOSE_LIMIT).await == JoinOutcome::TimedOut {
                 warn!("the queue's last commit did not end in time; its callers were not answered");
             }

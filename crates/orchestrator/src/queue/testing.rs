@@ -15,6 +15,7 @@ use crate::request::{
 };
 
 mod model;
+#[expect(clippy::panic, reason = "a failed assertion of the suite, in `let ... else` form")]
 mod scenarios;
 
 pub use model::{Model, Operation, check_operations};
@@ -111,7 +112,8 @@ impl Draft {
             models: vec![model],
             ..Options::default()
         };
-        self.0.metadata = serde_json::json!({"text": "\u{0}ü", "float": 0.1, "large": u64::MAX, "list": [null, [], {}]});
+        self.0.metadata =
+            serde_json::json!({"text": "\u{0}ü", "float": 0.1, "large": u64::MAX, "list": [null, [], {}]});
         self
     }
 

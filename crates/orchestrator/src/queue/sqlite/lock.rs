@@ -33,7 +33,8 @@ impl OwnerLock {
             Err(TryLockError::Error(source)) => return Err(source.into()),
         }
         // The id helps a person to find the owner; the lock does not depend on it, not even on a full disk.
-        let written = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
+        let written =
+            file.set_len(0).and_then(|()| file.rewind()).and_then(|()| write!(file, "{}", std::process::id()));
         drop(written);
         Ok(Self { _file: file })
     }

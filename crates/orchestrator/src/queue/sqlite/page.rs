@@ -19,6 +19,10 @@ use crate::{
 const FROM_REQUEST: &str = "request LEFT JOIN live ON live.sequence = request.sequence
     LEFT JOIN history ON history.sequence = request.sequence";
 
+/// The cross join keeps the order: newest requests first, not the whole history first.
+const FROM_REQUEST_ENDED: &str = "request CROSS JOIN history ON history.sequence = request.sequence
+    LEFT JOIN live ON live.sequence = request.sequence";
+
 const FROM_LIVE: &str = "live CROSS JOIN request ON request.sequence = live.sequence
     LEFT JOIN history ON history.sequence = live.sequence";
 
@@ -52,13 +56,13 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> Result<Vec<Reque
 /// Names of the functions ever advertised, sorted.
 pub(super) fn known_functions(connection: &Connection) -> Result<Vec<FunctionName>, QueueError> {
     let failed = storage("read known functions");
-    let mut statement =
-        connection.prepare_cached("SELECT name FROM known_function ORDER BY name").map_err(&failed)?;
+    let mut statement = connection.prepare_cached("SELECT name FROM known_function ORDER BY name").map_err(&failed)?;
     let names = statement.query_map([], |row| row.get::<_, String>(0)).map_err(&failed)?;
     names
         .map(|name| {
             let name = name.map_err(&failed)?;
-            FunctionName::parse(&name).map_err(|error| QueueError::Corrupt { detail: format!("known function: {error}") })
+            FunctionName::parse(&name)
+                .map_err(|error| QueueError::Corrupt { detail: format!("known function: {error}") })
         })
         .collect()
 }
@@ -98,7 +102,7 @@ fn page(filter: &Filter, since: Option<(UnixMs, i64)>) -> (String, Vec<Value>) {
         (Some(state), "history") => {
             (FROM_HISTORY, format!("history.state = '{}' AND history.state <> 'succeeded'", row::name(state)))
         }
-        (Some(state), _) => (FROM_REQUEST, format!("history.state = '{}'", row::name(state))),
+        (Some(state), _) => (FROM_REQUEST_ENDED, format!("history.state = '{}'", row::name(state))),
         (None, _) => (FROM_REQUEST, "TRUE".to_owned()),
     };
     conditions.push(of_state);

@@ -4,10 +4,7 @@
 //! While one commit is on its way to the disk the next batches gather; so the busier the queue, the larger its
 //! commits, without any timer. Only changes that nobody waits for are held back, for company.
 
-use std::{
-    sync::mpsc::Receiver,
-    time::Instant,
-};
+use std::{sync::mpsc::Receiver, time::Instant};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::warn;

@@ -52,8 +52,13 @@ pub(super) async fn ids_are_idempotent(queue: Store) {
         Draft::new("b").build(),
     ];
     let outcomes = queue.enqueue(batch).await.expect("one result per entry");
-    let [Enqueued::Existing(a), Enqueued::Conflict, Enqueued::Conflict, Enqueued::Created(b), Enqueued::Existing(again)] =
-        outcomes.as_slice()
+    let [
+        Enqueued::Existing(a),
+        Enqueued::Conflict,
+        Enqueued::Conflict,
+        Enqueued::Created(b),
+        Enqueued::Existing(again),
+    ] = outcomes.as_slice()
     else {
         panic!("{outcomes:?}")
     };
@@ -290,7 +295,8 @@ pub(super) async fn unfinished_is_oldest_first_and_paged(queue: Store) {
     apply(&queue, assign("a", 1), Applied::Done).await;
     apply(&queue, finish("b", 0), Applied::Done).await;
     let first = queue.unfinished(0, 2).await.expect("reading works");
-    let ids = |page: &[Request]| page.iter().map(|request| request.submitted.id.as_str().to_owned()).collect::<String>();
+    let ids =
+        |page: &[Request]| page.iter().map(|request| request.submitted.id.as_str().to_owned()).collect::<String>();
     assert_eq!(ids(&first), "ac");
     assert!(first.iter().all(|request| !request.submitted.payload.is_empty()), "with payloads");
     let after = first.last().expect("two rows").sequence;

@@ -8,7 +8,7 @@ use super::{fresh, open, options};
 use crate::{
     queue::{
         Applied, Enqueued, Filter, Queue, QueueError,
-        sqlite::{Options, SqliteQueue},
+        sqlite::{Options, SqliteQueue, open::connect},
         testing::{Draft, assign, finish, request_id},
     },
     request::State,
@@ -93,9 +93,10 @@ async fn a_dropped_future_keeps_what_it_handed_over() {
 async fn batches_beyond_the_room_wait() {
     let (_directory, queue) = fresh().await;
     let mebibytes = |count: usize| Bytes::from(vec![0; count * 1024 * 1024]);
-    let batches = [40, 40, 70, 1].into_iter().enumerate().map(|(index, size)| {
-        queue.enqueue(vec![Draft::new(&format!("r{index}")).payload(mebibytes(size)).build()])
-    });
+    let batches = [40, 40, 70, 1]
+        .into_iter()
+        .enumerate()
+        .map(|(index, size)| queue.enqueue(vec![Draft::new(&format!("r{index}")).payload(mebibytes(size)).build()]));
     assert!(join_all(batches).await.iter().all(Result::is_ok));
     assert_eq!(queue.list(Filter { limit: 10, ..Filter::default() }).await.unwrap().len(), 4);
     queue.close().await.unwrap();
@@ -112,5 +113,24 @@ async fn close_commits_what_is_under_way() {
     assert_eq!(stored, 50, "each was handed over when it was first polled");
     let queue = open(&directory).await;
     assert_eq!(queue.unfinished(0, 100).await.unwrap().len(), 50);
+    queue.close().await.unwrap();
+}
+
+/// A statement is prepared once, whatever is bound to it: preparing costs more than running.
+#[tokio::test]
+async fn bound_values_do_not_prepare_anew() {
+    let (directory, queue) = fresh().await;
+    queue.enqueue(vec![Draft::new("a").build(), Draft::new("b").build()]).await.unwrap();
+    let path = options(&directory).path;
+    let reader = connect(&path, rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
+    let join =
+        "SELECT live.state FROM request CROSS JOIN live ON live.sequence = request.sequence WHERE request.id = ?1";
+    let mut statement = reader.prepare(join).unwrap();
+    for id in ["a", "b", "a", "b"] {
+        let state: String = statement.query_row([id], |row| row.get(0)).unwrap();
+        assert_eq!(state, "queued");
+    }
+    assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
+    drop(statement);
     queue.close().await.unwrap();
 }

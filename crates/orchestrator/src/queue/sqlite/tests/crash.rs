@@ -71,7 +71,10 @@ async fn check(queue: &SqliteQueue, rounds: usize, enqueued: &BTreeSet<String>, 
                 assert!(known == 0 || known == BATCH, "{batch}: {known} of {BATCH} were taken in");
                 assert!(ended == 0 || ended == BATCH, "{batch}: {ended} of {BATCH} are finished");
                 assert!(known == BATCH || !enqueued.contains(&batch), "{batch} was acknowledged and is gone");
-                assert!(ended == BATCH || !finished.contains(&batch), "the end of {batch} was acknowledged and is gone");
+                assert!(
+                    ended == BATCH || !finished.contains(&batch),
+                    "the end of {batch} was acknowledged and is gone"
+                );
                 if known == 0 {
                     break;
                 }
