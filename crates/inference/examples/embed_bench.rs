@@ -45,7 +45,7 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let embedder = SentenceEmbedder::load(&arguments.model, arguments.options.clone())?;
-    let mut times = serde_json::Map::new();
+    let (mut medians, mut fastest) = (serde_json::Map::new(), serde_json::Map::new());
     for (name, texts) in batches() {
         if arguments.only.as_deref().is_some_and(|only| only != name) {
             continue;
@@ -53,7 +53,9 @@ fn main() -> Result<()> {
         let expected: Vec<usize> = texts.iter().map(|text| text.split_whitespace().count() + 2).collect();
         let embeddings = embedder.embed(&texts)?;
         ensure!(embeddings.token_counts() == expected, "batch {name} has other token counts than its words");
-        times.insert(name.to_owned(), median_ms(|| embedder.embed(&texts).map(drop).map_err(Into::into))?.into());
+        let times = measure(|| embedder.embed(&texts).map(drop).map_err(Into::into))?;
+        medians.insert(name.to_owned(), at(&times, times.len() / 2).into());
+        fastest.insert(name.to_owned(), at(&times, 0).into());
     }
     let (backend, reason) = embedder.backend();
     let report = serde_json::json!({
@@ -62,7 +64,8 @@ fn main() -> Result<()> {
         "reason": format!("{reason:?}"),
         "threads": arguments.threads,
         "first_embedding_ms": first_embedding_ms(&arguments)?,
-        "ms_per_batch": times,
+        "ms_per_batch": medians,
+        "fastest_ms_per_batch": fastest,
     });
     println!("{report}");
     Ok(())
@@ -110,12 +113,13 @@ fn batches() -> [(&'static str, Vec<String>); 4] {
     ]
 }
 
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    (times[times.len() / 2] * 1e3).round() / 1e3
+/// One of the sorted times, in milliseconds with three decimals.
+fn at(times: &[f64], index: usize) -> f64 {
+    (times[index] * 1e3).round() / 1e3
 }
 
-fn median_ms(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
+/// Times of single rounds in milliseconds, sorted.
+fn measure(mut work: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
     for _ in 0..3 {
         work()?;
     }
@@ -125,7 +129,8 @@ fn median_ms(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
         work()?;
         times.push(round.elapsed().as_secs_f64() * 1e3);
     }
-    Ok(median(times))
+    times.sort_by(f64::total_cmp);
+    Ok(times)
 }
 
 /// From the start of a process to the line it prints after its first embedding.
@@ -144,5 +149,6 @@ fn first_embedding_ms(arguments: &Arguments) -> Result<f64> {
         times.push(start.elapsed().as_secs_f64() * 1e3);
         ensure!(child.wait()?.success() && !line.is_empty(), "the process for the first embedding failed");
     }
-    Ok(median(times))
+    times.sort_by(f64::total_cmp);
+    Ok(at(&times, times.len() / 2))
 }

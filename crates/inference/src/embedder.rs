@@ -80,7 +80,9 @@ pub enum EmbedError {
         detail: String,
     },
     /// The tokenizer gave an id that the model has no embedding for: they do not belong together.
-    #[error("text {index} has token {id} of segment {segment}, the model has {vocabulary} tokens and {segments} segments")]
+    #[error(
+        "text {index} has token {id} of segment {segment}, the model has {vocabulary} tokens and {segments} segments"
+    )]
     TokenOutOfRange {
         /// Position of the text, from 0.
         index: usize,
@@ -301,6 +303,3 @@ impl Encoder {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

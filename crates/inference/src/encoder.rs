@@ -26,6 +26,7 @@ use crate::kernel::{Activation, Kernels};
 use crate::model_dir::BertConfig;
 use crate::packing::PackedBatch;
 use crate::weights::{Checkpoint, WeightsError};
+use attention::Projected;
 use blocks::Block;
 use embeddings::Embeddings;
 use layer::Layer;
@@ -114,18 +115,18 @@ impl FusedEncoder {
         let blocks = blocks::split(ranges, hidden, upcoming, self.shape.hidden);
         blocks.into_par_iter().with_max_len(1).for_each(|block| {
             let mut scratch = scratches.take();
-            let Block { rows, hidden, projections } = block;
+            let Block { rows, hidden, projected, keys } = block;
             match previous {
                 None => self.embeddings.embed(self.kernels, self.shape, batch.tokens(rows), hidden),
-                Some(layer) => layer.finish(self.kernels, self.shape, batch, rows, current, hidden, &mut scratch),
+                Some(layer) => {
+                    let projected = Projected { batch, ranges, values: &current.rows, keys: &current.keys };
+                    layer.finish(self.kernels, self.shape, projected, rows, hidden, &mut scratch);
+                }
             }
             if let Some(layer) = next {
-                layer.project(self.kernels, hidden, projections);
+                layer.project(self.kernels, self.shape, hidden, projected, keys);
             }
             scratches.put(scratch);
         });
     }
 }
-
-#[cfg(test)]
-mod tests;

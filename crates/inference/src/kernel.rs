@@ -17,9 +17,10 @@ mod portable;
 mod softmax;
 #[cfg(target_arch = "x86_64")]
 mod tile;
+mod transpose;
 
 pub(crate) use activation::Activation;
-pub(crate) use matrix::{DEPTH_BLOCK, PackedMatrix, pack_transposed_rows};
+pub(crate) use matrix::{DEPTH_BLOCK, PackedMatrix};
 
 /// How products of matrices are computed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +118,6 @@ impl Kernels {
         Self { matrix: MatrixKernel::Gemm, instructions: Instructions::Baseline }
     }
 
-
     /// Columns of a packed panel. `gemm` computes 24 or 48 columns at a time and skips its own packing when the
     /// panel is a multiple of that; our tile is 16 wide.
     pub(crate) fn panel_width(self) -> usize {
@@ -194,6 +194,10 @@ vectorized!(
 vectorized!(
     /// Softmax of `scale * row` for each row of `columns` values.
     softmax, softmax, (rows: &mut [f32], columns: usize, scale: f32)
+);
+vectorized!(
+    /// Writes `rows` as columns: `target[c * rows.len() + r] = rows[r][c]`.
+    transpose, transpose, (rows: &[&[f32]], target: &mut [f32])
 );
 
 /// `a * b + c`, in one instruction where the enclosing function has it.

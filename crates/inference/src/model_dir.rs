@@ -54,6 +54,3 @@ impl ModelDir {
         Ok(Self { config, modules, weights, tokenizer })
     }
 }
-
-#[cfg(test)]
-mod tests;

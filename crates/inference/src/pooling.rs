@@ -52,7 +52,10 @@ fn pool_one(pooling: Pooling, tokens: &[f32], vector: &mut [f32]) {
         Pooling::Cls => return,
         Pooling::Max => {
             rows.for_each(|row| {
-                vector.iter_mut().zip(row).for_each(|(most, value)| *most = if *value > *most { *value } else { *most });
+                vector
+                    .iter_mut()
+                    .zip(row)
+                    .for_each(|(most, value)| *most = if *value > *most { *value } else { *most });
             });
             return;
         }

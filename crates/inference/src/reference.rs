@@ -139,7 +139,9 @@ fn collect(checkpoint: &Checkpoint, config: &BertConfig) -> Result<Vec<(String, 
         norms.extend(["attention.output.LayerNorm", "output.LayerNorm"].map(name));
         let square = ["attention.self.query", "attention.self.key", "attention.self.value", "attention.output.dense"];
         let square = square.map(|part| (part, hidden, hidden));
-        for (part, rows, columns) in square.into_iter().chain([("intermediate.dense", wide, hidden), ("output.dense", hidden, wide)]) {
+        for (part, rows, columns) in
+            square.into_iter().chain([("intermediate.dense", wide, hidden), ("output.dense", hidden, wide)])
+        {
             for (suffix, shape) in [("weight", vec![rows, columns]), ("bias", vec![rows])] {
                 let name = name(&format!("{part}.{suffix}"));
                 let tensor = checkpoint.tensor(&name, &shape)?;

@@ -74,7 +74,8 @@ impl TextTokenizer {
         if bytes.len() as u64 > TOKENIZER_SIZE_BYTES_MAX {
             return Err(TokenizerError::TooLarge { path: path.to_owned() });
         }
-        let invalid = |error: tokenizers::Error| TokenizerError::Invalid { path: path.to_owned(), detail: error.to_string() };
+        let invalid =
+            |error: tokenizers::Error| TokenizerError::Invalid { path: path.to_owned(), detail: error.to_string() };
         let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(invalid)?;
         let added = tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
         if added >= tokens_max {
@@ -102,6 +103,3 @@ impl TextTokenizer {
         Ok(TokenSequence { ids: encoding.get_ids().to_vec(), segments: encoding.get_type_ids().to_vec() })
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -193,6 +193,3 @@ impl Checkpoint {
 fn widen(bytes: &[u8], convert: impl Fn([u8; 2]) -> f32) -> Arc<[f32]> {
     bytes.as_chunks::<2>().0.iter().map(|bits| convert(*bits)).collect()
 }
-
-#[cfg(test)]
-mod tests;

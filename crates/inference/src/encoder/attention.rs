@@ -2,61 +2,77 @@
 
 use std::ops::Range;
 
-use crate::kernel::{Kernels, Operand, Target, pack_transposed_rows};
+use crate::kernel::{Kernels, Operand, Target};
 use crate::packing::PackedBatch;
 
-use super::Shape;
 use super::workspace::{Scratch, space};
+use super::{Shape, blocks};
+
+/// The projections of a whole batch, as the pass before left them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Projected<'a> {
+    /// Which row belongs to which sequence.
+    pub(super) batch: &'a PackedBatch,
+    /// The blocks of rows, by which `keys` is laid out.
+    pub(super) ranges: &'a [Range<usize>],
+    /// Query, key and value of each row, one after the other.
+    pub(super) values: &'a [f32],
+    /// Keys transposed, block by block.
+    pub(super) keys: &'a [f32],
+}
 
 /// Writes the attention result of `rows` to `scratch.context`.
 ///
-/// `projections` holds query, key and value of every row of the batch, one after the other; queries are read for
-/// `rows`, keys and values for every row of the sequences that `rows` touch.
+/// Queries are read for `rows`, keys and values for every row of the sequences that `rows` touch.
 pub(super) fn attend(
     kernels: Kernels,
     shape: Shape,
-    batch: &PackedBatch,
+    projected: Projected<'_>,
     rows: Range<usize>,
-    projections: &[f32],
     scratch: &mut Scratch,
 ) {
     let stride = 3 * shape.hidden;
     let scale = 1.0 / (shape.head as f32).sqrt();
     let context = space(&mut scratch.context, rows.len() * shape.hidden);
     context.fill(0.0);
-    for (sequence, part) in batch.overlaps(rows.clone()) {
-        let (keys_count, queries_count) = (sequence.len(), part.len());
-        let projected = &projections[sequence.start * stride..sequence.end * stride];
-        let queries = &projections[part.start * stride..part.end * stride];
+    for (sequence, part) in projected.batch.overlaps(rows.clone()) {
         let context = &mut context[(part.start - rows.start) * shape.hidden..];
         for head in 0..shape.heads {
             let offset = head * shape.head;
-            let keys = space(&mut scratch.keys, keys_count * shape.head);
-            pack_keys(kernels, &projected[shape.hidden + offset..], (stride, shape.head), keys_count, keys);
-            let scores = space(&mut scratch.scores, queries_count * keys_count);
-            scores.fill(0.0);
-            let query = Operand { values: &queries[offset..], stride };
-            for (panel, start) in keys.chunks(kernels.panel_width() * shape.head).zip((0..).step_by(kernels.panel_width())) {
-                let width = panel.len() / shape.head;
-                let target = Target { values: &mut scores[start..], stride: keys_count };
-                let panel = Operand { values: panel, stride: width };
-                kernels.multiply_add((queries_count, shape.head, width), query, panel, target);
-            }
-            kernels.softmax(scores, keys_count, scale);
-            let values = Operand { values: &projected[2 * shape.hidden + offset..], stride };
-            let weights = Operand { values: scores, stride: keys_count };
-            let target = Target { values: &mut context[offset..], stride: shape.hidden };
-            kernels.multiply_add((queries_count, keys_count, shape.head), weights, values, target);
+            let scores = space(&mut scratch.scores, part.len() * sequence.len());
+            score(kernels, shape, projected, offset, &part, &sequence, scores);
+            kernels.softmax(scores, sequence.len(), scale);
+            let values = &projected.values[sequence.start * stride + 2 * shape.hidden + offset..];
+            kernels.multiply_add(
+                (part.len(), sequence.len(), shape.head),
+                Operand { values: scores, stride: sequence.len() },
+                Operand { values, stride },
+                Target { values: &mut context[offset..], stride: shape.hidden },
+            );
         }
     }
 }
 
-/// Transposes the keys of one head into panels of the kernel's width.
-fn pack_keys(kernels: Kernels, keys: &[f32], (stride, size): (usize, usize), count: usize, packed: &mut [f32]) {
-    let width = kernels.panel_width();
-    for (panel, start) in packed.chunks_mut(width * size).zip((0..count).step_by(width)) {
-        let rows = start..(start + width).min(count);
-        let columns = rows.len();
-        pack_transposed_rows(rows.map(|row| &keys[row * stride..row * stride + size]), columns, panel);
+/// Products of the queries of `part` with the keys of `sequence`, for the head at `offset`.
+fn score(
+    kernels: Kernels,
+    shape: Shape,
+    projected: Projected<'_>,
+    offset: usize,
+    part: &Range<usize>,
+    sequence: &Range<usize>,
+    scores: &mut [f32],
+) {
+    scores.fill(0.0);
+    let stride = 3 * shape.hidden;
+    let queries = Operand { values: &projected.values[part.start * stride + offset..], stride };
+    for (block, keys) in blocks::overlaps(projected.ranges, sequence.clone()) {
+        let start = block.start * shape.hidden + offset * block.len() + (keys.start - block.start);
+        kernels.multiply_add(
+            (part.len(), shape.head, keys.len()),
+            queries,
+            Operand { values: &projected.keys[start..], stride: block.len() },
+            Target { values: &mut scores[keys.start - sequence.start..], stride: sequence.len() },
+        );
     }
 }

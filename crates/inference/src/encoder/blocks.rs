@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use super::workspace::Projections;
+
 /// Most rows of a block. With 384 hidden values its activations (two rows of 1.5 KiB and a slice of intermediate
 /// values each) take about 200 KiB of the second-level cache, which leaves room for the stream of weights.
 const ROWS_MAX: usize = 48;
@@ -24,25 +26,51 @@ pub(super) struct Block<'a> {
     /// Its hidden vectors.
     pub(super) hidden: &'a mut [f32],
     /// Its query, key and value vectors for the next layer, one after the other in each row.
-    pub(super) projections: &'a mut [f32],
+    pub(super) projected: &'a mut [f32],
+    /// The key vectors once more, transposed.
+    pub(super) keys: &'a mut [f32],
 }
 
 /// Splits the buffers by blocks.
 pub(super) fn split<'a>(
     ranges: &[Range<usize>],
     mut hidden: &'a mut [f32],
-    mut projections: &'a mut [f32],
+    projections: &'a mut Projections,
     dimension: usize,
 ) -> Vec<Block<'a>> {
+    let (mut rest_projected, mut rest_keys) = (projections.rows.as_mut_slice(), projections.keys.as_mut_slice());
     ranges
         .iter()
         .map(|rows| {
-            let (hidden_block, rest) = std::mem::take(&mut hidden).split_at_mut(rows.len() * dimension);
-            hidden = rest;
-            let (projections_block, rest) =
-                std::mem::take(&mut projections).split_at_mut(rows.len() * 3 * dimension);
-            projections = rest;
-            Block { rows: rows.clone(), hidden: hidden_block, projections: projections_block }
+            let values = rows.len() * dimension;
+            Block {
+                rows: rows.clone(),
+                hidden: take(&mut hidden, values),
+                projected: take(&mut rest_projected, 3 * values),
+                keys: take(&mut rest_keys, values),
+            }
         })
         .collect()
 }
+
+/// Cuts the first `count` values off `rest`.
+fn take<'a>(rest: &mut &'a mut [f32], count: usize) -> &'a mut [f32] {
+    let (first, last) = std::mem::take(rest).split_at_mut(count);
+    *rest = last;
+    first
+}
+
+/// The blocks that have rows in `rows`, each with the part of it that lies in `rows`.
+pub(super) fn overlaps(
+    ranges: &[Range<usize>],
+    rows: Range<usize>,
+) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + '_ {
+    let first = ranges.partition_point(|block| block.end <= rows.start);
+    ranges[first..]
+        .iter()
+        .take_while(move |block| block.start < rows.end)
+        .map(move |block| (block.clone(), block.start.max(rows.start)..block.end.min(rows.end)))
+}
+
+#[cfg(test)]
+mod tests;

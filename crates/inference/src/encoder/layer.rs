@@ -4,11 +4,11 @@ use std::ops::Range;
 
 use crate::kernel::{DEPTH_BLOCK, Kernels, Operand, PackedMatrix, Target};
 use crate::model_dir::BertConfig;
-use crate::packing::PackedBatch;
 use crate::weights::{Checkpoint, Tensor, WeightsError};
 
+use super::Shape;
+use super::attention::{self, Projected};
 use super::workspace::{Scratch, space};
-use super::{Shape, attention};
 
 /// Weights of a dense layer.
 #[derive(Debug)]
@@ -109,24 +109,32 @@ impl Layer {
         })
     }
 
-    /// Query, key and value of each row of `hidden`.
-    pub(super) fn project(&self, kernels: Kernels, hidden: &[f32], projections: &mut [f32]) {
-        self.projections.apply(kernels, hidden, projections);
+    /// Query, key and value of each row of `hidden`, and the keys once more transposed.
+    pub(super) fn project(
+        &self,
+        kernels: Kernels,
+        shape: Shape,
+        hidden: &[f32],
+        projected: &mut [f32],
+        keys: &mut [f32],
+    ) {
+        self.projections.apply(kernels, hidden, projected);
+        let rows = projected.chunks_exact(3 * shape.hidden);
+        let rows: Vec<&[f32]> = rows.map(|row| &row[shape.hidden..2 * shape.hidden]).collect();
+        kernels.transpose(&rows, keys);
     }
 
     /// Everything after the projections, for the rows of one block; `hidden` is replaced.
-    #[expect(clippy::too_many_arguments, reason = "the context of a pass; a struct would only rename it")]
     pub(super) fn finish(
         &self,
         kernels: Kernels,
         shape: Shape,
-        batch: &PackedBatch,
+        projected: Projected<'_>,
         rows: Range<usize>,
-        projections: &[f32],
         hidden: &mut [f32],
         scratch: &mut Scratch,
     ) {
-        attention::attend(kernels, shape, batch, rows, projections, scratch);
+        attention::attend(kernels, shape, projected, rows, scratch);
         let context = &scratch.context[..hidden.len()];
         self.output.apply_to_residual(kernels, context, hidden);
         self.output_norm.apply(kernels, shape, hidden);

@@ -8,8 +8,8 @@ pub(crate) struct Workspace {
     rows: usize,
     dimension: usize,
     hidden: Vec<f32>,
-    current: Vec<f32>,
-    upcoming: Vec<f32>,
+    current: Projections,
+    upcoming: Projections,
     scratches: ScratchPool,
 }
 
@@ -24,20 +24,32 @@ impl Workspace {
         (self.rows, self.dimension) = (rows, dimension);
         let values = rows * dimension;
         grow(&mut self.hidden, values);
-        grow(&mut self.current, 3 * values);
-        grow(&mut self.upcoming, 3 * values);
+        for projections in [&mut self.current, &mut self.upcoming] {
+            grow(&mut projections.rows, 3 * values);
+            grow(&mut projections.keys, values);
+        }
     }
 
     /// Hidden vectors, projections to read, projections to write, and the scratch buffers.
-    pub(super) fn parts(&mut self) -> (&mut [f32], &[f32], &mut [f32], &ScratchPool) {
+    pub(super) fn parts(&mut self) -> (&mut [f32], &Projections, &mut Projections, &ScratchPool) {
         let values = self.rows * self.dimension;
-        (&mut self.hidden[..values], &self.current[..3 * values], &mut self.upcoming[..3 * values], &self.scratches)
+        (&mut self.hidden[..values], &self.current, &mut self.upcoming, &self.scratches)
     }
 
     /// What was written becomes what is read.
     pub(super) fn swap(&mut self) {
         std::mem::swap(&mut self.current, &mut self.upcoming);
     }
+}
+
+/// Query, key and value of every row for one layer. The buffers may be longer than the batch.
+#[derive(Debug, Default)]
+pub(super) struct Projections {
+    /// Query, key and value of each row, one after the other.
+    pub(super) rows: Vec<f32>,
+    /// The keys once more, transposed block by block: for each block of rows, `hidden` rows of one value per row of
+    /// the block. Attention multiplies with them as they lie.
+    pub(super) keys: Vec<f32>,
 }
 
 fn grow(buffer: &mut Vec<f32>, values: usize) {
@@ -51,8 +63,6 @@ fn grow(buffer: &mut Vec<f32>, values: usize) {
 pub(super) struct Scratch {
     /// Attention result of the block.
     pub(super) context: Vec<f32>,
-    /// Keys of one head, transposed, in panels.
-    pub(super) keys: Vec<f32>,
     /// Scores of one head.
     pub(super) scores: Vec<f32>,
     /// A slice of the intermediate values.

@@ -161,7 +161,12 @@ unsafe fn partial<const HEIGHT: usize>(tile: Tile) {
 /// `a + r * stride` is readable for `r < HEIGHT`.
 #[inline]
 #[target_feature(enable = "avx2,fma")]
-unsafe fn step<const HEIGHT: usize>(sums: &mut [[__m256; 2]; HEIGHT], a: *const f32, stride: usize, right: [__m256; 2]) {
+unsafe fn step<const HEIGHT: usize>(
+    sums: &mut [[__m256; 2]; HEIGHT],
+    a: *const f32,
+    stride: usize,
+    right: [__m256; 2],
+) {
     for (row, sum) in sums.iter_mut().enumerate() {
         // SAFETY: the caller's contract.
         let left = unsafe { _mm256_broadcast_ss(&*a.add(row * stride)) };

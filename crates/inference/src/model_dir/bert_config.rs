@@ -79,7 +79,11 @@ impl BertConfig {
             expected: expected.to_owned(),
         };
         let bounded = |field, value: usize, max: usize| {
-            if (1..=max).contains(&value) { Ok(value) } else { Err(refuse(field, value.to_string(), &format!("1 to {max}"))) }
+            if (1..=max).contains(&value) {
+                Ok(value)
+            } else {
+                Err(refuse(field, value.to_string(), &format!("1 to {max}")))
+            }
         };
         if let Some(kind) = raw.model_type.as_deref().filter(|kind| *kind != "bert") {
             return Err(refuse("model_type", kind.to_owned(), "bert"));

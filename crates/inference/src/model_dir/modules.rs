@@ -95,7 +95,11 @@ impl SentenceModules {
             }
         }
         if listed.len() < 2 {
-            return Err(unsupported(&path, format!("a list of {}", listed.len()), "Transformer and Pooling".to_owned()));
+            return Err(unsupported(
+                &path,
+                format!("a list of {}", listed.len()),
+                "Transformer and Pooling".to_owned(),
+            ));
         }
         Ok(modules)
     }
