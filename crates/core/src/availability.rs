@@ -69,7 +69,6 @@ impl Availability {
         self.draining = true;
     }
 
-
     /// Its instance is set up: the function is offered, and an earlier failure is forgotten.
     pub fn ready(&mut self, function: &FunctionName) {
         if let Some(state) = self.functions.get_mut(function) {

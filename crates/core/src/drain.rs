@@ -106,9 +106,7 @@ impl Drain {
                 (false, false) => Some(DrainStep::Done { flushed: true }),
                 (true, _) => (now >= until).then_some(DrainStep::Done { flushed: false }),
             },
-            Stage::Closing { until, .. } => {
-                (!view.live || now >= until).then_some(DrainStep::Done { flushed: true })
-            }
+            Stage::Closing { until, .. } => (!view.live || now >= until).then_some(DrainStep::Done { flushed: true }),
         }
     }
 }

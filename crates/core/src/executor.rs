@@ -204,7 +204,11 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob) -> RequestC
         deadline: job.time_limit().and_then(Deadline::after),
         cancel: job.cancel_flag().clone(),
         events: job.clone(),
-        output_mode: if run.output_mode == i32::from(pb::OutputMode::Inline) { OutputMode::Inline } else { OutputMode::Url },
+        output_mode: if run.output_mode == i32::from(pb::OutputMode::Inline) {
+            OutputMode::Inline
+        } else {
+            OutputMode::Url
+        },
         device: device.map_or(Device::Cpu, |compute| Device::Cuda(u32::try_from(compute.gpu_index).unwrap_or(0))),
         ..ContextParts::new(job.pair().clone(), function.name().clone())
     })

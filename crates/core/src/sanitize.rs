@@ -17,10 +17,7 @@ pub fn sanitize(text: &str) -> String {
     let mut rest = text;
     let mut before = None;
     while let Some(next) = rest.chars().next() {
-        let (replacement, taken) = match secret(rest, before) {
-            Some(found) => found,
-            None => ("", 0),
-        };
+        let (replacement, taken) = secret(rest, before).unwrap_or_default();
         if taken > 0 {
             out.push_str(replacement);
             before = rest.get(..taken).and_then(|cut| cut.chars().next_back());

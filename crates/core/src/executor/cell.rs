@@ -151,7 +151,7 @@ impl JobCell {
         self.state.lock().task = Some(task);
     }
 
-    pub(super) fn thread_started(&self) {
+    pub(crate) fn thread_started(&self) {
         self.thread.store(true, Ordering::Release);
     }
 

@@ -191,7 +191,7 @@ fn c30_only_outputs_above_the_limit_are_uploaded() {
 /// What a random run of the machine may do next.
 #[derive(Clone, Debug)]
 enum Step {
-    Arrive { id: u8, attempt: i64, needs: u8 },
+    Arrive { id: u8, attempt: i64 },
     Prepared(u8),
     Returned(u8),
     Uploaded(u8),
@@ -204,7 +204,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let id = 0..4_u8;
     prop_oneof![
-        4 => (id.clone(), 1..4_i64, 0..3_u8).prop_map(|(id, attempt, needs)| Step::Arrive { id, attempt, needs }),
+        4 => (id.clone(), 1..4_i64).prop_map(|(id, attempt)| Step::Arrive { id, attempt }),
         2 => id.clone().prop_map(Step::Prepared),
         4 => id.clone().prop_map(Step::Returned),
         1 => id.clone().prop_map(Step::Uploaded),
@@ -255,7 +255,7 @@ impl Model {
                 _ => {}
             }
         }
-        self.threads.retain(|pair| is_blocking(pair));
+        self.threads.retain(is_blocking);
     }
 
     fn holds(&self, pair: &Pair) -> bool {
@@ -281,7 +281,7 @@ proptest! {
             let name = |id: u8| format!("{}{id}", id % 3);
             let mut actions = Vec::new();
             match step {
-                Step::Arrive { id, attempt, .. } => {
+                Step::Arrive { id, attempt } => {
                     let needs = [PLAIN, BLOCKING, STATEFUL][usize::from(id % 3)];
                     let arrival = Arrival {
                         pair: pair(&name(id), attempt),

@@ -42,11 +42,7 @@ pub struct RedialOptions {
 impl Default for RedialOptions {
     /// The contract's backoff, any number of attempts, 600 s without a connection.
     fn default() -> Self {
-        Self {
-            backoff: BackoffOptions::default(),
-            attempts_max: 0,
-            disconnected_max: Some(Duration::from_secs(600)),
-        }
+        Self { backoff: BackoffOptions::default(), attempts_max: 0, disconnected_max: Some(Duration::from_secs(600)) }
     }
 }
 
@@ -164,11 +160,11 @@ impl RedialPolicy {
         if let Some(fatal) = self.fatal(failure, now) {
             return Verdict::GiveUp(fatal);
         }
-        if let Some(target) = redirect(failure, dialed) {
-            if self.hops < HOPS_MAX {
-                self.hops += 1;
-                return Verdict::Redial { address: target, wait: Duration::ZERO };
-            }
+        if let Some(address) = redirect(failure, dialed)
+            && self.hops < HOPS_MAX
+        {
+            self.hops += 1;
+            return Verdict::Redial { address, wait: Duration::ZERO };
         }
         self.hops = 0;
         if self.gives_up_at().is_some_and(|at| now > at) {

@@ -6,8 +6,8 @@ use gen_worker_proto::{
     Pair,
     pb::{self, job_result::Output, worker_message::Msg},
 };
-use prost::Message;
 use proptest::prelude::*;
+use prost::Message;
 use tokio::time::Instant;
 use tonic::{Code, Status};
 

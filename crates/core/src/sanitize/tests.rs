@@ -8,7 +8,10 @@ use super::sanitize;
 fn credentials_are_redacted() {
     assert_eq!(sanitize(" denied: Authorization: Bearer abc.def-_9 sent "), "denied: Authorization: [redacted] sent");
     assert_eq!(sanitize("bearer x"), "[redacted]");
-    assert_eq!(sanitize("X-Amz-Credential=AKIA/2026 and Signature=ab%2F12&Expires=1"), "[redacted] and [redacted]&Expires=1");
+    assert_eq!(
+        sanitize("X-Amz-Credential=AKIA/2026 and Signature=ab%2F12&Expires=1"),
+        "[redacted] and [redacted]&Expires=1"
+    );
 }
 
 #[test]

@@ -33,11 +33,22 @@ pub(super) struct Connection {
 
 enum State {
     Waiting(Pin<Box<Sleep>>),
-    Dialing { until: Instant, attempt: Attempt<Transport> },
+    Dialing {
+        until: Instant,
+        attempt: Attempt<Transport>,
+    },
     /// Waits for the event loop to say Hello.
-    Reached { until: Instant, transport: Transport },
-    Greeting { attempt: Attempt<(pb::HelloAck, Live)> },
-    Live { live: Live, since: Instant },
+    Reached {
+        until: Instant,
+        transport: Box<Transport>,
+    },
+    Greeting {
+        attempt: Attempt<(pb::HelloAck, Live)>,
+    },
+    Live {
+        live: Box<Live>,
+        since: Instant,
+    },
     Down,
 }
 
@@ -86,7 +97,7 @@ impl Connection {
         let (outbox, connection) = (self.outbox.clone(), self.outbox.connecting());
         let limit = self.handshake_timeout;
         let attempt = async move {
-            let opening = open(transport, token.as_deref(), hello, outbox, connection);
+            let opening = open(*transport, token.as_deref(), hello, outbox, connection);
             timeout_at(until, opening).await.unwrap_or(Err(LinkFailure::Timeout(limit)))
         };
         self.state = State::Greeting { attempt: Box::pin(attempt) };
@@ -102,14 +113,14 @@ impl Connection {
                 }
                 State::Dialing { until, attempt } => match ready!(attempt.as_mut().poll(cx)) {
                     Ok(transport) => {
-                        self.state = State::Reached { until: *until, transport };
+                        self.state = State::Reached { until: *until, transport: Box::new(transport) };
                         return Poll::Ready(ConnectionEvent::Reached);
                     }
                     Err(failure) => return Poll::Ready(self.failed(failure)),
                 },
                 State::Greeting { attempt } => match ready!(attempt.as_mut().poll(cx)) {
                     Ok((ack, live)) => {
-                        self.state = State::Live { live, since: Instant::now() };
+                        self.state = State::Live { live: Box::new(live), since: Instant::now() };
                         self.outbox.open();
                         return Poll::Ready(ConnectionEvent::Up(ack));
                     }

@@ -104,13 +104,9 @@ impl Serving {
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
         let jobs = Scope::under("jobs", scope.cancel());
         let scope = Arc::new(scope);
-        let dial = DialOptions {
-            dial: options.dial.clone(),
-            ca_bundle: options.ca_bundle.clone(),
-            scope: scope.clone(),
-        };
-        let readiness =
-            |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
+        let dial =
+            DialOptions { dial: options.dial.clone(), ca_bundle: options.ca_bundle.clone(), scope: scope.clone() };
+        let readiness = |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
         let functions = roster.iter().map(|function| (function.name().clone(), readiness(function.instance())));
         Self {
             availability: Availability::new(functions),

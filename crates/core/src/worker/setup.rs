@@ -59,7 +59,7 @@ pub(super) async fn shut_down(registry: &Registry, cancel: &Cancel) {
 impl Serving {
     pub(super) fn setup_event(&mut self, event: SetupEvent) {
         match event {
-            SetupEvent::Instance { cell, result } => self.instance_event(&cell, result.as_ref().map(|()| ())),
+            SetupEvent::Instance { cell, result } => self.instance_event(&cell, result.as_ref().copied()),
             SetupEvent::Started => {
                 info!("started");
                 self.availability.advance(pb::WorkerPhase::Ready);

@@ -56,3 +56,47 @@ impl Timers {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Order, expiry, and threads that never come back.
+    use gen_worker_proto::pb;
+
+    use super::*;
+    use crate::outbox::SharedOutbox;
+
+    fn pair(id: &str) -> Pair {
+        Pair::parse(id, 1).expect("a pair")
+    }
+
+    #[test]
+    fn deadlines_expire_in_order() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        timers.deadline(now + Duration::from_secs(2), pair("b"));
+        timers.deadline(now + Duration::from_secs(1), pair("a"));
+        timers.deadline(now + Duration::from_secs(2), pair("c"));
+        assert_eq!(timers.earliest(), Some(now + Duration::from_secs(1)));
+        assert_eq!(timers.expired(now), None);
+        let later = now + Duration::from_secs(2);
+        assert_eq!(timers.expired(later), Some(pair("a")));
+        assert_eq!(timers.expired(later), Some(pair("b")));
+        assert_eq!(timers.expired(later), Some(pair("c")));
+        assert_eq!(timers.earliest(), None);
+    }
+
+    #[test]
+    fn only_a_thread_that_is_still_busy_is_stuck() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        let job = || {
+            let (run, outbox) = (pb::RunJob::default(), SharedOutbox::new(1));
+            Arc::new(JobCell::new(pair("a"), 0, run, None, outbox, now))
+        };
+        let (done, busy) = (job(), job());
+        busy.thread_started();
+        timers.watch(done, now);
+        timers.watch(busy.clone(), now);
+        assert!(timers.stuck(now).is_none());
+        assert_eq!(timers.stuck(now + STUCK_AFTER), Some(busy));
+        assert!(timers.stuck(now + STUCK_AFTER).is_none());
+    }
+}

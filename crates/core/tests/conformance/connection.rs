@@ -155,7 +155,9 @@ async fn c24_a_dead_token_ends_the_worker_after_three_strikes_and_a_minute() {
 
 #[tokio::test(start_paused = true)]
 async fn c24_w3_fatal_refusals_end_the_worker_at_once() {
-    for detail in ["worker_id_mismatch", "release_id_mismatch: x", "missing worker identity", "protocol_version_mismatch"] {
+    for detail in
+        ["worker_id_mismatch", "release_id_mismatch: x", "missing worker identity", "protocol_version_mismatch"]
+    {
         let mut fixture = Fixture::start();
         fixture.orchestrator.next_call().await.refuse(Code::FailedPrecondition, detail);
         assert_eq!(fixture.exit_code().await, 1, "{detail}");

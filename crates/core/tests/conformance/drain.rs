@@ -26,7 +26,7 @@ async fn c17_w19_w20_a_drain_refuses_new_jobs_and_finishes_the_running_one() {
     assert_eq!(session.accepted().await, ("r1".into(), 1), "W8 comes first, also while draining");
     fixture.probe.open("a");
     assert_eq!(session.result().await.status(), JobStatus::Ok);
-    assert!(session.try_next().await.is_none(), "half-close");
+    assert_eq!(session.try_next().await, None, "half-close");
     session.finish();
     assert_eq!(fixture.ended().await.expect("a good end"), Ended::Drained);
 }
@@ -42,7 +42,7 @@ async fn c18_w19_at_the_deadline_jobs_go_back() {
     let result = session.result().await;
     assert_eq!((result.status(), result.safe_message.as_str()), (JobStatus::Retryable, "worker draining"));
     assert!(began.elapsed().as_millis() < 600);
-    assert!(session.try_next().await.is_none());
+    assert_eq!(session.try_next().await, None);
     session.finish();
     assert_eq!(fixture.ended().await.expect("a good end"), Ended::Drained);
 }
@@ -54,7 +54,7 @@ async fn w19_an_orchestrator_that_does_not_end_the_call_is_left_after_5_s() {
     let began = Instant::now();
     session.drain(0).await;
     session.state().await;
-    assert!(session.try_next().await.is_none());
+    assert_eq!(session.try_next().await, None);
     assert_eq!(fixture.ended().await.expect("a good end"), Ended::Drained);
     assert_eq!(began.elapsed().as_secs(), 5);
 }
@@ -84,9 +84,10 @@ async fn w19_a_result_finished_offline_is_delivered_before_leaving() {
     session.cut();
     let (mut session, hello) = fixture.orchestrator.connect().await;
     assert_eq!(hello.in_flight.len(), 1);
+    session.state().await;
     fixture.probe.open("a");
     assert_eq!(session.result().await.status(), JobStatus::Ok);
-    assert!(session.try_next().await.is_none());
+    assert_eq!(session.try_next().await, None);
     session.finish();
     assert_eq!(fixture.ended().await.expect("a good end"), Ended::Drained);
 }

@@ -10,7 +10,11 @@ use std::{
 };
 
 use futures::{StreamExt, stream};
-use gen_worker_core::{Registry, RegistryBuilder, RequestContext, Result, WorkerError, io_type::{Output, Payload}, stream_item::StreamItem};
+use gen_worker_core::{
+    Registry, RegistryBuilder, RequestContext, Result, WorkerError,
+    io_type::{Output, Payload},
+    stream_item::StreamItem,
+};
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

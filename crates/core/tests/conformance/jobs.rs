@@ -59,9 +59,12 @@ async fn c3_holds_on_the_event_loop_too() {
 async fn c4_bad_input_is_accepted_and_then_invalid() {
     let mut fixture = Fixture::start();
     let mut session = fixture.session().await;
-    for (id, function, payload) in
-        [("r1", "refuse", text("not today")), ("r2", "echo", count(3)), ("r3", "echo", Vec::new()), ("r4", "busy", text("x"))]
-    {
+    for (id, function, payload) in [
+        ("r1", "refuse", text("not today")),
+        ("r2", "echo", count(3)),
+        ("r3", "echo", Vec::new()),
+        ("r4", "busy", text("x")),
+    ] {
         session.run(id, 1, function, &payload).await;
         assert_eq!(session.accepted().await, (id.into(), 1));
         let result = session.result().await;
@@ -179,10 +182,9 @@ async fn limits_are_answered_as_section_10_says() {
 async fn failures_carry_the_status_and_text_of_section_10() {
     let mut fixture = Fixture::start();
     let mut session = fixture.session().await;
-    for (id, function, status, message) in [
-        ("r1", "retry", JobStatus::Retryable, "see [path]"),
-        ("r2", "panics", JobStatus::Fatal, "Panic: see [path]"),
-    ] {
+    for (id, function, status, message) in
+        [("r1", "retry", JobStatus::Retryable, "see [path]"), ("r2", "panics", JobStatus::Fatal, "Panic: see [path]")]
+    {
         session.run(id, 1, function, &text("see /etc/secret")).await;
         let result = session.result().await;
         assert_eq!((result.status(), result.safe_message.as_str()), (status, message));

@@ -92,7 +92,8 @@ impl Orchestrator {
         let scope = Scope::new("orchestrator");
         scope.spawn("serve", async move {
             let service = WorkerSchedulerServer::new(Service { calls: call_sender });
-            let served = Server::builder().add_service(service).serve_with_incoming(UnboundedReceiverStream::new(pipes));
+            let served =
+                Server::builder().add_service(service).serve_with_incoming(UnboundedReceiverStream::new(pipes));
             served.await.expect("the scripted server serves");
         });
         let dial = PipeDial { dials: dial_sender, pipes: pipe_sender, reachable: reachable.clone() };
@@ -277,7 +278,8 @@ impl WorkerScheduler for Service {
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
         let cut = request.extensions().get::<CancellationToken>().expect("the pipe's token").clone();
-        let authorization = request.metadata().get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let authorization =
+            request.metadata().get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (sender, outbound) = mpsc::channel(64);
         let (answer, answered) = oneshot::channel();
         let call = Call {
