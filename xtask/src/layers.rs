@@ -68,7 +68,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["axum", "reqwest", "hf-hub", "rusqlite", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {
-        name: "gen-worker", floor: 5, imports: &["gen-worker-core", "gen-worker-inference", "gen-worker-macros"], tests_import: &[], must_not_import: &["tonic", "prost"],
+        name: "gen-worker", floor: 5, imports: &["gen-worker-core", "gen-worker-inference", "gen-worker-macros"], tests_import: &["gen-worker-proto"], must_not_import: &["tonic", "prost"],
         must_not_link: &["axum", "rusqlite", "candle-core", "tokenizers", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {

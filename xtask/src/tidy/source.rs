@@ -5,6 +5,9 @@ use anyhow::{Context, Result};
 use crate::paths::Paths;
 use crate::process;
 
+/// How Tokio's test attribute puts a test on virtual time.
+const PAUSED: &str = "start_paused = true";
+
 /// One text file.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -26,18 +29,22 @@ impl Source {
 
     /// Whole files of tests; tests inside other files start at `#[cfg(test)]`, see [`Source::lines`].
     fn is_test_file(&self) -> bool {
-        self.path.starts_with("tests/") || self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+        let inside =
+            self.path.starts_with("tests/") || self.path.contains("/tests/") || self.path.ends_with("/tests.rs");
+        // Programs that the system tests start are measured or tested, they test nothing.
+        inside && !self.path.starts_with("tests/src/bin/")
     }
 
     /// The lines with their place.
     pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let mut above = "";
         let mut in_tests = self.is_test_file();
+        let clock_is_paused = self.text.contains(PAUSED);
         self.text.lines().enumerate().map(move |(index, text)| {
             in_tests |= text.trim_start() == "#[cfg(test)]";
             let excused = excuses(text) || (excuses(above) && above.trim_start().starts_with("//"));
             above = text;
-            Line { path: &self.path, number: index + 1, text, in_tests, excused }
+            Line { path: &self.path, number: index + 1, text, in_tests, clock_is_paused, excused }
         })
     }
 }
@@ -50,6 +57,8 @@ pub(super) struct Line<'source> {
     pub(super) text: &'source str,
     /// Part of the tests?
     pub(super) in_tests: bool,
+    /// Do tests of this file run on virtual time?
+    pub(super) clock_is_paused: bool,
     /// Does it, or the comment above it, say why it breaks a rule?
     pub(super) excused: bool,
 }

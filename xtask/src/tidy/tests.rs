@@ -54,6 +54,10 @@ fn tests_do_not_sleep_and_are_not_ignored() {
         assert_found("a/src/b.rs", &format!("//! B.\n#[cfg(test)]\nmod tests {{\n{text}\n}}\n"), "waits for an event");
         assert_fine("a/src/b.rs", &format!("//! B.\n{text}\n"));
     }
+    let paused = "//! B.\n#[tokio::test(start_paused = true)]\n";
+    assert_fine("a/tests/b.rs", &format!("{paused}tokio::time::sle§ep(SECOND).await;\n"));
+    assert_found("a/tests/b.rs", &format!("{paused}std::thread::sle§ep(SECOND);\n"), "waits for an event");
+    assert_fine("tests/src/bin/b.rs", "//! B.\nstd::thread::sle§ep(SECOND);\n");
     assert_found("a/tests/b.rs", "//! B.\n#[ig§nore]\nfn b() {}\n", "does not run");
 }
 
