@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
@@ -74,17 +75,17 @@ impl TextTokenizer {
         if bytes.len() as u64 > TOKENIZER_SIZE_BYTES_MAX {
             return Err(TokenizerError::TooLarge { path: path.to_owned() });
         }
-        let invalid =
-            |error: tokenizers::Error| TokenizerError::Invalid { path: path.to_owned(), detail: error.to_string() };
-        let mut tokenizer = Tokenizer::from_bytes(&bytes).map_err(invalid)?;
+        let invalid = |detail| TokenizerError::Invalid { path: path.to_owned(), detail };
+        let mut tokenizer = guarded(|| Tokenizer::from_bytes(&bytes)).map_err(invalid)?;
         let added = tokenizer.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
         if added >= tokens_max {
             return Err(TokenizerError::NoRoom { path: path.to_owned(), added, tokens_max });
         }
         tokenizer.with_padding(None);
-        tokenizer
-            .with_truncation(Some(TruncationParams { max_length: tokens_max, ..TruncationParams::default() }))
-            .map_err(invalid)?;
+        let truncation = TruncationParams { max_length: tokens_max, ..TruncationParams::default() };
+        guarded(|| tokenizer.with_truncation(Some(truncation)).map(drop)).map_err(invalid)?;
+        // A post-processor that names tokens it does not define is found by using it, before any caller does.
+        guarded(|| tokenizer.encode_fast("", true)).map_err(invalid)?;
         Ok(Self { tokenizer, lowercase })
     }
 
@@ -94,12 +95,27 @@ impl TextTokenizer {
     ///
     /// What the tokenizer says: for instance a character without an id and no unknown token.
     pub(crate) fn encode(&self, text: &str) -> Result<TokenSequence, String> {
-        let encoded = if self.lowercase {
-            self.tokenizer.encode_fast(text.to_lowercase(), true)
-        } else {
-            self.tokenizer.encode_fast(text, true)
-        };
-        let encoding = encoded.map_err(|error| error.to_string())?;
+        let encoding = guarded(|| {
+            if self.lowercase {
+                self.tokenizer.encode_fast(text.to_lowercase(), true)
+            } else {
+                self.tokenizer.encode_fast(text, true)
+            }
+        })?;
         Ok(TokenSequence { ids: encoding.get_ids().to_vec(), segments: encoding.get_type_ids().to_vec() })
+    }
+}
+
+/// Runs a call into the `tokenizers` crate. It panics on some files that contradict themselves (a template that names
+/// an undefined special token); here that is an error like any other. Encoding does not change the tokenizer, and one
+/// whose loading failed is dropped, so nothing is left half-done.
+fn guarded<T>(work: impl FnOnce() -> tokenizers::Result<T>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(panic) => {
+            let text = panic.downcast_ref::<&str>().map(ToString::to_string);
+            let text = text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+            Err(format!("it contradicts itself: {text}"))
+        }
     }
 }

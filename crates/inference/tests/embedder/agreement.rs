@@ -68,7 +68,7 @@ fn models() -> impl Strategy<Value = TinyModel> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn fused_equals_candle(

@@ -188,6 +188,17 @@ fn damaged_weight_files_are_refused() {
 }
 
 #[test]
+fn a_tokenizer_that_contradicts_itself_is_refused_at_load() {
+    let dir = TinyModel::default().write();
+    let tokenizer = fs::read_to_string(dir.path().join("tokenizer.json")).unwrap();
+    let damaged = tokenizer.replace("{\"SpecialToken\":{\"id\":\"[CLS]\"", "{\"SpecialToken\":{\"id\":\"[CLX]\"");
+    assert_ne!(damaged, tokenizer);
+    fs::write(dir.path().join("tokenizer.json"), damaged).unwrap();
+    let error = load(dir.path()).map(drop).unwrap_err();
+    assert!(matches!(error, LoadError::Tokenizer(TokenizerError::Invalid { .. })), "{error}");
+}
+
+#[test]
 fn a_tokenizer_of_another_model_is_an_error_of_the_call() {
     let dir = TinyModel::default().write();
     let tokenizer = fs::read_to_string(dir.path().join("tokenizer.json")).unwrap();
@@ -199,7 +210,7 @@ fn a_tokenizer_of_another_model_is_an_error_of_the_call() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn damage_to_any_file_never_panics(
