@@ -9,6 +9,8 @@
 //!
 //! No worker code is linked here: the two sides meet in `gen-worker-proto`. SQL stays inside `queue/`.
 
+pub mod api;
+pub mod payload;
 pub mod wire;
 pub mod session;
 pub mod pool;
