@@ -87,10 +87,6 @@ impl Executor {
         Self { scope, events, outbox, models, uploader, memory: PeakMemory::default() }
     }
 
-    pub(crate) fn scope(&self) -> &Scope {
-        &self.scope
-    }
-
     /// Gets the instance of the job's function.
     pub(crate) fn prepare(&self, job: Arc<JobCell>, function: &Function) {
         let Some(cell) = function.instance().cloned() else { return };

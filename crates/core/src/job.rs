@@ -150,13 +150,14 @@ impl<J: Clone> JobTable<J> {
     /// A pair was dispatched to this worker. `handle` makes the caller's handle once the pair is accepted.
     pub fn arrived(&mut self, arrival: Arrival<'_>, handle: impl FnOnce(Pair) -> J, actions: &mut Vec<Action<J>>) {
         let pair = arrival.pair;
-        if self.job(&pair).is_some() {
-            return actions.push(Action::AcceptAgain(pair));
-        }
+        let superseded = match self.jobs.get(&pair.request_id) {
+            Some(job) if job.attempt == pair.attempt => return actions.push(Action::AcceptAgain(pair)),
+            held => held.is_some(),
+        };
         if self.finished.contains(&pair) {
             return;
         }
-        if let Some(older) = self.jobs.remove(&pair.request_id) {
+        if superseded && let Some(older) = self.jobs.remove(&pair.request_id) {
             self.release(&older, &pair);
             actions.push(Action::Interrupt(older.handle.clone()));
             actions.push(Action::Abandon(older.handle));
@@ -165,21 +166,22 @@ impl<J: Clone> JobTable<J> {
             Ok(needs) => needs,
             Err(ending) => return actions.push(Action::Refuse { pair, ending }),
         };
-        let others = self.jobs.len();
-        let handle = handle(pair.clone());
-        actions.push(Action::Accept { job: handle.clone(), others });
         if let Some(held) = self.per_function.get_mut(needs.function) {
             *held += 1;
         }
-        let job = Job { attempt: pair.attempt, stage: Stage::Preparing, needs, cancel_requested: false, handle };
-        let ready = !needs.instance;
-        if !ready {
-            actions.push(Action::Prepare(job.handle.clone()));
-        }
-        self.jobs.insert(pair.request_id.clone(), job);
-        if ready {
-            self.admit_to_thread(&pair, actions);
-        }
+        let handle = handle(pair.clone());
+        actions.push(Action::Accept { job: handle.clone(), others: self.jobs.len() });
+        let stage = if needs.instance {
+            actions.push(Action::Prepare(handle.clone()));
+            Stage::Preparing
+        } else if needs.thread && !self.threads.acquire(&pair) {
+            Stage::WaitingForThread
+        } else {
+            actions.push(Action::Start(handle.clone()));
+            Stage::Running
+        };
+        let job = Job { attempt: pair.attempt, stage, needs, cancel_requested: false, handle };
+        self.jobs.insert(pair.request_id, job);
     }
 
     /// The instance of `pair` is there, or cannot be had.

@@ -17,7 +17,7 @@ mod serving;
 mod setup;
 mod timers;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gen_worker_tasks::{Cancel, Scope};
 
@@ -70,6 +70,9 @@ impl WorkerExit {
     }
 }
 
+/// How long the connection may take to close once nothing is left to say on it.
+const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
 impl Worker {
     /// A worker that is not connected.
     #[must_use]
@@ -90,9 +93,12 @@ impl Worker {
         if self.registry.is_empty() {
             return Err(WorkerExit::NoFunctions);
         }
-        let scope = Scope::under("worker", &Cancel::new());
-        let mut serving = Serving::new(self.options, &self.registry, self.models, scope);
+        let scope = Arc::new(Scope::new("worker"));
+        let mut serving = Serving::new(self.options, &self.registry, self.models, scope.clone());
         let ended = serving.run(&cancel).await;
+        // With the connection's handles gone its tasks say goodbye and end.
+        drop(serving);
+        scope.join(CLOSE_LIMIT).await;
         if !matches!(ended, Ok(Ended::Killed)) {
             setup::shut_down(&self.registry, &cancel).await;
         }

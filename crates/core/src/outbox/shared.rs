@@ -37,7 +37,13 @@ struct State {
     half_close: bool,
     writer: Option<Waker>,
     waiting_for_room: bool,
+    /// Batches taken since the writer last paused.
+    unpaused: usize,
 }
+
+/// Batches after which the writer pauses for a moment even if there is more. Only a pause lets a flush prove that
+/// results are written, and until then they are kept.
+const UNPAUSED_MAX: usize = 32;
 
 /// Numbers the frames of one pair and ends them. Both fields change only under the queue's lock, so a frame can
 /// neither follow the result nor share a number.
@@ -57,6 +63,7 @@ impl SharedOutbox {
                 half_close: false,
                 writer: None,
                 waiting_for_room: false,
+                unpaused: 0,
             }),
             room: Notify::new(),
             drained: Arc::new(Notify::new()),
@@ -246,7 +253,14 @@ impl State {
         }
         let flushes = flushes.load(Ordering::Acquire);
         self.outbox.asked(flushes);
+        if self.open && self.unpaused >= UNPAUSED_MAX && !self.outbox.is_empty() {
+            self.unpaused = 0;
+            self.outbox.parked(flushes);
+            cx.waker().wake_by_ref();
+            return (Poll::Pending, false);
+        }
         if self.open {
+            self.unpaused += 1;
             self.outbox.take(entries, into);
         }
         let relaxed = self.waiting_for_room && self.outbox.is_relaxed();
@@ -256,6 +270,7 @@ impl State {
         if !into.is_empty() || (self.half_close && self.outbox.is_empty()) {
             return (Poll::Ready(()), relaxed);
         }
+        self.unpaused = 0;
         self.outbox.parked(flushes);
         // Registered under the lock under which pushes look for it: no message can slip in between.
         self.writer = Some(cx.waker().clone());

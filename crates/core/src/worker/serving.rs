@@ -91,7 +91,7 @@ impl Serving {
         mut options: WorkerOptions,
         registry: &Registry,
         models: Arc<dyn ModelSource>,
-        scope: Scope,
+        scope: Arc<Scope>,
     ) -> Self {
         if options.worker_id.is_empty() {
             options.worker_id = setup::made_up_id();
@@ -103,7 +103,6 @@ impl Serving {
         let policy =
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
         let jobs = Scope::under("jobs", scope.cancel());
-        let scope = Arc::new(scope);
         let dial =
             DialOptions { dial: options.dial.clone(), ca_bundle: options.ca_bundle.clone(), scope: scope.clone() };
         let readiness = |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
@@ -155,8 +154,7 @@ impl Serving {
             .await;
             match turn {
                 Turn::Kill => {
-                    self.executor.scope().cancel().kill();
-                    self.scope.cancel().kill();
+                    self.drop_jobs();
                     return Ok(Ended::Killed);
                 }
                 Turn::Stop => {
@@ -169,6 +167,7 @@ impl Serving {
             let done = self.advance_drain();
             self.outbox.wake();
             if let Some(exit) = self.exit.take() {
+                self.drop_jobs();
                 return Err(exit);
             }
             if done {
@@ -177,6 +176,16 @@ impl Serving {
             // A connection that never runs dry must not keep this thread from the writer.
             tokio::task::coop::consume_budget().await;
         }
+    }
+
+    /// Interrupts every job; nobody will hear of their ends.
+    fn drop_jobs(&mut self) {
+        self.table.drain_deadline(&mut self.actions);
+        self.perform();
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
+        self.connection.is_live()
     }
 
     /// Collects everything that is ready.

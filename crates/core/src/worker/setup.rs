@@ -4,7 +4,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use futures::future::join_all;
-use gen_worker_proto::pb;
+use gen_worker_proto::pb::{self, worker_message::Msg};
 use gen_worker_tasks::Cancel;
 use tracing::{info, warn};
 
@@ -13,7 +13,6 @@ use crate::{
     InstanceCell, ModelResidency, Registry, Tier, WorkerError, availability::Unavailable, backoff::random_unit,
     sanitize::sanitize,
 };
-use gen_worker_proto::pb::worker_message::Msg;
 
 /// How long instances may take to shut down, all of them together. The process ends anyway after it.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
@@ -87,7 +86,10 @@ impl Serving {
                         detail: sanitize(&error.client_message()),
                         axes: Default::default(),
                     };
-                    if let Some(message) = self.availability.disable(&name, why) {
+                    // Without a connection the next acknowledgement is answered with it.
+                    if let Some(message) = self.availability.disable(&name, why)
+                        && self.is_connected()
+                    {
                         self.outbox.push(Msg::FnUnavailable(message));
                     }
                 }

@@ -8,6 +8,7 @@ mod connection;
 mod drain;
 mod fixture;
 mod functions;
+mod instances;
 mod jobs;
 mod models;
 mod orchestrator;
