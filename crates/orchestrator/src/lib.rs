@@ -9,13 +9,18 @@
 //!
 //! No worker code is linked here: the two sides meet in `gen-worker-proto`. SQL stays inside `queue/`.
 
+pub mod orchestrator;
+
 pub mod api;
 pub mod payload;
-pub mod wire;
+
 pub mod session;
-pub mod pool;
+pub mod wire;
+
 pub mod lifecycle;
+pub mod pool;
 pub mod reconcile;
 pub mod scheduler;
+
 pub mod queue;
 pub mod request;

@@ -10,6 +10,7 @@
 //! overflow closes a stream or becomes a gap. Decisions are plain functions in `lifecycle`, `reconcile` and
 //! `scheduler`.
 
+mod capability;
 mod clock;
 mod event;
 mod handle;
@@ -31,8 +32,8 @@ mod views;
 pub use event::{Event, EventId, EventIdError};
 pub use handle::Handle;
 pub use options::{Options, RETRY_PAUSE_MAX};
-pub use start::start;
 pub use owner::RecoverError;
+pub use start::start;
 pub use subscription::Subscription;
 pub use views::{
     CancelOutcome, Counters, DegradedView, DisabledView, FunctionView, ModelPlaceView, ModelView, PoolError,

@@ -146,16 +146,17 @@ impl Candidates {
     fn take(&mut self, avoid: Option<WorkerIndex>, workers: &mut [Worker]) -> Option<WorkerIndex> {
         let first = self.pop(workers)?;
         let mut chosen = first;
-        if avoid == Some(first.seat.worker) {
-            if let Some(second) = self.pop(workers) {
-                chosen = second;
-                self.heap.push(Reverse(first));
-            }
+        if avoid == Some(first.seat.worker)
+            && let Some(second) = self.pop(workers)
+        {
+            chosen = second;
+            self.heap.push(Reverse(first));
         }
         let worker = workers.get_mut(chosen.seat.worker)?;
         worker.load += 1;
         worker.free -= 1;
-        let seat = Seat { free: chosen.seat.free.saturating_sub(u32::from(chosen.seat.free != u32::MAX)), ..chosen.seat };
+        let seat =
+            Seat { free: chosen.seat.free.saturating_sub(u32::from(chosen.seat.free != u32::MAX)), ..chosen.seat };
         self.heap.push(Reverse(Candidate::new(seat, *worker)));
         Some(chosen.seat.worker)
     }

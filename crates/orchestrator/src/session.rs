@@ -12,6 +12,6 @@ pub(crate) mod outbound;
 mod reader;
 pub(crate) mod report;
 
-pub use gate::{Identity, OpenGate, TokenGate, TokenRefused, WorkerVerifier};
 pub(crate) use gate::bearer;
+pub use gate::{Identity, OpenGate, TokenGate, TokenRefused, WorkerVerifier};
 pub(crate) use reader::{SessionId, run};

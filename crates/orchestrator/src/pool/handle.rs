@@ -112,7 +112,7 @@ impl Handle {
             }
             rows
         };
-        self.ask(|reply| Input::List { filter, rows, reply }).await
+        self.ask(|reply| Input::List { filter: Box::new(filter), rows, reply }).await
     }
 
     /// Cancels a request. Repeating it is harmless.
@@ -136,11 +136,7 @@ impl Handle {
     ///
     /// # Errors
     /// When the store failed or the pool is closed.
-    pub async fn subscribe(
-        &self,
-        id: &RequestId,
-        after: Option<EventId>,
-    ) -> Result<Option<Subscription>, PoolError> {
+    pub async fn subscribe(&self, id: &RequestId, after: Option<EventId>) -> Result<Option<Subscription>, PoolError> {
         let live = self.ask(|reply| Input::Subscribe { id: id.clone(), after, reply }).await?;
         if live.is_some() {
             return Ok(live);

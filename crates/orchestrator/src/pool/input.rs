@@ -21,7 +21,6 @@ use crate::{
     },
 };
 
-
 /// One thing that happened, sent to the owner loop.
 #[derive(Debug)]
 pub(crate) enum Input {
@@ -40,7 +39,7 @@ pub(crate) enum Input {
     /// Listen; `None` when the request is not in memory.
     Subscribe { id: RequestId, after: Option<EventId>, reply: oneshot::Sender<Option<Subscription>> },
     /// Requests in memory that match; rows of the store replaced by what is newer here.
-    List { filter: Filter, rows: Vec<Request>, reply: oneshot::Sender<Vec<Request>> },
+    List { filter: Box<Filter>, rows: Vec<Request>, reply: oneshot::Sender<Vec<Request>> },
     /// Send Drain.
     Drain { worker_id: String, deadline: Duration, reply: oneshot::Sender<bool> },
     /// A worker stream passed its gate.

@@ -118,10 +118,10 @@ impl Lanes {
 
     /// Puts a request in line.
     pub(crate) fn enter(&mut self, key: LaneKey, place: Place, waiting: Waiting) {
-        if let Some(lane) = self.lanes.get_mut(key) {
-            if lane.waiting.insert(place, waiting).is_none() {
-                self.waiting += 1;
-            }
+        if let Some(lane) = self.lanes.get_mut(key)
+            && lane.waiting.insert(place, waiting).is_none()
+        {
+            self.waiting += 1;
         }
     }
 
@@ -142,13 +142,7 @@ impl Lanes {
         self.count(key, up, |cell| &cell.running, &self.view.totals.running);
     }
 
-    fn count(
-        &self,
-        key: LaneKey,
-        up: bool,
-        field: impl Fn(&FunctionCell) -> &AtomicUsize,
-        total: &AtomicU64,
-    ) {
+    fn count(&self, key: LaneKey, up: bool, field: impl Fn(&FunctionCell) -> &AtomicUsize, total: &AtomicU64) {
         let Some(lane) = self.lanes.get(key) else { return };
         if up {
             field(&lane.cell).fetch_add(1, Relaxed);

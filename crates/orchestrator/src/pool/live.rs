@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
     sync::Arc,
 };
 
@@ -9,12 +10,8 @@ use gen_worker_proto::{Attempt, Pair, RequestId};
 use tokio::sync::oneshot;
 
 use super::{
-    clock::Tick,
-    event::Event,
-    lanes::LaneKey,
-    ring::Ring,
-    roster::WorkerKey,
-    subscription::Publisher,
+    clock::Tick, event::Event, lanes::LaneKey, ring::Ring, roster::WorkerKey, subscription::Publisher,
+    views::CancelOutcome,
 };
 use crate::{
     lifecycle::Life,
@@ -25,8 +22,36 @@ use crate::{
 /// Key of a request within the process: its pool sequence, never used twice.
 pub(crate) type Sequence = i64;
 
+/// Hash of our own sequences. They are dense numbers that no client chooses, so spreading the low bits is enough.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SequenceHasher(u64);
+
+impl Hasher for SequenceHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_i64(i64::from(*byte));
+        }
+    }
+
+    fn write_i64(&mut self, number: i64) {
+        // Odd and close to 2^64 divided by the golden ratio: neighbours land far apart, in the high bits too.
+        self.0 = (self.0 ^ number.cast_unsigned()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        self.0 ^= self.0 >> 32;
+    }
+}
+
+/// Hashes sequences.
+pub(crate) type SequenceHash = BuildHasherDefault<SequenceHasher>;
+
 /// Answers one wait.
 pub(crate) type Waiter = oneshot::Sender<Option<Arc<Request>>>;
+
+/// Answers one cancel.
+pub(crate) type Canceler = oneshot::Sender<Option<CancelOutcome>>;
 
 /// One request in memory.
 #[derive(Debug)]
@@ -51,6 +76,8 @@ pub(crate) struct Live {
     /// Decided, and on its way to the disk.
     pub(crate) decided: Option<Decided>,
     pub(crate) waiters: Vec<Waiter>,
+    /// Cancels that wait for the end to be on disk.
+    pub(crate) cancelers: Vec<Canceler>,
     pub(crate) ring: Ring,
     pub(crate) subscribers: Vec<Publisher>,
 }
@@ -73,7 +100,8 @@ pub(crate) enum Decided {
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     by_id: HashMap<RequestId, Sequence>,
-    entries: HashMap<Sequence, Live>,
+    /// Boxed: a table that grows moves pointers.
+    entries: HashMap<Sequence, Box<Live>, SequenceHash>,
     /// Ended entries in the order of their end, with what they weigh.
     ended: VecDeque<(Tick, Sequence, usize)>,
     ended_bytes: usize,
@@ -97,10 +125,7 @@ impl Live {
     }
 
     pub(crate) fn place(&self) -> Place {
-        Place {
-            priority: std::cmp::Reverse(self.request.submitted.options.priority),
-            sequence: self.request.sequence,
-        }
+        Place { priority: std::cmp::Reverse(self.request.submitted.options.priority), sequence: self.request.sequence }
     }
 
     /// Hands an event to the ring and to everyone who listens. Returns how the bytes held changed.
@@ -129,7 +154,7 @@ impl Table {
     pub(crate) fn insert(&mut self, live: Live) {
         let sequence = live.request.sequence;
         self.by_id.insert(live.id().clone(), sequence);
-        self.entries.insert(sequence, live);
+        self.entries.insert(sequence, Box::new(live));
     }
 
     pub(crate) fn sequence(&self, id: &str) -> Option<Sequence> {
@@ -137,11 +162,11 @@ impl Table {
     }
 
     pub(crate) fn get(&self, sequence: Sequence) -> Option<&Live> {
-        self.entries.get(&sequence)
+        self.entries.get(&sequence).map(AsRef::as_ref)
     }
 
     pub(crate) fn get_mut(&mut self, sequence: Sequence) -> Option<&mut Live> {
-        self.entries.get_mut(&sequence)
+        self.entries.get_mut(&sequence).map(AsMut::as_mut)
     }
 
     pub(crate) fn find(&self, id: &str) -> Option<&Live> {
@@ -153,7 +178,7 @@ impl Table {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Live> {
-        self.entries.values()
+        self.entries.values().map(AsRef::as_ref)
     }
 
     /// Notes that an entry has ended, so that it is forgotten in its time.

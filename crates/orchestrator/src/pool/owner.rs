@@ -26,6 +26,7 @@ use tonic::Status;
 use tracing::info;
 
 use super::{
+    capability::Capabilities,
     clock::{Clock, Tick},
     input::Input,
     lanes::Lanes,
@@ -60,6 +61,7 @@ pub(crate) struct Owner {
     roster: Roster,
     timers: Timers,
     numbers: Numbers,
+    capabilities: Capabilities,
     ring_bytes: usize,
     /// Whether anything happened that may let a waiting request be placed.
     plan_needed: bool,
@@ -83,6 +85,7 @@ impl Owner {
             roster: Roster::default(),
             timers: Timers::default(),
             numbers: Numbers::default(),
+            capabilities: Capabilities::new(),
             ring_bytes: 0,
             plan_needed: false,
             tickets: HashMap::new(),
@@ -142,10 +145,7 @@ impl Owner {
                 let live = self.table.find(id.as_str());
                 drop(reply.send(live.map(|live| Arc::clone(&live.request))));
             }
-            Input::Cancel { id, reply } => {
-                let outcome = self.cancel(&id);
-                drop(reply.send(outcome));
-            }
+            Input::Cancel { id, reply } => self.cancel(&id, reply),
             Input::Subscribe { id, after, reply } => {
                 let subscription = self.subscribe(&id, after);
                 drop(reply.send(subscription));

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use super::{
     clock::Tick,
     lanes::LaneKey,
-    live::Sequence,
+    live::{Sequence, SequenceHash},
     view::WorkerCell,
     views::{DegradedView, DisabledView, ResidencyView, ResourcesView, WorkerView},
 };
@@ -46,7 +46,7 @@ pub(crate) struct Worker {
     pub(crate) loading: BTreeSet<FunctionName>,
     pub(crate) disabled: BTreeMap<FunctionName, UnavailableReport>,
     pub(crate) degraded: BTreeMap<FunctionName, DegradedReport>,
-    pub(crate) jobs: HashSet<Sequence>,
+    pub(crate) jobs: HashSet<Sequence, SequenceHash>,
     /// Learned from "worker busy": how many of a function it takes at once.
     pub(crate) limits: HashMap<FunctionName, Limit>,
     /// What it adds to the numbers of functions, to be taken off when it changes.
@@ -150,7 +150,7 @@ impl Worker {
             loading: BTreeSet::new(),
             disabled: BTreeMap::new(),
             degraded: BTreeMap::new(),
-            jobs: HashSet::new(),
+            jobs: HashSet::default(),
             limits: HashMap::new(),
             counted: Vec::new(),
             superseded: VecDeque::new(),
@@ -170,9 +170,7 @@ impl Worker {
             .models
             .into_iter()
             .take(MODELS_MAX)
-            .map(|model| {
-                (model.r#ref, Residency { tier: model.tier, vram_bytes: model.vram_bytes, download: None })
-            })
+            .map(|model| (model.r#ref, Residency { tier: model.tier, vram_bytes: model.vram_bytes, download: None }))
             .collect();
         self.disabled.clear();
         self.degraded.clear();
@@ -289,11 +287,7 @@ impl Worker {
 }
 
 fn disabled_view(report: &UnavailableReport) -> DisabledView {
-    DisabledView {
-        function: report.function.to_string(),
-        reason: report.reason.clone(),
-        detail: report.detail.clone(),
-    }
+    DisabledView { function: report.function.to_string(), reason: report.reason.clone(), detail: report.detail.clone() }
 }
 
 fn degraded_view(report: &DegradedReport) -> DegradedView {

@@ -77,9 +77,8 @@ mod tests {
 
     #[test]
     fn p20_a_cursor_between_stored_rows_keeps_the_row_below_it() {
-        let before = |sequence| {
-            for_store(&Filter { before_sequence: Some(sequence), ..Filter::default() }).before_sequence
-        };
+        let before =
+            |sequence| for_store(&Filter { before_sequence: Some(sequence), ..Filter::default() }).before_sequence;
         assert_eq!(before(of_stored(7)), Some(7), "the row itself is excluded");
         assert_eq!(before(of_stored(7) + 1), Some(8), "a memory request after row 7: row 7 is next");
     }

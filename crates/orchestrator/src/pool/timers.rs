@@ -66,17 +66,11 @@ impl Timers {
 
     /// The next one that is due.
     pub(crate) fn pop(&mut self, now: Tick) -> Option<Timer> {
-        if let Some((due, sequence, attempt)) = self.unanswered.front().copied() {
-            if due <= now {
-                self.unanswered.pop_front();
-                return Some(Timer::Unanswered(sequence, attempt));
-            }
+        if let Some((_, sequence, attempt)) = self.unanswered.pop_front_if(|(due, ..)| *due <= now) {
+            return Some(Timer::Unanswered(sequence, attempt));
         }
-        if let Some((due, sequence, attempt)) = self.records.front().copied() {
-            if due <= now {
-                self.records.pop_front();
-                return Some(Timer::Record(sequence, attempt));
-            }
+        if let Some((_, sequence, attempt)) = self.records.pop_front_if(|(due, ..)| *due <= now) {
+            return Some(Timer::Record(sequence, attempt));
         }
         let Reverse((due, _)) = self.heap.peek()?;
         if *due > now {

@@ -74,19 +74,27 @@ macro_rules! totals {
 }
 
 totals!(
-    submitted, succeeded, failed, canceled, dispatched, resent, requeued, stale, frames, superseded, refused,
-    store_retries, queued, running, workers,
+    submitted,
+    succeeded,
+    failed,
+    canceled,
+    dispatched,
+    resent,
+    requeued,
+    stale,
+    frames,
+    superseded,
+    refused,
+    store_retries,
+    queued,
+    running,
+    workers,
 );
 
 impl View {
     /// An empty view.
     pub(crate) fn new(unfinished_max: usize) -> Self {
-        Self {
-            functions: RwLock::default(),
-            workers: RwLock::default(),
-            totals: Totals::default(),
-            unfinished_max,
-        }
+        Self { functions: RwLock::default(), workers: RwLock::default(), totals: Totals::default(), unfinished_max }
     }
 
     /// Whether a request for `function` may be taken in.

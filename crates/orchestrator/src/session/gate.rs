@@ -79,7 +79,6 @@ pub(crate) fn bearer(metadata: &tonic::metadata::MetadataMap) -> Option<&str> {
 }
 
 /// Checks a Hello against the identity of its stream. The texts are part of the contract: workers exit on them.
-#[expect(clippy::result_large_err, reason = "the error is what the stream ends with")]
 pub(super) fn admit(hello: &pb::Hello, identity: &Identity) -> Result<(), Status> {
     if hello.protocol_version != i32::from(pb::ProtocolVersion::Current) {
         return Err(Status::failed_precondition("protocol_version_mismatch"));

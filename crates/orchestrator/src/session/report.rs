@@ -171,10 +171,10 @@ impl Parser {
 
     fn frame(&mut self, progress: pb::JobProgress) -> Report {
         let pair = RawPair::new(progress.request_id, progress.attempt);
-        if progress.content_type == REQUEST_EVENT {
-            if let Some(frame) = own_event(&progress.data) {
-                return Report::Frame(pair, frame);
-            }
+        if progress.content_type == REQUEST_EVENT
+            && let Some(frame) = own_event(&progress.data)
+        {
+            return Report::Frame(pair, frame);
         }
         let content_type = match &self.content_type {
             Some(last) if **last == *progress.content_type => Arc::clone(last),

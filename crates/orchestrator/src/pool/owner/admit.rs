@@ -98,6 +98,7 @@ impl Owner {
             recorded: Recorded::default(),
             decided: None,
             waiters: Vec::new(),
+            cancelers: Vec::new(),
             ring: Ring::default(),
             subscribers: Vec::new(),
         };
@@ -167,10 +168,10 @@ impl Owner {
             *slot = Some(result);
             ticket.missing -= 1;
         }
-        if ticket.missing == 0 {
-            if let Some(ticket) = self.tickets.remove(&place.ticket) {
-                ticket.answer();
-            }
+        if ticket.missing == 0
+            && let Some(ticket) = self.tickets.remove(&place.ticket)
+        {
+            ticket.answer();
         }
     }
 

@@ -91,7 +91,8 @@ impl Owner {
         let Some(live) = self.table.get_mut(sequence) else { return };
         let Some(worker_key) = live.worker else { return };
         live.sends += 1;
-        let (attempt, message) = (live.life.attempt(), Msg::RunJob(run_job(live)));
+        let attempt = live.life.attempt();
+        let message = Msg::RunJob(run_job(live, self.capabilities.token(live.id(), attempt)));
         self.timers.sent(self.now, sequence, attempt);
         self.send(worker_key, message);
     }
@@ -117,12 +118,16 @@ impl Owner {
     }
 }
 
-fn run_job(live: &Live) -> pb::RunJob {
+fn run_job(live: &Live, capability_token: String) -> pb::RunJob {
     let submitted = &live.request.submitted;
     let models = submitted.options.models.iter().map(|model| pb::ModelBinding {
         slot: model.slot.clone(),
         r#ref: model.r#ref.clone(),
-        loras: model.loras.iter().map(|lora| pb::LoraOverlay { r#ref: lora.r#ref.clone(), weight: lora.weight }).collect(),
+        loras: model
+            .loras
+            .iter()
+            .map(|lora| pb::LoraOverlay { r#ref: lora.r#ref.clone(), weight: lora.weight })
+            .collect(),
     });
     pb::RunJob {
         request_id: submitted.id.as_str().to_owned(),
@@ -132,9 +137,7 @@ fn run_job(live: &Live) -> pb::RunJob {
         timeout_ms: submitted.options.timeout_ms,
         tenant: submitted.tenant.clone(),
         invoker_id: submitted.tenant.clone(),
-        // Opaque to the worker, which presents it with every upload; one per attempt, so that a stale attempt
-        // can be told from the current one.
-        capability_token: uuid::Uuid::new_v4().simple().to_string(),
+        capability_token,
         output_mode: pb::OutputMode::Url.into(),
         compute: None,
         models: models.collect(),

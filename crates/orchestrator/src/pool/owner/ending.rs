@@ -4,9 +4,7 @@ use super::Owner;
 use crate::{
     lifecycle::End,
     pool::{clock::Tick, live::Live},
-    request::{
-        AttemptRecord, Ending, ErrorClass, Metrics, Output, Placement, Request, RequestError, Timings,
-    },
+    request::{AttemptRecord, Ending, ErrorClass, Metrics, Output, Placement, Request, RequestError, Timings},
 };
 
 /// What came with the message that ended an attempt.

@@ -70,8 +70,7 @@ impl Owner {
             return;
         }
         let Some(live) = self.table.get(sequence) else { return };
-        let connected =
-            live.worker.and_then(|key| self.roster.get(key)).is_some_and(|worker| worker.link.is_some());
+        let connected = live.worker.and_then(|key| self.roster.get(key)).is_some_and(|worker| worker.link.is_some());
         if !connected || live.life.cancel_requested() {
             // The next Hello, the reconnect window or the grace of the cancel decides.
             return;
@@ -99,9 +98,7 @@ impl Owner {
                 at: live.request.assigned_at.unwrap_or_default(),
             });
         }
-        if let (Phase::Running, Some(at), false) =
-            (live.life.phase(), live.request.started_at, live.recorded.started)
-        {
+        if let (Phase::Running, Some(at), false) = (live.life.phase(), live.request.started_at, live.recorded.started) {
             live.recorded.started = true;
             records.push(Change::Start { pair, at });
         }

@@ -17,6 +17,7 @@ use crate::{
         subscription::subscription,
         timers::Timer,
         view::add,
+        views::CancelOutcome,
     },
     queue::Change,
     request::{Ending, ErrorClass, State},
@@ -56,12 +57,8 @@ impl Owner {
     pub(super) fn result(&mut self, worker: WorkerKey, report: ResultReport) {
         let Some(sequence) = self.held(worker, &report.pair) else { return };
         let attempt = report.pair.attempt;
-        let mut detail = Detail {
-            message: report.message,
-            output: report.output,
-            metrics: report.metrics,
-            pause: Duration::ZERO,
-        };
+        let mut detail =
+            Detail { message: report.message, output: report.output, metrics: report.metrics, pause: Duration::ZERO };
         let happened = match report.verdict {
             Verdict::Status(status) => Happened::Result(attempt, status),
             Verdict::Draining => {
@@ -129,8 +126,7 @@ impl Owner {
     fn ask_worker(&mut self, sequence: Sequence) {
         let Some(live) = self.table.get(sequence) else { return };
         let attempt = live.life.attempt();
-        let connected =
-            live.worker.filter(|key| self.roster.get(*key).is_some_and(|worker| worker.link.is_some()));
+        let connected = live.worker.filter(|key| self.roster.get(*key).is_some_and(|worker| worker.link.is_some()));
         match connected {
             Some(worker) => {
                 let id = live.id().clone();
@@ -192,11 +188,11 @@ impl Owner {
         abort: bool,
         detail: Detail,
     ) {
-        if before == Phase::Queued {
-            if let Some(live) = self.table.get(sequence) {
-                self.lanes.leave(live.lane, live.place());
-                self.lanes.count_queued(live.lane, false);
-            }
+        if before == Phase::Queued
+            && let Some(live) = self.table.get(sequence)
+        {
+            self.lanes.leave(live.lane, live.place());
+            self.lanes.count_queued(live.lane, false);
         }
         self.release(sequence, abort);
         let Some(live) = self.table.get(sequence) else { return };
@@ -349,6 +345,10 @@ fn end(live: &mut Live, ending: Ending) {
     request.ending = Some(ending);
     for waiter in live.waiters.drain(..) {
         drop(waiter.send(Some(Arc::clone(&live.request))));
+    }
+    for canceler in live.cancelers.drain(..) {
+        let request = Arc::clone(&live.request);
+        drop(canceler.send(Some(CancelOutcome::Canceled(request))));
     }
     let subscribers = std::mem::take(&mut live.subscribers);
     for subscriber in subscribers {

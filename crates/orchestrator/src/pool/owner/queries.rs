@@ -6,28 +6,33 @@ use gen_worker_proto::RequestId;
 
 use super::{Owner, ending::Detail};
 use crate::{
-    lifecycle::Happened,
-    pool::{live::Live, views::CancelOutcome},
+    lifecycle::{Happened, Phase},
+    pool::{
+        live::{Canceler, Live},
+        views::CancelOutcome,
+    },
     queue::{Filter, LIST_ROWS_MAX},
     request::Request,
 };
 
 impl Owner {
-    /// Cancels; `None` when the request is not in memory (P-14).
-    pub(super) fn cancel(&mut self, id: &RequestId) -> Option<CancelOutcome> {
-        let live = self.table.find(id.as_str())?;
+    /// Cancels (P-14). One that waits in the queue is answered when its end is on disk, one on a worker at once.
+    pub(super) fn cancel(&mut self, id: &RequestId, reply: Canceler) {
+        let Some(live) = self.table.find_mut(id.as_str()) else { return drop(reply.send(None)) };
         if live.request.state.is_terminal() {
-            return Some(CancelOutcome::AlreadyFinished(Arc::clone(&live.request)));
+            let request = Arc::clone(&live.request);
+            return drop(reply.send(Some(CancelOutcome::AlreadyFinished(request))));
         }
-        let (sequence, queued) = (live.request.sequence, !live.life.is_on_worker());
+        let sequence = live.request.sequence;
+        let waits = live.life.phase() == Phase::Queued;
+        if waits {
+            live.cancelers.push(reply);
+            self.happen(sequence, Happened::Cancel, Detail::default());
+            return;
+        }
         self.happen(sequence, Happened::Cancel, Detail::default());
-        let live = self.table.get(sequence)?;
-        let request = Arc::clone(&live.request);
-        Some(if queued && request.state.is_terminal() {
-            CancelOutcome::Canceled(request)
-        } else {
-            CancelOutcome::Requested(request)
-        })
+        let request = self.table.get(sequence).map(|live| Arc::clone(&live.request));
+        drop(reply.send(request.map(CancelOutcome::Requested)));
     }
 
     /// A page over both homes of requests. Rows of the store are replaced by what is newer here.

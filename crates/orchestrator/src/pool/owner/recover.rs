@@ -53,8 +53,7 @@ impl Owner {
         request.sequence = self.numbers.stored(request.sequence);
         let lane = self.lanes.key(&request.submitted.function);
         let failures = u8::try_from(request.attempts.len()).unwrap_or(u8::MAX);
-        let life =
-            Life::recovered(request.state, request.attempt, failures, request.submitted.options.max_attempts);
+        let life = Life::recovered(request.state, request.attempt, failures, request.submitted.options.max_attempts);
         let on_worker = life.is_on_worker();
         let tick = |at| self.clock.tick(at);
         let submitted = tick(request.submitted.created_at).min(self.now);
@@ -70,6 +69,7 @@ impl Owner {
             recorded: Recorded { assigned: on_worker, started: request.state == State::Running },
             decided: None,
             waiters: Vec::new(),
+            cancelers: Vec::new(),
             ring: Ring::default(),
             subscribers: Vec::new(),
             life,
@@ -77,8 +77,7 @@ impl Owner {
         };
         let request = Arc::clone(&live.request);
         let id = live.ring.next_id(request.attempt.0);
-        let worker_id: Option<Arc<str>> =
-            on_worker.then(|| request.worker_id.clone().unwrap_or_default().into());
+        let worker_id: Option<Arc<str>> = on_worker.then(|| request.worker_id.clone().unwrap_or_default().into());
         let at = request.started_at.or(request.assigned_at).unwrap_or(request.submitted.created_at);
         live.publish(Event::State { id, state: request.state, worker_id: worker_id.clone(), at });
         self.ring_bytes += live.ring.bytes();
@@ -102,7 +101,8 @@ impl Owner {
     /// Gives the workers of recovered requests their time to come back.
     fn await_workers(&mut self) {
         let due = self.now.after(self.options.reconnect_window);
-        let away: Vec<_> = self.roster.iter().map(|(key, worker)| (key, worker.epoch, Arc::clone(&worker.cell))).collect();
+        let away: Vec<_> =
+            self.roster.iter().map(|(key, worker)| (key, worker.epoch, Arc::clone(&worker.cell))).collect();
         for (key, epoch, cell) in away {
             self.timers.at(due, Timer::Away(key, epoch));
             self.view.put_worker(cell);

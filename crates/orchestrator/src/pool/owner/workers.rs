@@ -253,9 +253,7 @@ impl Owner {
 
     /// Whether a worker is away or still starting: it may bring functions that nobody has now.
     pub(super) fn somebody_may_come(&self) -> bool {
-        self.roster.iter().any(|(_, worker)| {
-            worker.link.is_none() || (!worker.draining && worker.phase.is_starting())
-        })
+        self.roster.iter().any(|(_, worker)| worker.link.is_none() || (!worker.draining && worker.phase.is_starting()))
     }
 
     /// A stream was read to its end.

@@ -3,11 +3,11 @@
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+pub(super) use gen_worker_proto::pb::scheduler_message as down;
 use gen_worker_proto::{
     FunctionName, Pair, RequestId,
     pb::{self, worker_message as up, worker_scheduler_client::WorkerSchedulerClient},
 };
-pub(super) use gen_worker_proto::pb::scheduler_message as down;
 use gen_worker_tasks::Scope;
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -43,11 +43,7 @@ impl Pool {
         Self::start_with(Options::default(), store, Arc::new(OpenGate)).await
     }
 
-    pub(super) async fn start_with(
-        options: Options,
-        store: Arc<dyn Queue>,
-        verifier: Arc<dyn WorkerVerifier>,
-    ) -> Self {
+    pub(super) async fn start_with(options: Options, store: Arc<dyn Queue>, verifier: Arc<dyn WorkerVerifier>) -> Self {
         let scope = Scope::new("test");
         let handle = crate::pool::start(options, Arc::clone(&store), &scope).await.expect("pool starts");
         let (connections, incoming) = mpsc::channel(8);
@@ -225,8 +221,8 @@ impl Worker {
     }
 
     pub(super) async fn finish(&self, id: &str, attempt: i64, status: pb::JobStatus, message: &str) {
-        let output = (status == pb::JobStatus::Ok)
-            .then(|| pb::job_result::Output::Inline(Bytes::from_static(b"\x81\xa1a\x01")));
+        let output =
+            (status == pb::JobStatus::Ok).then(|| pb::job_result::Output::Inline(Bytes::from_static(b"\x81\xa1a\x01")));
         self.send(up::Msg::JobResult(pb::JobResult {
             request_id: id.into(),
             attempt,
