@@ -59,7 +59,6 @@ use state::{Api, Shared};
 
 /// The router over a pool. Tasks that outlive a reply (a cancel after a disconnect, the rest of a refused body) run in
 /// `scope`; [`serve`] is this with a listener.
-#[must_use]
 pub fn router(handle: Handle, options: Options, scope: Arc<Scope>) -> Router {
     let (routes, document) = described().split_for_parts();
     let api = Arc::new(Api { handle, options, scope, document: openapi::render(&document) });

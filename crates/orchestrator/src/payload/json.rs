@@ -33,8 +33,13 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// # Errors
 /// [`JsonError`] with path and position for everything that is refused.
 pub fn from_json(input: &[u8]) -> Result<Vec<u8>, JsonError> {
-    let mut parser =
-        Parser { input, at: 0, out: Vec::with_capacity(input.len()), frames: Vec::new(), keys: Vec::new() };
+    let mut parser = Parser {
+        input,
+        at: 0,
+        out: Vec::with_capacity(input.len()),
+        frames: Vec::with_capacity(8),
+        keys: Vec::with_capacity(16),
+    };
     match parser.document() {
         Ok(()) => Ok(parser.out),
         Err(problem) => Err(parser.error(problem)),

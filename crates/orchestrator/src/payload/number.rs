@@ -26,29 +26,34 @@ const POWERS: [f64; 23] = [
 /// Up to here every integer is a float64.
 const EXACT_MAX: u64 = 1 << 53;
 
-/// Significant digits gathered so far.
+/// Digits that 64 bits hold whatever they are.
+const SAFE_DIGITS: usize = 19;
+
+/// Digits gathered so far.
 #[derive(Default)]
 struct Digits {
     value: u64,
+    count: usize,
     overflow: bool,
 }
 
 impl Digits {
     /// Takes the digits at the front of `bytes`; returns how many.
     fn take(&mut self, bytes: &[u8]) -> usize {
-        let mut count = 0;
-        for byte in bytes {
-            let digit = byte.wrapping_sub(b'0');
-            if digit > 9 {
-                break;
+        let len = bytes.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(bytes.len());
+        let digits = bytes.get(..len).unwrap_or_default().iter().map(|byte| u64::from(byte - b'0'));
+        self.count += len;
+        if self.count <= SAFE_DIGITS {
+            self.value = digits.fold(self.value, |value, digit| value * 10 + digit);
+        } else {
+            for digit in digits {
+                match self.value.checked_mul(10).and_then(|value| value.checked_add(digit)) {
+                    Some(value) => self.value = value,
+                    None => self.overflow = true,
+                }
             }
-            match self.value.checked_mul(10).and_then(|value| value.checked_add(u64::from(digit))) {
-                Some(value) => self.value = value,
-                None => self.overflow = true,
-            }
-            count += 1;
         }
-        count
+        len
     }
 }
 
