@@ -43,7 +43,9 @@ async fn w16_a_job_that_waits_for_a_thread_is_cancelled_at_once() {
     session.run("r1", 1, "until_cancelled", &text("a")).await;
     session.run("r2", 1, "until_cancelled", &text("b")).await;
     session.run("r3", 1, "busy", &count(1)).await;
-    (session.accepted().await, session.accepted().await, session.accepted().await);
+    session.accepted().await;
+    session.accepted().await;
+    session.accepted().await;
     session.cancel("r2", 1).await;
     let result = session.result().await;
     assert_eq!((result.request_id.as_str(), result.status()), ("r2", JobStatus::Canceled));

@@ -39,7 +39,8 @@ async fn c13_w6_a_result_finished_offline_comes_ahead_of_the_state() {
     let mut session = fixture.session().await;
     session.run("r2", 1, "gated-echo", &text("b")).await;
     session.run("r1", 1, "gated-echo", &text("a")).await;
-    (session.accepted().await, session.accepted().await);
+    session.accepted().await;
+    session.accepted().await;
     fixture.orchestrator.set_reachable(false);
     session.cut();
     fixture.probe.open("a");

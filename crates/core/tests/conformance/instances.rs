@@ -62,7 +62,7 @@ fn functions(lifecycle: &Lifecycle) -> RegistryBuilder {
         slots: Vec::new(),
         call: Arc::new(ask),
     });
-    Registry::builder().add(endpoint)
+    Registry::builder().endpoint(endpoint)
 }
 
 fn ask(call: Call) -> Result<Invocation> {

@@ -3,6 +3,8 @@
 //! Everything runs in one process on a paused clock: connections are in-memory pipes, so that time moves only when
 //! nothing else can.
 
+#![expect(clippy::panic, reason = "helpers of tests fail like tests")]
+
 mod cancellation;
 mod connection;
 mod drain;
