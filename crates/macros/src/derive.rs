@@ -45,9 +45,10 @@ fn expand(item: DeriveInput, direction: Direction) -> Result<TokenStream> {
             #[automatically_derived] impl __gw::StreamItem for #name {}
         }
     });
+    // What schemars derives names `serde` without a path of its own, so it has to be in scope.
     Ok(quote! {
         const _: () = {
-            use ::gen_worker::__private as __gw;
+            use ::gen_worker::__private::{self as __gw, serde};
             #shadow
             #payload
             #output

@@ -39,10 +39,6 @@ const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 /// Largest HTTP/2 frame we take: large payloads in few frames, small enough to stay fair.
 const FRAME_BYTES_MAX: u32 = 1024 * 1024;
 
-/// Messages queued towards one worker. A worker holds a bounded number of requests, each sent at most three times and
-/// cancelled once, so only one that has stopped reading fills this.
-const OUTBOUND_MESSAGES_MAX: usize = 4_096;
-
 /// Serves worker streams on a listener until `cancel` is stopped. Streams are ended by the pool; this waits for them
 /// to be written out. One task per stream runs in `sessions`.
 ///
@@ -108,7 +104,7 @@ impl WorkerScheduler for Service {
             Status::unauthenticated(error.to_string())
         })?;
         let id = SessionId(self.last_session.fetch_add(1, Relaxed) + 1);
-        let (outbound, stream) = outbound::outbound(OUTBOUND_MESSAGES_MAX);
+        let (outbound, stream) = outbound::outbound();
         let owner = self.handle.inputs.clone();
         self.sessions.spawn("session", session::run(id, identity, request.into_inner(), outbound, owner));
         Ok(Response::new(stream))

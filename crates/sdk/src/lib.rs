@@ -58,5 +58,8 @@ pub mod prelude {
 pub use gen_worker_core::macro_support as __private;
 
 #[cfg(doctest)]
+mod refused;
+
+#[cfg(doctest)]
 #[doc = include_str!("../../../README.md")]
 struct Readme;

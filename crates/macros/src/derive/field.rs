@@ -46,7 +46,7 @@ pub(super) fn expand(field: &Field, tag: &str, direction: Direction) -> Result<E
 
 /// How the field is decoded and described.
 fn input(field: &Field, tag: &str, bounds: &Bounds, bytes: bool, expansion: &mut Expansion) -> Result<()> {
-    let checks = bounds.checks(&field.ty);
+    let checks = bounds.checks(&field.ty, bytes);
     if bytes || !checks.is_empty() {
         let (name, ty) = (format_ident!("__decode_{tag}"), &field.ty);
         let decode = if bytes {
@@ -68,7 +68,7 @@ fn input(field: &Field, tag: &str, bounds: &Bounds, bytes: bool, expansion: &mut
             }
         });
     }
-    if let Some(describe) = bounds.describe(&field.ty) {
+    if let Some(describe) = bounds.describe(&field.ty, bytes) {
         let name = format_ident!("__describe_{tag}");
         expansion.attributes.push(parse_quote!(#[schemars(transform = #name)]));
         expansion.functions.extend(quote! {
@@ -168,7 +168,7 @@ impl Bounds {
         self.numbers.is_empty() && self.lengths.is_empty() && self.pattern.is_none()
     }
 
-    fn checks(&self, ty: &Type) -> Checks {
+    fn checks(&self, ty: &Type, bytes: bool) -> Checks {
         let mut checks = Checks::default();
         let span = placed(ty);
         if let Some(bounds) = self.number_bounds() {
@@ -177,7 +177,8 @@ impl Bounds {
         }
         if let Some(bounds) = self.length_bounds() {
             checks.statics.extend(quote! { const LENGTH: __gw::LengthBounds = #bounds; });
-            checks.calls.push(quote::quote_spanned!(span=> LENGTH.check::<#ty>(&value)));
+            let check = if bytes { quote!(check_bytes) } else { quote!(check) };
+            checks.calls.push(quote::quote_spanned!(span=> LENGTH.#check::<#ty>(&value)));
         }
         if let Some(pattern) = &self.pattern {
             checks.statics.extend(quote! { static PATTERN: __gw::Pattern = __gw::Pattern::new(#pattern); });
@@ -186,9 +187,10 @@ impl Bounds {
         checks
     }
 
-    fn describe(&self, ty: &Type) -> Option<TokenStream> {
+    fn describe(&self, ty: &Type, bytes: bool) -> Option<TokenStream> {
         let number = self.number_bounds().map(|bounds| quote! { #bounds.describe(schema); });
-        let length = self.length_bounds().map(|bounds| quote! { #bounds.describe::<#ty>(schema); });
+        let describe = if bytes { quote!(describe_bytes) } else { quote!(describe::<#ty>) };
+        let length = self.length_bounds().map(|bounds| quote! { #bounds.#describe(schema); });
         let pattern = self.pattern.as_ref().map(|text| quote! { __gw::Pattern::new(#text).describe(schema); });
         (!self.is_empty()).then(|| quote! { #number #length #pattern })
     }

@@ -48,8 +48,8 @@ fn traits(item: &DeriveInput, shadow: &syn::Ident, direction: Direction) -> Toke
     let input = (direction == Direction::Both).then(|| {
         quote! {
             #[automatically_derived]
-            impl<'de> __gw::serde::Deserialize<'de> for #name {
-                fn deserialize<D: __gw::serde::Deserializer<'de>>(
+            impl<'de> serde::Deserialize<'de> for #name {
+                fn deserialize<D: serde::Deserializer<'de>>(
                     deserializer: D,
                 ) -> ::core::result::Result<Self, D::Error> {
                     #shadow::deserialize(deserializer)
@@ -60,8 +60,8 @@ fn traits(item: &DeriveInput, shadow: &syn::Ident, direction: Direction) -> Toke
     quote! {
         #input
         #[automatically_derived]
-        impl __gw::serde::Serialize for #name {
-            fn serialize<S: __gw::serde::Serializer>(
+        impl serde::Serialize for #name {
+            fn serialize<S: serde::Serializer>(
                 &self,
                 serializer: S,
             ) -> ::core::result::Result<S::Ok, S::Error> {

@@ -24,10 +24,10 @@ struct Setup {
     parameters: Vec<Parameter>,
 }
 
-enum Parameter {
-    Slot(Ident, Type),
-    /// Takes every slot.
-    All,
+struct Parameter {
+    /// The slot it takes; none when it takes all.
+    slot: Option<Ident>,
+    ty: Type,
 }
 
 struct Hook {
@@ -54,12 +54,11 @@ impl Lifecycle {
     /// An expression of type `LifecycleDecl`.
     pub(super) fn decl(&self, this: &Type) -> TokenStream {
         let declared = self.setup.is_some();
-        let parameters = self.setup.iter().flat_map(|setup| &setup.parameters).map(|parameter| match parameter {
-            Parameter::Slot(name, _) => {
-                let name = name.to_string();
-                quote!(__gw::SetupParameter::Slot(#name))
+        let parameters = self.setup.iter().flat_map(|setup| &setup.parameters).map(|parameter| {
+            match parameter.slot.as_ref().map(ToString::to_string) {
+                Some(name) => quote!(__gw::SetupParameter::Slot(#name)),
+                None => quote!(__gw::SetupParameter::All),
             }
-            Parameter::All => quote!(__gw::SetupParameter::All),
         });
         let setup = match &self.setup {
             Some(setup) => setup.function(this),
@@ -88,8 +87,8 @@ impl Setup {
             ));
         }
         let parameters = signature.inputs.iter().map(|input| match slot(input) {
-            Ok((_, ty)) if is_named(&ty, "Slots") => Ok(Parameter::All),
-            Ok((name, ty)) => Ok(Parameter::Slot(name, ty)),
+            Ok((_, ty)) if is_named(&ty, "Slots") => Ok(Parameter { slot: None, ty }),
+            Ok((name, ty)) => Ok(Parameter { slot: Some(name), ty }),
             Err(error) => Err(error),
         });
         let returns_something = matches!(signature.output, ReturnType::Type(..));
@@ -104,16 +103,12 @@ impl Setup {
     fn function(&self, this: &Type) -> TokenStream {
         let Self { name, is_async, parameters } = self;
         let variables: Vec<Ident> = (0..parameters.len()).map(|index| format_ident!("parameter_{index}")).collect();
-        let loads = parameters.iter().zip(&variables).map(|(parameter, variable)| match parameter {
-            Parameter::All => quote! { let #variable = ::core::clone::Clone::clone(&slots); },
-            Parameter::Slot(slot, ty) => {
-                let slot = slot.to_string();
-                if *is_async {
-                    quote_spanned! { placed(&ty)=> let #variable = slots.load::<#ty>(#slot).await?; }
-                } else {
-                    quote_spanned! { placed(&ty)=> let #variable = slots.load_blocking::<#ty>(#slot)?; }
-                }
-            }
+        let loads = parameters.iter().zip(&variables).map(|(Parameter { slot, ty }, variable)| {
+            let Some(slot) = slot.as_ref().map(ToString::to_string) else {
+                return quote! { let #variable = ::core::clone::Clone::clone(&slots); };
+            };
+            let load = if *is_async { quote!(load::<#ty>(#slot).await?) } else { quote!(load_blocking::<#ty>(#slot)?) };
+            quote_spanned! { placed(ty)=> let #variable = slots.#load; }
         });
         let invoke = quote_spanned!(placed(&name)=> <#this>::#name(#(#variables),*));
         let wrap = quote! { ::core::result::Result::Ok(::std::sync::Arc::new(instance?) as __gw::InstanceValue) };

@@ -39,8 +39,10 @@ const PHASE_READERS_MAX: usize = 1_000;
 impl Owner {
     /// A stream passed its gate: acknowledge, then settle what the worker holds (O3, O4, O5, O9).
     pub(super) fn arrived(&mut self, arrival: Arrival) {
-        let Arrival { session, hello, outbound } = arrival;
+        let Arrival { session, hello, mut outbound } = arrival;
         let listed = hello.in_flight.clone();
+        let share = usize::try_from(self.options.jobs_per_worker_max).unwrap_or(usize::MAX);
+        outbound.make_room(share.saturating_add(listed.len()));
         let key = self.roster.key(&hello.worker_id);
         let at = self.clock.unix(self.now);
         self.supersede(key);

@@ -83,6 +83,17 @@ async fn o11_recovered_assignments_go_elsewhere_after_the_window() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn o9_a_worker_with_many_unknown_pairs_is_told_about_each() {
+    let pool = Pool::start().await;
+    let names: Vec<String> = (0..5_000).map(|number| format!("r{number}")).collect();
+    let listed: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let mut worker = pool.worker(hello_with("w", &["echo"], &listed)).await;
+    for name in &names {
+        worker.expect_cancel(name, 1).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn p5_functions_seen_before_a_restart_are_known_after_it() {
     let pool = Pool::start().await;
     let worker = pool.worker(hello("w", &["echo"])).await;
