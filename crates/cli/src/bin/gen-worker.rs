@@ -1,0 +1,11 @@
+//! The program `gen-worker`.
+
+use std::process::ExitCode;
+
+/// Gives freed pages back lazily: the system's allocator returns every large buffer at once and faults it in again.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    gen_worker_cli::pool_main()
+}

@@ -1,0 +1,117 @@
+//! The description document: what an endpoint binary offers, without loading or downloading anything.
+
+mod fit;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use gen_worker_core::{Binding, Function, Registry, binding::Provider, endpoint::Kind};
+use serde_json::{Map, Value, json};
+
+pub(crate) use schema::inlined;
+
+/// Version of every machine-readable surface.
+const PROTOCOL_VERSION: u32 = 1;
+
+/// Level of the peer's contract that we implement; hosts compare it.
+const CONTRACT_LEVEL: &str = "0.11.2";
+
+/// Tokens of the features that work in this build, in the contract's order.
+const CAPABILITIES: [&str; 1] = ["describe"];
+
+/// What this machine has, as far as listings say. No accelerator is looked for in this build, so it is a CPU.
+#[derive(Debug, Default)]
+pub(crate) struct Detected {
+    gpu_sm: u32,
+    installed_libs: Vec<String>,
+    free_vram_gb: f64,
+}
+
+/// Builds the document of `registry`; `main` is the name of the endpoint binary.
+pub(crate) fn document(registry: &Registry, main: &str, detected: &Detected) -> Value {
+    let functions = registry.functions();
+    let classes: BTreeSet<&str> = functions.iter().filter_map(|function| function.type_name()).collect();
+    json!({
+        "protocol_version": PROTOCOL_VERSION,
+        "gen_worker_version": CONTRACT_LEVEL,
+        "implementation": {"name": "gen-worker", "version": env!("CARGO_PKG_VERSION")},
+        "capabilities": CAPABILITIES,
+        "detected": {
+            "cuda_version": "",
+            "gpu_sm": detected.gpu_sm,
+            "torch_version": "",
+            "installed_libs": detected.installed_libs,
+            "free_vram_gb": detected.free_vram_gb,
+        },
+        "endpoint": {"main_module": main, "kind": kinds(functions.iter().map(|function| function.kind())), "classes": classes},
+        "functions": functions.iter().map(|function| entry(function, detected)).collect::<Vec<_>>(),
+    })
+}
+
+/// One kind when all functions share it, else the sorted list.
+fn kinds(kinds: impl Iterator<Item = Kind>) -> Value {
+    let names: BTreeSet<&str> = kinds.map(Kind::as_str).collect();
+    match names.first() {
+        Some(only) if names.len() == 1 => json!(only),
+        _ => json!(names),
+    }
+}
+
+fn entry(function: &Function, detected: &Detected) -> Value {
+    let class = function.type_name();
+    let models: Map<String, Value> =
+        function.slots().iter().map(|(slot, binding)| (slot.clone(), model(binding))).collect();
+    let mut entry = json!({
+        "name": function.name().as_str(),
+        "class": class,
+        "method": class.map(|_| function.method()),
+        "kind": function.kind().as_str(),
+        "is_generator": function.is_streaming(),
+        "input_schema": inlined((function.payload().schema)()),
+        "output": function.output().name(),
+        "models": models,
+    });
+    let (fit, reason) = fit::fit(function.resources(), detected);
+    let mut add = |key: &str, value: Value| {
+        entry.as_object_mut().expect("it was written as an object").insert(key.to_owned(), value);
+    };
+    let resources = fit::resources(function.resources());
+    if !resources.is_empty() {
+        add("resources", resources.into());
+    }
+    add("fit", fit.into());
+    if !reason.is_empty() {
+        add("fit_reason", reason.into());
+    }
+    entry
+}
+
+/// A binding with only what is not empty; a Hub binding always has its tag.
+fn model(binding: &Binding) -> Value {
+    let provider = binding.provider();
+    let mut model = json!({"type": provider.type_name(), "provider": provider.as_str(), "ref": binding.reference()});
+    let object = model.as_object_mut().expect("it was written as an object");
+    let texts = [
+        ("tag", binding.tag()),
+        ("flavor", binding.flavor()),
+        ("revision", binding.revision()),
+        ("dtype", binding.dtype()),
+        ("subfolder", binding.subfolder()),
+        ("version", binding.version()),
+        ("storage_dtype", binding.storage_dtype()),
+    ];
+    for (key, text) in texts {
+        if !text.is_empty() || (key == "tag" && provider == Provider::Hub) {
+            object.insert(key.to_owned(), text.into());
+        }
+    }
+    if binding.allows_lora() {
+        object.insert("allow_lora".to_owned(), true.into());
+    }
+    if !binding.files().is_empty() {
+        object.insert("files".to_owned(), binding.files().into());
+    }
+    model
+}

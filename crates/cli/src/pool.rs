@@ -1,0 +1,45 @@
+//! The `gen-worker` program: a pool on this machine, and requests to one.
+
+mod args;
+mod locate;
+mod passthrough;
+mod project;
+mod submit;
+mod up;
+
+use std::{ffi::OsString, process::ExitCode};
+
+use self::args::{Command, Pool};
+use crate::{
+    args::{Parsed, parse},
+    embedded::{finish, print_text},
+    env::Environment,
+    exit::{Failure, Outcome},
+};
+
+/// The command line of the program `gen-worker`: call it from `main` and return what it returns.
+#[must_use]
+pub fn pool_main() -> ExitCode {
+    let args: Vec<OsString> = std::env::args_os().collect();
+    finish(&args, dispatch(&args))
+}
+
+fn dispatch(args: &[OsString]) -> Outcome {
+    let command = match parse::<Pool>(args.iter().cloned())? {
+        Parsed::Text(text) => return print_text(&text),
+        Parsed::Command(Pool { command }) => command,
+    };
+    let env = Environment::of_process();
+    match command {
+        Command::Up(args) => up::run(*args, &env),
+        Command::Submit(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
+            runtime.block_on(submit::run(*args, &env))
+        }
+        Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &env, args),
+        Command::Describe(describe) => passthrough::become_endpoint(&describe.endpoint, &env, args),
+    }
+}

@@ -1,0 +1,132 @@
+//! What `up` was asked for, checked before anything is started.
+
+#[cfg(test)]
+mod tests;
+
+use std::{
+    ffi::OsString,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{child::WorkerSpec, output::Mark};
+use crate::{
+    args::{LogArgs, LogFormat, ModelDir},
+    env::{Environment, names},
+    exit::Failure,
+    models,
+    pool::args::UpArgs,
+};
+
+/// Queue file below the state directory.
+const QUEUE_FILE: &str = "gen-worker/queue.sqlite";
+
+/// Queue file below the working directory, for users without a home.
+const LOCAL_QUEUE_FILE: &str = ".gen-worker/queue.sqlite";
+
+/// A pool to start.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) listen: SocketAddr,
+    pub(super) wire_listen: SocketAddr,
+    /// File of the queue; none keeps it in memory.
+    pub(super) db: Option<PathBuf>,
+    pub(super) ready_file: Option<PathBuf>,
+    pub(super) reconnect_window: Duration,
+    endpoints: Vec<PathBuf>,
+    workers_each: u16,
+    models: Vec<ModelDir>,
+    drain: Duration,
+    log: LogArgs,
+    json_logs: bool,
+    /// Tells the workers of this pool from those of an earlier one.
+    run_id: String,
+}
+
+impl Plan {
+    /// Checks what was asked for.
+    ///
+    /// # Errors
+    /// A reachable address without consent, an endpoint that is no program (exit 2), a missing model directory (exit 3).
+    pub(super) fn make(args: UpArgs, env: &Environment) -> Result<Self, Failure> {
+        for address in [args.listen, args.wire_listen] {
+            if !address.ip().is_loopback() && !args.dev_allow_remote {
+                return Err(Failure::usage(format!(
+                    "{address} can be reached from other machines and there is no authentication: add --dev-allow-remote"
+                )));
+            }
+        }
+        let endpoints = args.endpoints.iter().map(|path| program(path)).collect::<Result<_, _>>()?;
+        let db = if args.memory { None } else { Some(args.db.unwrap_or_else(|| default_db(env))) };
+        let format = args.log.log_format.map(|format| format == LogFormat::Json);
+        let json_logs = format.map_or_else(|| Ok(env.text(&names::GEN_WORKER_LOG_FORMAT)? == Some("json")), Ok)?;
+        let run_id = uuid::Uuid::new_v4().simple().to_string();
+        Ok(Self {
+            listen: args.listen,
+            wire_listen: args.wire_listen,
+            db,
+            ready_file: args.ready_file,
+            reconnect_window: args.reconnect_window,
+            endpoints,
+            workers_each: args.workers,
+            models: models::resolve(&args.models, env)?,
+            drain: args.drain_timeout,
+            log: args.log,
+            json_logs,
+            run_id: run_id.get(..8).unwrap_or(&run_id).to_owned(),
+        })
+    }
+
+    /// The workers of a pool whose wire listens at `wire`, in the order of the endpoints.
+    pub(super) fn workers(&self, wire: SocketAddr) -> Vec<WorkerSpec> {
+        let each = |endpoint: &PathBuf| {
+            (0..self.workers_each).map(move |index| self.worker(endpoint, index, wire)).collect::<Vec<_>>()
+        };
+        self.endpoints.iter().flat_map(each).collect()
+    }
+
+    fn worker(&self, endpoint: &Path, index: u16, wire: SocketAddr) -> WorkerSpec {
+        let stem = endpoint.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("{stem}/{index}");
+        let worker_id = format!("{stem}-{index}-{}", self.run_id);
+        let mark = if self.json_logs { Mark::Member(name.clone()) } else { Mark::Prefix(name.clone()) };
+        let args = self.args(&worker_id, wire);
+        WorkerSpec { name, worker_id, program: endpoint.to_owned(), args, mark, drain: self.drain }
+    }
+
+    fn args(&self, worker_id: &str, wire: SocketAddr) -> Vec<OsString> {
+        let mut args: Vec<OsString> = vec!["worker".into(), "--exit-with-stdin".into()];
+        let mut flag = |name: &str, value: OsString| args.extend([OsString::from(name), value]);
+        flag("--addr", format!("grpc://{wire}").into());
+        flag("--worker-id", worker_id.into());
+        flag("--drain-timeout", self.drain.as_secs_f64().to_string().into());
+        flag("--log-format", if self.json_logs { "json" } else { "text" }.into());
+        if let Some(filter) = &self.log.log {
+            flag("--log", filter.into());
+        }
+        for ModelDir { model, dir } in &self.models {
+            let mut value = OsString::from(format!("{model}="));
+            value.push(dir);
+            flag("--model", value);
+        }
+        args
+    }
+}
+
+/// A program to run, by its absolute path, so that a name without a slash is never looked up elsewhere.
+fn program(path: &Path) -> Result<PathBuf, Failure> {
+    let shown = path.display();
+    let metadata = path.metadata().map_err(|error| Failure::usage(format!("endpoint {shown}: {error}")))?;
+    if !metadata.is_file() || metadata.permissions().mode() & 0o111 == 0 {
+        return Err(Failure::usage(format!("endpoint {shown} is not a program")));
+    }
+    std::path::absolute(path).map_err(|error| Failure::usage(format!("endpoint {shown}: {error}")))
+}
+
+fn default_db(env: &Environment) -> PathBuf {
+    let state = env.raw(&names::XDG_STATE_HOME).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || env.raw(&names::HOME).map(|home| PathBuf::from(home).join(".local/state"));
+    state.or_else(home).map_or_else(|| PathBuf::from(LOCAL_QUEUE_FILE), |state| state.join(QUEUE_FILE))
+}

@@ -1,0 +1,82 @@
+//! The orchestrator inside this process: what `up` was asked for as its options, and its failures as ours.
+
+use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+
+use gen_worker_orchestrator::{
+    api,
+    orchestrator::{self, Options, Running},
+    queue::{
+        Queue,
+        memory::{self, MemoryQueue},
+        sqlite::{self, SqliteQueue},
+    },
+};
+use tracing::warn;
+
+use super::plan::Plan;
+use crate::exit::{Failure, chain};
+
+/// How long replies under way, decisions and the store may take once the workers are gone.
+const STOP_LIMIT: Duration = Duration::from_secs(15);
+
+/// A running orchestrator.
+pub(super) struct Pool(Running);
+
+impl Pool {
+    /// Starts it. Nothing is left behind when that fails.
+    ///
+    /// # Errors
+    /// A port that is taken, or a queue file that cannot be used (exit 1).
+    pub(super) async fn start(plan: &Plan) -> Result<Self, Failure> {
+        let store = open(plan.db.as_deref()).await?;
+        let mut options = Options {
+            http: plan.listen,
+            wire: plan.wire_listen,
+            api: api::Options { access: api::Access::Dev, ..api::Options::default() },
+            ..Options::default()
+        };
+        options.pool.reconnect_window = plan.reconnect_window;
+        let started = orchestrator::start(options, store).await;
+        let pool = Self(started.map_err(|error| Failure::failed(chain(&error)))?);
+        warn!("no authentication: everybody who can reach http://{} is tenant dev", pool.http());
+        Ok(pool)
+    }
+
+    /// Where the HTTP API listens.
+    pub(super) fn http(&self) -> SocketAddr {
+        self.0.http_addr()
+    }
+
+    /// Where workers connect.
+    pub(super) fn wire(&self) -> SocketAddr {
+        self.0.wire_addr()
+    }
+
+    /// Whether every one of these workers is connected and ready.
+    pub(super) fn has_ready<'a>(&self, mut ids: impl Iterator<Item = &'a str>) -> bool {
+        let workers = self.0.handle().workers();
+        ids.all(|id| workers.iter().any(|view| view.worker_id == id && view.connected && view.phase == "ready"))
+    }
+
+    /// Completes when it cannot go on.
+    pub(super) async fn failed(&self) -> Failure {
+        self.0.failed().await;
+        Failure::failed("the orchestrator failed; it said why above")
+    }
+
+    /// Stops it in order.
+    pub(super) async fn stop(self) {
+        self.0.shut_down(STOP_LIMIT).await;
+    }
+}
+
+async fn open(db: Option<&Path>) -> Result<Arc<dyn Queue>, Failure> {
+    let Some(path) = db else { return Ok(Arc::new(MemoryQueue::new(memory::Options::default()))) };
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        let made = fs::create_dir_all(parent);
+        made.map_err(|error| Failure::failed(format!("queue directory {}: {error}", parent.display())))?;
+    }
+    let options = sqlite::Options { path: path.to_owned(), size_bytes_max: None };
+    let queue = SqliteQueue::open(options).await.map_err(|error| Failure::failed(chain(&error)))?;
+    Ok(Arc::new(queue))
+}

@@ -1,0 +1,198 @@
+//! `run`: one function, once, in this process.
+//!
+//! Order of effects: listing; payload text; endpoint and selection; words; decode; models; setup and warm-up; handler;
+//! shutdown. So an invalid payload ends before any model is touched.
+
+mod events;
+mod handler;
+mod target;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use gen_worker_core::{
+    CancelFlag, ContextParts, Function, Instance, ModelSource, Registry, RequestContext, WorkerError,
+};
+use gen_worker_proto::Pair;
+use serde_json::{Value, json};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use self::{events::StderrEvents, handler::Run, target::Target};
+use crate::{
+    args::{DescribeArgs, EndpointArgs, RunArgs},
+    console::{note, print_document},
+    describe::{self, Detected},
+    env::{Environment, names},
+    exit::{Exit, Failure, Outcome, chain},
+    models, payload,
+    select::{Candidate, Wanted, select},
+    tokens::{Fields, Tokens},
+};
+
+/// Threads of the runtime: one polls the handler, one stays free for what it spawns.
+const THREADS: usize = 2;
+
+/// How long an instance gets to shut down before the process ends anyway.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Owner that handlers see when the user has no name.
+const DEFAULT_OWNER: &str = "local-dev";
+
+/// Prints the description document.
+pub(crate) fn describe(args: &DescribeArgs, main: &str) -> Outcome {
+    check_endpoint(&args.endpoint, main)?;
+    list(main, args.pretty)
+}
+
+/// Runs the command. `main` is the name of the endpoint binary.
+pub(crate) fn run(args: &RunArgs, env: &Environment, main: &str) -> Outcome {
+    check_endpoint(&args.endpoint, main)?;
+    if args.list {
+        return list(main, args.pretty);
+    }
+    let base = payload::base(args.payload.as_deref(), args.payload_file.as_deref())?;
+    let registry = load()?;
+    let function = choose(&registry, args, main)?;
+    let fields = Fields::from_schema(&(function.payload().schema)());
+    let merged = Tokens { fields: fields.as_ref() }.apply(base, &args.tokens);
+    let payload = without_models(merged.map_err(|error| Failure::usage(error.to_string()))?);
+    let target = Target::choose(args, env)?;
+    let models = models::source(&args.models, env)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
+    let outcome = runtime.block_on(execute(&function, payload, target, models, args.pretty));
+    // A handler that ignores its cancel must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Every endpoint linked into this binary.
+///
+/// # Errors
+/// Everything that is wrong with any of them, or that there is none.
+pub(crate) fn load() -> Result<Registry, Failure> {
+    let registry = Registry::collect().map_err(|errors| Failure::usage(errors.to_string()))?;
+    if registry.is_empty() { Err(Failure::usage("this endpoint has no functions")) } else { Ok(registry) }
+}
+
+fn list(main: &str, pretty: bool) -> Outcome {
+    print_document(&describe::document(&load()?, main, &Detected::default()), pretty)?;
+    Ok(Exit::Success)
+}
+
+/// The binary has been picked already; flags that name another one are a mistake.
+fn check_endpoint(args: &EndpointArgs, main: &str) -> Result<(), Failure> {
+    if let Some(config) = args.config.as_ref().filter(|config| !config.exists()) {
+        return Err(Failure::usage(format!("project {} does not exist", config.display())));
+    }
+    match &args.module {
+        Some(module) if module != main => {
+            Err(Failure::usage(format!("this is endpoint binary `{main}`; use `gen-worker run --module {module}`")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn choose(registry: &Registry, args: &RunArgs, main: &str) -> Result<Arc<Function>, Failure> {
+    let functions = registry.functions();
+    let candidates: Vec<Candidate<'_>> = functions
+        .iter()
+        .map(|function| Candidate {
+            slug: function.name().as_str(),
+            class: function.type_name(),
+            method: function.type_name().map(|_| function.method()),
+        })
+        .collect();
+    let wanted = Wanted { class: args.class.as_deref(), method: args.method.as_deref(), main };
+    let index = select(&candidates, wanted).map_err(|error| Failure::usage(error.to_string()))?;
+    functions.get(index).cloned().ok_or_else(|| Failure::usage("no endpoint function matches"))
+}
+
+/// Bindings inside a payload mean nothing here: they are taken out and reported.
+fn without_models(mut payload: Value) -> Value {
+    if let Some(models) = payload.as_object_mut().and_then(|object| object.remove("_models")) {
+        let slots: Vec<&String> = models.as_object().into_iter().flat_map(|models| models.keys()).collect();
+        note(&json!({"kind": "models_override.ignored", "slots": slots}).to_string());
+    }
+    payload
+}
+
+async fn execute(
+    function: &Function,
+    payload: Value,
+    target: Target,
+    models: Arc<dyn ModelSource>,
+    pretty: bool,
+) -> Outcome {
+    let mut interrupts = signal(SignalKind::interrupt())
+        .map_err(|error| Failure::failed(format!("could not listen for Ctrl-C: {error}")))?;
+    let cancel = CancelFlag::new();
+    let context = context(function, target, cancel.clone())?;
+    // Decoded for its verdict only: what runs decodes again, with the instance in its hands.
+    function.check_local(context.clone(), &payload).map_err(|error| invalid(&error))?;
+    let instance = tokio::select! {
+        biased;
+        () = pressed(&mut interrupts) => return Ok(Exit::Interrupted),
+        instance = prepare(function, &models) => instance?,
+    };
+    let outcome = match function.invoke_local(context, &payload, instance) {
+        Ok(invocation) => Run { pretty, cancel, interrupts }.invocation(invocation).await,
+        Err(error) => Err(invalid(&error)),
+    };
+    if let Some(cell) = function.instance()
+        && tokio::time::timeout(SHUTDOWN_LIMIT, cell.shutdown()).await.is_err()
+    {
+        note("gen-worker run: shutdown is still running after 10 s; exiting without it");
+    }
+    outcome
+}
+
+fn context(function: &Function, target: Target, cancel: CancelFlag) -> Result<RequestContext, Failure> {
+    let random = uuid::Uuid::new_v4().simple().to_string();
+    let id = format!("local-{}", random.get(..8).unwrap_or(&random));
+    let pair = Pair::parse(id.as_str(), 1).map_err(|error| Failure::failed(error.to_string()))?;
+    let models = function.slots().iter().map(|(slot, binding)| (slot.clone(), binding.wire_ref())).collect();
+    Ok(RequestContext::new(ContextParts {
+        tenant: target.owner,
+        models,
+        device: target.device,
+        cancel,
+        events: Arc::new(StderrEvents::of(id)),
+        ..ContextParts::new(pair, function.name().clone())
+    }))
+}
+
+/// Resolves the models first, so that a missing one has its own exit code, and sets the instance up.
+async fn prepare(function: &Function, models: &Arc<dyn ModelSource>) -> Result<Option<Instance>, Failure> {
+    let Some(cell) = function.instance() else { return Ok(None) };
+    for binding in function.slots().values() {
+        models.fetch(binding, None).await.map_err(|error| Failure::model(chain(&error)))?;
+    }
+    let instance = cell.get(models, &HashMap::new()).await;
+    instance.map(Some).map_err(|error| match error.unavailable_model() {
+        Some(_) => Failure::model(chain(&error)),
+        None => Failure::failed(format!("setup failed: {}: {}", error.kind(), chain(&error))),
+    })
+}
+
+fn invalid(error: &WorkerError) -> Failure {
+    if error.is_decode() {
+        Failure::usage(format!("payload validation failed: {error}"))
+    } else {
+        Failure::failed(format!("handler failed: {}: {}", error.kind(), chain(error)))
+    }
+}
+
+/// Completes at the next Ctrl-C.
+async fn pressed(interrupts: &mut Signal) {
+    if interrupts.recv().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// The name of the user, as owner of a local request.
+fn owner(env: &Environment) -> Result<String, Failure> {
+    Ok(env.text(&names::USER)?.unwrap_or(DEFAULT_OWNER).to_owned())
+}

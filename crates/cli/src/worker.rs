@@ -1,0 +1,82 @@
+//! `worker`: serves the jobs of a pool until it is told to stop.
+//!
+//! The first SIGTERM or SIGINT drains: no new jobs, running ones get their time, results are flushed. A second one
+//! ends the process at once.
+
+mod identity;
+mod parent;
+mod settings;
+
+use std::sync::Arc;
+
+use gen_worker_core::{ModelSource, Registry, Worker, WorkerOptions};
+use gen_worker_tasks::Cancel;
+use tracing::{info, level_filters::LevelFilter, warn};
+
+use crate::{
+    args::WorkerArgs,
+    env::Environment,
+    exit::{Exit, Failure, Outcome, chain},
+    logging, models,
+    run::load,
+    signals::StopSignals,
+};
+
+/// Threads of the blocking pool beyond those of blocking handlers: name lookups and file reads of the runtime.
+const SPARE_BLOCKING_THREADS: usize = 8;
+
+/// Runs the command.
+pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
+    logging::start(&args.log, env, LevelFilter::INFO)?;
+    let threads = settings::threads(args, env)?;
+    let options = settings::options(args, env)?;
+    let registry = load()?;
+    let models = models::source(&args.models, env)?;
+    if args.exit_with_stdin {
+        parent::exit_with_stdin()?;
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .max_blocking_threads(options.limits.threads.saturating_add(SPARE_BLOCKING_THREADS))
+        .thread_name("worker")
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
+    let outcome = runtime.block_on(serve(options, registry, models));
+    // A blocking handler that ignored its cancel must not keep the process.
+    runtime.shutdown_background();
+    outcome
+}
+
+async fn serve(options: WorkerOptions, registry: Registry, models: Arc<dyn ModelSource>) -> Outcome {
+    let mut signals = StopSignals::listen()?;
+    let cancel = Cancel::new();
+    let worker = Worker::new(options, registry, models);
+    let mut run = std::pin::pin!(worker.run(cancel.clone()));
+    loop {
+        tokio::select! {
+            biased;
+            ended = &mut run => return match ended {
+                Ok(_) => Ok(Exit::Success),
+                Err(exit) => Err(Failure::new(code(exit.exit_code()), chain(&exit))),
+            },
+            name = signals.next() => {
+                if cancel.is_stopped() {
+                    warn!(signal = name, "second signal: exiting now");
+                    return Ok(Exit::Interrupted);
+                }
+                info!(signal = name, "draining");
+                cancel.stop();
+            }
+        }
+    }
+}
+
+/// The worker's own exit codes.
+fn code(code: u8) -> Exit {
+    match code {
+        0 => Exit::Success,
+        70 => Exit::Stuck,
+        _ => Exit::Failed,
+    }
+}

@@ -1,0 +1,136 @@
+//! What flags and environment mean for a worker. Flags win.
+
+#[cfg(test)]
+mod tests;
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use gen_worker_core::{Address, WorkerOptions};
+use tracing::{info, warn};
+
+use super::identity::Claims;
+use crate::{
+    args::WorkerArgs,
+    env::{Environment, names},
+    exit::Failure,
+};
+
+/// Threads of the runtime. Two: one can stay inside a handler that computes without yielding while the other keeps the
+/// connection alive; more only cost memory as long as heavy work runs on the blocking pool.
+const DEFAULT_THREADS: usize = 2;
+
+/// Most threads that may be asked for: beyond the cores of any machine they only switch.
+const THREADS_MAX: usize = 1024;
+
+/// Threads of the runtime.
+///
+/// # Errors
+/// A number that makes no sense.
+pub(super) fn threads(args: &WorkerArgs, env: &Environment) -> Result<usize, Failure> {
+    let expected = "a number of threads from 1 to 1024";
+    let set = args.threads.map(Ok).or_else(|| env.parsed(&names::GEN_WORKER_THREADS, expected).transpose());
+    match set.transpose()?.unwrap_or(DEFAULT_THREADS) {
+        threads @ 1..=THREADS_MAX => Ok(threads),
+        _ => Err(Failure::usage(format!("--threads (or {}) must be {expected}", names::GEN_WORKER_THREADS.name))),
+    }
+}
+
+/// Everything else.
+///
+/// # Errors
+/// A value that cannot be, or no address. A token that was to be verified with keys from a URL is an error too.
+pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOptions, Failure> {
+    let mut addresses = addresses(args, env)?.into_iter();
+    let first = addresses.next().ok_or_else(|| {
+        Failure::usage(format!("no orchestrator address: set --addr or {}", names::ORCHESTRATOR_PUBLIC_ADDR.name))
+    })?;
+    let token = token(env)?;
+    let claims = token.as_deref().map(Claims::of).unwrap_or_default();
+    let mut options = WorkerOptions::new(first);
+    options.seeds = addresses.collect();
+    options.ca_bundle = ca_bundle(args, env)?;
+    options.worker_id = chosen(&args.worker_id, env.text(&names::WORKER_ID)?, claims.worker_id);
+    options.release_id = chosen(&args.release_id, env.text(&names::GEN_WORKER_RELEASE_ID)?, claims.release_id);
+    options.token = token;
+    provenance(&mut options, env)?;
+    limits(&mut options, args, env)?;
+    redial(&mut options, args, env)?;
+    if env.text(&names::MODEL_MANAGER_CLASS)?.is_some() {
+        info!("{} is for Python workers; ignored", names::MODEL_MANAGER_CLASS.name);
+    }
+    Ok(options)
+}
+
+fn addresses(args: &WorkerArgs, env: &Environment) -> Result<Vec<Address>, Failure> {
+    let mut texts: Vec<&str> = args.addresses.iter().map(String::as_str).collect();
+    if texts.is_empty() {
+        texts.extend(env.text(&names::ORCHESTRATOR_PUBLIC_ADDR)?);
+        let seeds = env.text(&names::SCHEDULER_ADDRS)?.unwrap_or_default();
+        texts.extend(seeds.split(',').map(str::trim).filter(|seed| !seed.is_empty()));
+    }
+    let tls = env.switch(&names::USE_TLS)?;
+    texts.into_iter().map(|text| Address::parse(text, tls).map_err(|error| Failure::usage(error.to_string()))).collect()
+}
+
+fn token(env: &Environment) -> Result<Option<String>, Failure> {
+    if env.text(&names::SCHEDULER_JWKS_URL)?.is_some() {
+        let name = names::SCHEDULER_JWKS_URL.name;
+        return Err(Failure::failed(format!("{name} is set, but this build cannot verify tokens")));
+    }
+    let (old, modern) = (env.text(&names::AUTH_TOKEN)?, env.text(&names::WORKER_JWT)?);
+    if old.is_some() && modern.is_some() && old != modern {
+        warn!("{} and {} differ; using the former", names::AUTH_TOKEN.name, names::WORKER_JWT.name);
+    }
+    Ok(old.or(modern).map(str::to_owned))
+}
+
+fn ca_bundle(args: &WorkerArgs, env: &Environment) -> Result<Option<Vec<u8>>, Failure> {
+    let path = args.ca_bundle.clone().or_else(|| env.raw(&names::GRPC_CA_BUNDLE).map(PathBuf::from));
+    let Some(path) = path else { return Ok(None) };
+    let pem = fs::read(&path).map_err(|error| Failure::usage(format!("CA bundle {}: {error}", path.display())))?;
+    Ok(Some(pem))
+}
+
+fn chosen(flag: &Option<String>, variable: Option<&str>, claim: Option<String>) -> String {
+    flag.clone().or_else(|| variable.map(str::to_owned)).or(claim).unwrap_or_default()
+}
+
+fn provenance(options: &mut WorkerOptions, env: &Environment) -> Result<(), Failure> {
+    let facts = &mut options.resources;
+    for (fact, variable) in [
+        (&mut facts.image_digest, &names::WORKER_IMAGE_DIGEST),
+        (&mut facts.git_commit, &names::WORKER_GIT_COMMIT),
+        (&mut facts.instance_id, &names::RUNPOD_POD_ID),
+    ] {
+        env.text(variable)?.unwrap_or_default().clone_into(fact);
+    }
+    Ok(())
+}
+
+fn limits(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> Result<(), Failure> {
+    let count = |variable| Ok(env.parsed::<usize>(variable, "a whole number, 0 or more")?.unwrap_or(0));
+    options.limits.jobs_max = args.max_concurrency.map_or_else(|| count(&names::WORKER_MAX_CONCURRENCY), Ok)?;
+    options.limits.input_bytes_max = count(&names::WORKER_MAX_INPUT_BYTES)?;
+    options.limits.output_bytes_max = count(&names::WORKER_MAX_OUTPUT_BYTES)?;
+    let budget =
+        args.drain_timeout.map_or_else(|| env.seconds(&names::WORKER_DRAIN_TIMEOUT_SECONDS), |set| Ok(Some(set)))?;
+    if let Some(budget) = budget.filter(|budget| *budget > Duration::ZERO) {
+        options.drain_budget = budget;
+    }
+    Ok(())
+}
+
+fn redial(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> Result<(), Failure> {
+    let redial = &mut options.redial;
+    redial.backoff.base = env.seconds(&names::RECONNECT_DELAY)?.unwrap_or(redial.backoff.base);
+    redial.backoff.cap = env.seconds(&names::RECONNECT_MAX_DELAY)?.unwrap_or(redial.backoff.cap);
+    let attempts = env.parsed(&names::MAX_RECONNECT_ATTEMPTS, "a whole number, 0 or more")?;
+    redial.attempts_max = attempts.unwrap_or(redial.attempts_max);
+    let limit = args
+        .disconnect_limit
+        .map_or_else(|| env.seconds(&names::WORKER_DISCONNECTED_TIMEOUT_S), |set| Ok(Some(set)))?;
+    if let Some(limit) = limit {
+        redial.disconnected_max = Some(limit).filter(|limit| *limit > Duration::ZERO);
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+
+use super::*;
+
+fn built(args: &WorkerArgs, pairs: &[(&str, &str)]) -> Result<WorkerOptions, Failure> {
+    options(args, &Environment::of_pairs(pairs))
+}
+
+fn of_env(pairs: &[(&str, &str)]) -> WorkerOptions {
+    let mut all = vec![("ORCHESTRATOR_PUBLIC_ADDR", "localhost:9")];
+    all.extend_from_slice(pairs);
+    built(&WorkerArgs::default(), &all).expect("valid settings")
+}
+
+fn refused(pairs: &[(&str, &str)]) -> u8 {
+    let mut all = vec![("ORCHESTRATOR_PUBLIC_ADDR", "localhost:9")];
+    all.extend_from_slice(pairs);
+    built(&WorkerArgs::default(), &all).expect_err("refused").exit().code()
+}
+
+fn token(claims: &str) -> String {
+    format!("e30.{}.signature", URL_SAFE_NO_PAD.encode(claims))
+}
+
+#[test]
+fn addresses_come_from_flags_else_from_every_name() {
+    let none = built(&WorkerArgs::default(), &[]).unwrap_err();
+    assert_eq!(none.exit().code(), 2);
+    assert!(none.message().contains("--addr") && none.message().contains("ORCHESTRATOR_PUBLIC_ADDR"));
+    for name in ["ORCHESTRATOR_PUBLIC_ADDR", "SCHEDULER_ADDR", "SCHEDULER_PUBLIC_ADDR", "ORCHESTRATOR_URL"] {
+        let options = built(&WorkerArgs::default(), &[(name, "grpc://h:1"), ("SCHEDULER_ADDRS", "a:1, b:2,")]).unwrap();
+        assert_eq!((options.address.host(), options.address.port(), options.address.tls()), ("h", 1, false));
+        assert_eq!(options.seeds.len(), 2, "{name}");
+    }
+    let args = WorkerArgs { addresses: vec!["x:1".into(), "y:2".into()], ..WorkerArgs::default() };
+    let options = built(&args, &[("ORCHESTRATOR_PUBLIC_ADDR", "h:1")]).unwrap();
+    assert_eq!((options.address.host(), options.seeds.len()), ("x", 1));
+    assert_eq!(refused(&[("SCHEDULER_ADDRS", "ftp://x")]), 2);
+    assert!(of_env(&[("USE_TLS", "yes")]).address.tls());
+}
+
+#[test]
+fn identity_prefers_flag_then_environment_then_token() {
+    let jwt = token(r#"{"sub":"from-token","release_id":"r-token"}"#);
+    let options = of_env(&[("WORKER_JWT", &jwt)]);
+    assert_eq!((options.worker_id.as_str(), options.release_id.as_str()), ("from-token", "r-token"));
+    assert_eq!(of_env(&[("WORKER_JWT", &jwt), ("WORKER_ID", "from-env")]).worker_id, "from-env");
+    let args = WorkerArgs { worker_id: Some("from-flag".into()), ..WorkerArgs::default() };
+    let pairs = [("ORCHESTRATOR_PUBLIC_ADDR", "h:1"), ("WORKER_ID", "from-env")];
+    assert_eq!(built(&args, &pairs).unwrap().worker_id, "from-flag");
+    assert_eq!(of_env(&[]).worker_id, "", "the worker makes one out of host name and chance");
+}
+
+#[test]
+fn older_token_wins_and_unverifiable_ones_are_refused() {
+    assert_eq!(of_env(&[]).token, None);
+    assert_eq!(of_env(&[("WORKER_JWT", "new")]).token.as_deref(), Some("new"));
+    assert_eq!(of_env(&[("WORKER_JWT", "new"), ("AUTH_TOKEN", "old")]).token.as_deref(), Some("old"));
+    assert_eq!(refused(&[("SCHEDULER_JWKS_URL", "http://keys")]), 1);
+}
+
+#[test]
+fn limits_and_times() {
+    let defaults = of_env(&[("WORKER_DRAIN_TIMEOUT_SECONDS", "0")]);
+    assert_eq!((defaults.limits.jobs_max, defaults.drain_budget), (0, Duration::from_secs(30)));
+    assert_eq!(defaults.redial.disconnected_max, Some(Duration::from_secs(600)));
+    let set = of_env(&[
+        ("WORKER_MAX_CONCURRENCY", "4"),
+        ("WORKER_MAX_INPUT_BYTES", "10"),
+        ("WORKER_MAX_OUTPUT_BYTES", "20"),
+        ("WORKER_DRAIN_TIMEOUT_SECONDS", "1.5"),
+        ("RECONNECT_DELAY", "0.5"),
+        ("RECONNECT_MAX_DELAY", "5"),
+        ("MAX_RECONNECT_ATTEMPTS", "3"),
+        ("WORKER_DISCONNECTED_TIMEOUT_S", "0"),
+    ]);
+    assert_eq!((set.limits.jobs_max, set.limits.input_bytes_max, set.limits.output_bytes_max), (4, 10, 20));
+    assert_eq!(set.drain_budget, Duration::from_millis(1500));
+    assert_eq!((set.redial.backoff.base, set.redial.backoff.cap), (Duration::from_millis(500), Duration::from_secs(5)));
+    assert_eq!((set.redial.attempts_max, set.redial.disconnected_max), (3, None));
+    for (name, value) in [("WORKER_MAX_CONCURRENCY", "many"), ("RECONNECT_DELAY", "-1"), ("GRPC_CA_BUNDLE", "/nope")] {
+        assert_eq!(refused(&[(name, value)]), 2, "{name}");
+    }
+}
+
+#[test]
+fn provenance_is_reported() {
+    let options =
+        of_env(&[("WORKER_IMAGE_DIGEST", "sha256:1"), ("WORKER_GIT_COMMIT", "abc"), ("RUNPOD_POD_ID", "pod")]);
+    let facts = options.resources;
+    assert_eq!(
+        (facts.image_digest.as_str(), facts.git_commit.as_str(), facts.instance_id.as_str()),
+        ("sha256:1", "abc", "pod")
+    );
+}
+
+#[test]
+fn threads_are_bounded() {
+    let of = |pairs: &[(&str, &str)]| threads(&WorkerArgs::default(), &Environment::of_pairs(pairs));
+    assert_eq!(of(&[]).unwrap(), DEFAULT_THREADS);
+    assert_eq!(of(&[("GEN_WORKER_THREADS", "3")]).unwrap(), 3);
+    assert!(of(&[("GEN_WORKER_THREADS", "0")]).is_err() && of(&[("GEN_WORKER_THREADS", "9999")]).is_err());
+}
