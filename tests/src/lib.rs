@@ -1,1 +1,22 @@
-//! System tests: real binaries, real peers, one process tree.
+//! What the system tests and the benches of the whole share: real binaries, real processes, real sockets.
+//!
+//! Nothing here knows a rule of the contracts; it starts things, waits for them with a limit, and ends them. Every
+//! process belongs to a guard that ends it when the test does, however that is.
+
+mod api;
+mod binaries;
+mod eventually;
+mod figure;
+mod peer;
+mod pool;
+mod process;
+mod proxy;
+
+pub use api::{Answer, Api, SseEvent};
+pub use binaries::{built, model_dir, workspace};
+pub use eventually::{LIMIT, eventually};
+pub use figure::{Figure, percentile};
+pub use peer::{Peer, PeerWorker};
+pub use pool::{Pool, PoolOptions};
+pub use process::{Ended, Process, is_alive};
+pub use proxy::Proxy;

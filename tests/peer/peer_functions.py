@@ -1,0 +1,59 @@
+"""The functions of the conformance scenarios, for the Python peer. Ours are in tests/src/bin/conformance_endpoint.rs."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+from gen_worker import RequestContext, ValidationError, endpoint
+
+
+class Text(msgspec.Struct):
+    text: str
+
+
+class Echo(msgspec.Struct):
+    response: str
+
+
+@endpoint
+def echo(ctx: RequestContext, payload: Text) -> Echo:
+    return Echo(response=payload.text)
+
+
+@endpoint
+def refuse(ctx: RequestContext, payload: Text) -> Echo:
+    raise ValidationError(f"refused {payload.text}")
+
+
+class Count(msgspec.Struct):
+    count: int = 3
+
+
+class Item(msgspec.Struct):
+    index: int
+
+
+@endpoint
+async def count_up(ctx: RequestContext, payload: Count) -> AsyncIterator[Item]:
+    for index in range(payload.count):
+        yield Item(index=index)
+
+
+class Hold(msgspec.Struct):
+    name: str
+
+
+class Held(msgspec.Struct):
+    name: str
+
+
+@endpoint
+async def hold(ctx: RequestContext, payload: Hold) -> Held:
+    """Writes down that it started, then waits for a file."""
+    with Path("started").open("a") as started:
+        started.write(f"{payload.name}\n")
+    while not Path(f"release-{payload.name}").exists():
+        ctx.raise_if_cancelled()
+        await asyncio.sleep(0.01)
+    return Held(name=payload.name)

@@ -1,0 +1,77 @@
+//! The functions of the conformance scenarios, on our worker. The Python peer has the same in `tests/peer`.
+
+use std::{fs::OpenOptions, io::Write as _, path::Path, process::ExitCode, time::Duration};
+
+use futures::{Stream, stream};
+use gen_worker::prelude::*;
+
+/// How often `hold` looks for its file.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What `echo` and `refuse` take.
+#[derive(Payload)]
+struct Text {
+    text: String,
+}
+
+/// What `echo` gives.
+#[derive(Output)]
+struct Echo {
+    response: String,
+}
+
+#[endpoint]
+fn echo(_ctx: &RequestContext, payload: Text) -> Result<Echo> {
+    Ok(Echo { response: payload.text })
+}
+
+#[endpoint]
+fn refuse(_ctx: &RequestContext, payload: Text) -> Result<Echo> {
+    Err(WorkerError::validation(format!("refused {}", payload.text)))
+}
+
+/// What `count_up` takes.
+#[derive(Payload)]
+struct Count {
+    #[field(default = 3)]
+    count: u32,
+}
+
+/// One item of `count_up`.
+#[derive(Output)]
+struct Item {
+    index: u32,
+}
+
+#[endpoint]
+fn count_up(_ctx: &RequestContext, payload: Count) -> impl Stream<Item = Result<Item>> + Send {
+    stream::iter((0..payload.count).map(|index| Ok(Item { index })))
+}
+
+/// What `hold` takes and gives.
+#[derive(Payload)]
+struct Hold {
+    name: String,
+}
+
+/// What `hold` gives.
+#[derive(Output)]
+struct Held {
+    name: String,
+}
+
+/// Writes down that it started, then waits for a file.
+#[endpoint]
+async fn hold(ctx: &RequestContext, payload: Hold) -> Result<Held> {
+    let mut started = OpenOptions::new().create(true).append(true).open("started").fatal()?;
+    started.write_all(format!("{}\n", payload.name).as_bytes()).fatal()?;
+    while !Path::new(&format!("release-{}", payload.name)).exists() {
+        ctx.check_cancelled()?;
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    Ok(Held { name: payload.name })
+}
+
+fn main() -> ExitCode {
+    gen_worker_cli::main()
+}

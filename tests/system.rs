@@ -1,0 +1,10 @@
+//! The whole system, from outside: real binaries, real peers, real sockets.
+
+mod system {
+    mod bad_input;
+    mod conformance;
+    mod crash;
+    mod run;
+    mod submit;
+    mod up;
+}

@@ -1,0 +1,129 @@
+//! kill -9 of the orchestrator under load: every request that was accepted ends exactly once after a restart on the
+//! same queue file.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use anyhow::{Context, Result, ensure};
+use gen_worker_tests::{Api, Peer, Pool, PoolOptions, eventually};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+
+/// Clients that submit at the same time.
+const CLIENTS: usize = 8;
+
+/// Requests that have to be accepted before the kill: enough that some are queued, some run, some have ended.
+const ACCEPTED_BEFORE_KILL: usize = 400;
+
+/// Submits until the orchestrator is gone; gives the ids of everything that it accepted. Calls `kill` once enough is
+/// accepted, in the middle of the load.
+fn load(api: &Api, kill: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
+    let accepted = Mutex::new(Vec::new());
+    let (count, gone) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let client = |client: usize| {
+        let mut index = 0;
+        while !gone.load(Ordering::SeqCst) {
+            let id = format!("c{client}-{index}");
+            let body = json!({"function": "echo", "payload": {"text": id}});
+            match api.put(&format!("/v1/requests/{id}"), &body) {
+                Ok(answer) if answer.status == 202 => {
+                    accepted.lock().unwrap_or_else(PoisonError::into_inner).push(id);
+                    count.fetch_add(1, Ordering::SeqCst);
+                }
+                // Refused or broken off: nothing was promised.
+                Ok(_) => {}
+                Err(_) => return,
+            }
+            index += 1;
+        }
+    };
+    thread::scope(|scope| {
+        let clients: Vec<_> = (0..CLIENTS).map(|index| scope.spawn(move || client(index))).collect();
+        let enough = eventually("enough accepted requests", || {
+            (count.load(Ordering::SeqCst) >= ACCEPTED_BEFORE_KILL).then_some(())
+        });
+        let killed = enough.and_then(|()| kill());
+        gone.store(true, Ordering::SeqCst);
+        for client in clients {
+            ensure!(client.join().is_ok(), "a client panicked");
+        }
+        killed
+    })?;
+    Ok(accepted.into_inner().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Every request has ended well, with its own output, and exactly one terminal event.
+fn each_ended_once(api: &Api, ids: &[String]) -> Result<()> {
+    for id in ids {
+        let request = api.ended(id)?;
+        ensure!(request.get("state") == Some(&json!("succeeded")), "{id}: {request}");
+        ensure!(request.pointer("/output/response") == Some(&Value::from(id.as_str())), "{id}: {request}");
+    }
+    for id in ids.iter().step_by(37) {
+        let events = api.events(id)?;
+        let terminal = events.iter().filter(|event| event.kind == "result" || event.kind == "error").count();
+        ensure!(terminal == 1, "{id}: {events:?}");
+    }
+    Ok(())
+}
+
+fn options(db: &Path, ports: (u16, u16)) -> PoolOptions {
+    PoolOptions { db: Some(db.to_owned()), ports, ..PoolOptions::default() }
+}
+
+#[test]
+fn kill_9_with_all_its_workers() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let db = dir.path().join("queue.sqlite");
+    let options = PoolOptions {
+        endpoints: vec!["conformance-endpoint".into()],
+        workers: 2,
+        // No worker of the first pool can come back, so nobody has to be waited for.
+        args: vec!["--reconnect-window".into(), "1".into()],
+        ..options(&db, (0, 0))
+    };
+    let pool = Pool::start(&options)?;
+    let accepted = load(&pool.api.clone(), || pool.process.signal(Signal::KILL))?;
+    drop(pool);
+    let again = Pool::start(&options)?;
+    each_ended_once(&again.api, &accepted)
+}
+
+#[test]
+fn kill_9_while_workers_live_on() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let db = dir.path().join("queue.sqlite");
+    let mut pool = Pool::start(&options(&db, (0, 0)))?;
+    let (http, wire) = (pool.http()?, pool.wire()?);
+    let workers = [Peer::Ours.start("w1", wire)?, Peer::Ours.start("w2", wire)?];
+    pool.worker("w1")?;
+    pool.worker("w2")?;
+    // One job is in a handler over the whole crash.
+    let body = json!({"function": "hold", "payload": {"name": "held"}});
+    ensure!(pool.api.put("/v1/requests/held", &body)?.status == 202, "submit");
+    let started = || workers.iter().find(|worker| worker.dir.path().join("started").exists());
+    let holder = eventually("the handler to start", started)?;
+    let accepted = load(&pool.api.clone(), || pool.process.signal(Signal::KILL))?;
+    pool.process.wait()?;
+    let ports = |address: SocketAddr| address.port();
+    let again = Pool::start(&options(&db, (ports(http), ports(wire))))?;
+    again.worker("w1")?;
+    again.worker("w2")?;
+    std::fs::write(holder.dir.path().join("release-held"), "").context("release the handler")?;
+    each_ended_once(&again.api, &accepted)?;
+    let held = again.api.ended("held")?;
+    ensure!(held.get("state") == Some(&json!("succeeded")), "{held}");
+    let runs: usize = workers
+        .iter()
+        .map(|worker| std::fs::read_to_string(worker.dir.path().join("started")).map_or(0, |text| text.lines().count()))
+        .sum();
+    ensure!(runs == 1, "the held handler ran {runs} times: a worker that comes back keeps its job");
+    Ok(())
+}
