@@ -42,6 +42,7 @@ async def count_up(ctx: RequestContext, payload: Count) -> AsyncIterator[Item]:
 
 class Hold(msgspec.Struct):
     name: str
+    stubborn: bool = False
 
 
 class Held(msgspec.Struct):
@@ -54,6 +55,7 @@ async def hold(ctx: RequestContext, payload: Hold) -> Held:
     with Path("started").open("a") as started:
         started.write(f"{payload.name}\n")
     while not Path(f"release-{payload.name}").exists():
-        ctx.raise_if_cancelled()
+        if not payload.stubborn:
+            ctx.raise_if_cancelled()
         await asyncio.sleep(0.01)
     return Held(name=payload.name)

@@ -24,6 +24,7 @@ pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Result<
         if started.elapsed() > LIMIT {
             bail!("waited {LIMIT:?} for {what}");
         }
+        // tidy: processes and files outside of ours tell nobody when they change; each look is bounded by the limit
         std::thread::sleep(LOOK_EVERY);
     }
 }

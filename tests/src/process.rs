@@ -153,8 +153,12 @@ fn read(output: impl Read, lines: &Sender<String>) {
     }
 }
 
-/// Whether a process with this id exists.
+/// Whether a process with this id runs. One that has ended but that nobody has waited for does not.
 #[must_use]
 pub fn is_alive(id: u32) -> bool {
-    i32::try_from(id).ok().and_then(Pid::from_raw).is_some_and(|id| test_kill_process(id).is_ok())
+    let exists = i32::try_from(id).ok().and_then(Pid::from_raw).is_some_and(|id| test_kill_process(id).is_ok());
+    // The state follows the name, which is in parentheses and may hold anything.
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
+    let ended = stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('Z'));
+    exists && !ended
 }

@@ -106,6 +106,18 @@ fn unreadable_queue_file() -> Result<()> {
 }
 
 #[test]
+fn queue_file_of_another_pool() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let options = PoolOptions { db: Some(dir.path().join("queue.sqlite")), ..PoolOptions::default() };
+    let pool = Pool::start(&options)?;
+    let ended = refused(&options)?;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(complaint(&ended).contains("in use by another orchestrator"), "{}", ended.stderr);
+    assert_eq!(pool.api.get("/readyz")?.status, 200, "the first one goes on");
+    Ok(())
+}
+
+#[test]
 fn wrong_endpoints_and_models() -> Result<()> {
     let with = |args: &[&str]| {
         let args = args.iter().map(|&arg| arg.to_owned()).collect();
@@ -161,7 +173,7 @@ fn a_pool_outlives_a_corrupt_model() -> Result<()> {
         ..PoolOptions::default()
     })?;
     let embed = pool.api.post("/v1/run/embed", &json!({"texts": ["a"]}))?;
-    assert!(embed.status >= 400, "{embed:?}");
+    assert_eq!(code(&embed), (424, "no_worker"), "every worker has it disabled: {embed:?}");
     assert_eq!(pool.api.post("/v1/run/echo", &json!({"text": "a"}))?.status, 200);
     Ok(())
 }

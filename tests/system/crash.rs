@@ -4,6 +4,7 @@
 use std::{
     net::SocketAddr,
     path::Path,
+    process::Command,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -12,7 +13,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use gen_worker_tests::{Api, Peer, Pool, PoolOptions, eventually};
+use gen_worker_tests::{Api, Peer, Pool, PoolOptions, Process, built, eventually};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
@@ -105,9 +106,10 @@ fn kill_9_while_workers_live_on() -> Result<()> {
     let workers = [Peer::Ours.start("w1", wire)?, Peer::Ours.start("w2", wire)?];
     pool.worker("w1")?;
     pool.worker("w2")?;
-    // One job is in a handler over the whole crash.
-    let body = json!({"function": "hold", "payload": {"name": "held"}});
-    ensure!(pool.api.put("/v1/requests/held", &body)?.status == 202, "submit");
+    // One job is in a handler over the whole crash, and somebody waits for it.
+    let mut submit = Command::new(built("gen-worker")?);
+    submit.args(["submit", "hold", "name=held", "--id", "held", "--url", &format!("http://{http}")]);
+    let mut submit = Process::start("submit", &mut submit)?;
     let started = || workers.iter().find(|worker| worker.dir.path().join("started").exists());
     let holder = eventually("the handler to start", started)?;
     let accepted = load(&pool.api.clone(), || pool.process.signal(Signal::KILL))?;
@@ -124,6 +126,8 @@ fn kill_9_while_workers_live_on() -> Result<()> {
         .iter()
         .map(|worker| std::fs::read_to_string(worker.dir.path().join("started")).map_or(0, |text| text.lines().count()))
         .sum();
+    submit.wait_for_line(r#"{"name":"held"}"#)?;
+    ensure!(submit.wait()?.code() == Some(0), "{}", submit.log());
     ensure!(runs == 1, "the held handler ran {runs} times: a worker that comes back keeps its job");
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `run` on real endpoint binaries.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result};
 use gen_worker_tests::{Ended, Process, built, eventually, model_dir};
@@ -121,13 +121,42 @@ fn c30_description_document() -> Result<()> {
     Ok(())
 }
 
+/// Starts `hold` in `dir` and waits until its handler runs.
+fn hold(dir: &Path, words: &[&str]) -> Result<Process> {
+    let mut command = Command::new(built("conformance-endpoint")?);
+    command.args(["run", "--method", "hold", "name=h1"]).args(words).current_dir(dir);
+    let held = Process::start("run", &mut command)?;
+    eventually("the handler to start", || dir.join("started").exists().then_some(()))?;
+    Ok(held)
+}
+
+#[test]
+fn c90_a_handler_that_ignores_the_cancel_still_gives_its_result() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut held = hold(dir.path(), &["stubborn=true"])?;
+    held.signal(Signal::INT)?;
+    held.wait_for_line("canceling")?;
+    std::fs::write(dir.path().join("release-h1"), "")?;
+    held.wait_for_line(r#"{"event":"result","value":{"name":"h1"}}"#)?;
+    assert_eq!(held.wait()?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn c90_second_ctrl_c_exits_at_once() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut held = hold(dir.path(), &["stubborn=true"])?;
+    held.signal(Signal::INT)?;
+    held.wait_for_line("canceling")?;
+    held.signal(Signal::INT)?;
+    assert_eq!(held.wait()?.code(), Some(130));
+    Ok(())
+}
+
 #[test]
 fn c90_ctrl_c_cancels_the_handler() -> Result<()> {
     let dir = tempfile::tempdir()?;
-    let mut command = Command::new(built("conformance-endpoint")?);
-    command.args(["run", "--method", "hold", "name=h1"]).current_dir(dir.path());
-    let mut held = Process::start("run", &mut command)?;
-    eventually("the handler to start", || dir.path().join("started").exists().then_some(()))?;
+    let mut held = hold(dir.path(), &[])?;
     held.signal(Signal::INT)?;
     assert_eq!(held.wait()?.code(), Some(130));
     Ok(())

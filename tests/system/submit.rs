@@ -79,7 +79,10 @@ fn submit_without_waiting_gives_the_request() -> Result<()> {
 #[test]
 fn wrong_input_is_one_clear_line() -> Result<()> {
     let pool = pool()?;
-    let cases: [(&[&str], u8, &str); 8] = [
+    let large = format!("{{\"text\": \"{}\"}}", "a".repeat(10 << 20));
+    std::fs::write(pool.dir().join("large.json"), large)?;
+    let cases: [(&[&str], u8, &str); 9] = [
+        (&["echo", "@large.json"], 2, "payload_too_large"),
         (&["ecko", "{}"], 2, "no endpoint function matches"),
         (&["echo", "text:=5"], 2, "payload validation failed"),
         (&["echo", "--payload", "{"], 2, "not valid JSON"),

@@ -65,7 +65,7 @@ struct Length {
 fn bench_chunks(
     _context: &RequestContext,
     input: Length,
-) -> impl futures::Stream<Item = Result<TokenDelta, WorkerError>> + Send + use<> {
+) -> impl Stream<Item = Result<TokenDelta, WorkerError>> + Send + use<> {
     futures::stream::iter((0..input.chunks).map(|_| Ok(TokenDelta { text: "token".to_owned(), item_id: None })))
 }
 

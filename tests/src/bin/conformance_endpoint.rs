@@ -48,10 +48,13 @@ fn count_up(_ctx: &RequestContext, payload: Count) -> impl Stream<Item = Result<
     stream::iter((0..payload.count).map(|index| Ok(Item { index })))
 }
 
-/// What `hold` takes and gives.
+/// What `hold` takes.
 #[derive(Payload)]
 struct Hold {
     name: String,
+    /// Whether a cancel is ignored.
+    #[field(default = false)]
+    stubborn: bool,
 }
 
 /// What `hold` gives.
@@ -66,7 +69,9 @@ async fn hold(ctx: &RequestContext, payload: Hold) -> Result<Held> {
     let mut started = OpenOptions::new().create(true).append(true).open("started").fatal()?;
     started.write_all(format!("{}\n", payload.name).as_bytes()).fatal()?;
     while !Path::new(&format!("release-{}", payload.name)).exists() {
-        ctx.check_cancelled()?;
+        if !payload.stubborn {
+            ctx.check_cancelled()?;
+        }
         tokio::time::sleep(LOOK_EVERY).await;
     }
     Ok(Held { name: payload.name })

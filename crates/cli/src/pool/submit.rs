@@ -38,8 +38,9 @@ const DEFAULT_URL: &str = "http://127.0.0.1:8080";
 /// After this long without an end, the user is told that nothing is lost.
 const NOTICE_AFTER: Duration = Duration::from_secs(15);
 
-/// How often a broken event stream is picked up again in a row without a new event.
-const RECONNECTS_MAX: u32 = 5;
+/// How often a broken event stream is picked up again in a row without a new event: with the pause, long enough for
+/// an orchestrator that restarts.
+const RECONNECTS_MAX: u32 = 20;
 
 /// Longest id that a client may choose (HTTP contract, section 1).
 const ID_CHARS_MAX: usize = 64;
@@ -170,15 +171,17 @@ impl Session<'_> {
         let mut failures = 0;
         loop {
             let before = follow.last_id().to_owned();
-            match self.follow(&mut follow).await {
+            let broken = match self.follow(&mut follow).await {
                 Ok(Some(outcome)) => return outcome,
-                Ok(None) => {}
-                Err(failure) if failures >= RECONNECTS_MAX => return Err(failure),
-                Err(_) => {}
-            }
-            failures = if follow.last_id() == before { failures + 1 } else { 0 };
+                Ok(None) => Failure::usage("the orchestrator closed the event stream without a result"),
+                Err(failure) => failure,
+            };
+            failures = if follow.last_id() == before { failures + 1 } else { 1 };
             if failures > RECONNECTS_MAX {
-                return Err(Failure::usage("the orchestrator closed the event stream without a result"));
+                return Err(broken);
+            }
+            if failures == 1 {
+                note(&format!("gen-worker submit: {}; trying again", broken.message()));
             }
             tokio::time::sleep(RECONNECT_PAUSE).await;
         }
