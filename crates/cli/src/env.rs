@@ -1,7 +1,7 @@
 //! The environment: every variable that any part of this system reads, and the only place that reads one.
 //!
 //! [`VARIABLES`] is the reference; `docs/env.md` is generated from it, and a test keeps the two equal. Libraries
-//! never look at the environment: commands read it once into an [`Environment`] and pass options down.
+//! never look at the environment: commands read it once into an `Environment` and pass options down.
 
 mod reference;
 mod table;
