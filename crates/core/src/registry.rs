@@ -32,7 +32,6 @@ impl Registry {
     }
 
     /// A registry put together by hand: for tests, and for programs that embed a worker.
-    #[must_use]
     pub fn builder() -> RegistryBuilder {
         RegistryBuilder::default()
     }

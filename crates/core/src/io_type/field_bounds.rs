@@ -7,10 +7,11 @@ use std::{
     sync::OnceLock,
 };
 
-use bytes::Bytes;
 use regex::Regex;
 use schemars::Schema;
 use serde_json::{Number as JsonNumber, Value};
+
+use super::bytes_field::BytesField;
 
 /// Bounds of a number.
 #[derive(Clone, Copy, Debug, Default)]
@@ -133,8 +134,20 @@ impl LengthBounds {
     /// # Errors
     /// What is wrong with it, for the client.
     pub fn check<T: LengthField>(&self, value: &T) -> Result<(), String> {
-        let Some(length) = value.length() else { return Ok(()) };
-        let fail = |relation: &str, bound: usize| Err(format!("Expected `{}` of length {relation} {bound}", T::NAME));
+        self.check_length(T::NAME, value.length())
+    }
+
+    /// Checks a decoded value that holds bytes.
+    ///
+    /// # Errors
+    /// What is wrong with it, for the client.
+    pub fn check_bytes<T: BytesField>(&self, value: &T) -> Result<(), String> {
+        self.check_length("bytes", value.bytes().map(<[u8]>::len))
+    }
+
+    fn check_length(&self, name: &str, length: Option<usize>) -> Result<(), String> {
+        let Some(length) = length else { return Ok(()) };
+        let fail = |relation: &str, bound: usize| Err(format!("Expected `{name}` of length {relation} {bound}"));
         match *self {
             Self { min: Some(bound), .. } if length < bound => fail(">=", bound),
             Self { max: Some(bound), .. } if length > bound => fail("<=", bound),
@@ -144,7 +157,17 @@ impl LengthBounds {
 
     /// Writes the bounds into the schema of the field.
     pub fn describe<T: LengthField>(&self, schema: &mut Schema) {
-        for (keyword, bound) in T::KEYWORDS.into_iter().zip([self.min, self.max]) {
+        self.insert(schema, T::KEYWORDS);
+    }
+
+    /// Writes the bounds of a field that holds bytes into its schema, where it is base64 text.
+    pub fn describe_bytes(&self, schema: &mut Schema) {
+        let in_base64 = |bytes: usize| bytes.div_ceil(3).saturating_mul(4);
+        Self { min: self.min.map(in_base64), max: self.max.map(in_base64) }.insert(schema, OF_TEXT);
+    }
+
+    fn insert(self, schema: &mut Schema, keywords: [&str; 2]) {
+        for (keyword, bound) in keywords.into_iter().zip([self.min, self.max]) {
             if let Some(bound) = bound {
                 schema.insert(keyword.to_owned(), bound.into());
             }
@@ -285,7 +308,6 @@ macro_rules! lengths {
 
 lengths! {
     [] String, "str", OF_TEXT, |text| text.chars().count();
-    [] Bytes, "bytes", OF_TEXT, |bytes| bytes.len();
     [T] Vec<T>, "array", OF_LIST, |list| list.len();
     [T, S] HashSet<T, S>, "array", OF_LIST, |set| set.len();
     [T] BTreeSet<T>, "array", OF_LIST, |set| set.len();

@@ -23,7 +23,7 @@ pub struct RegistryBuilder(Vec<EndpointDecl>);
 
 impl RegistryBuilder {
     /// Adds one endpoint.
-    pub fn add(mut self, decl: EndpointDecl) -> Self {
+    pub fn endpoint(mut self, decl: EndpointDecl) -> Self {
         self.0.push(decl);
         self
     }
@@ -99,6 +99,6 @@ impl RegistryBuilder {
         let (payload, output) = (P::type_decl(), O::type_decl());
         let handler =
             HandlerDecl { method: name, name: None, payload, output, shape, blocking, slots: Vec::new(), call };
-        self.add(EndpointDecl::function("built_by_hand", handler))
+        self.endpoint(EndpointDecl::function("built_by_hand", handler))
     }
 }

@@ -30,11 +30,11 @@ fn context(cancel: &CancelFlag) -> RequestContext {
     RequestContext::new(ContextParts { cancel: cancel.clone(), ..parts })
 }
 
+/// Media type and bytes.
+type Chunk = (&'static str, Vec<u8>);
+
 /// All frames of a stream, and how it failed if it did.
-fn framed<T: StreamItem>(
-    items: Vec<Result<T>>,
-    caller: Caller,
-) -> (Vec<(&'static str, Vec<u8>)>, Result<Option<Value>>) {
+fn framed<T: StreamItem>(items: Vec<Result<T>>, caller: Caller) -> (Vec<Chunk>, Result<Option<Value>>) {
     let frames: Vec<_> = block_on(frames(stream::iter(items), context(&CancelFlag::new()), caller).collect());
     let mut chunks = Vec::new();
     let mut last = None;
