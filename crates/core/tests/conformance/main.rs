@@ -16,3 +16,4 @@ mod models;
 mod orchestrator;
 mod queue;
 mod streams;
+mod uploads;
