@@ -80,7 +80,7 @@ pub enum Action<J> {
     },
 }
 
-/// Bounds of a [`JobTable`]; 0 means no bound.
+/// Bounds of a job table; 0 means no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobLimits {
     /// Jobs held at once.

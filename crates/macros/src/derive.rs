@@ -8,6 +8,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Data, DeriveInput, Error, Fields, Result};
 
+mod bounds;
 mod default_value;
 mod field;
 mod shadow;

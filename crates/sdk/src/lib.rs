@@ -1,6 +1,6 @@
 //! Write AI endpoints in Rust.
 //!
-//! ```
+//! ```standalone_crate
 //! use gen_worker::prelude::*;
 //!
 //! #[derive(Payload)]

@@ -8,7 +8,7 @@ fn refused(arguments: TokenStream, item: TokenStream) -> String {
 }
 
 fn function() -> TokenStream {
-    quote! { async fn f(ctx: &RequestContext, p: P) -> Result<O> { todo!() } }
+    quote! { async fn f(ctx: &RequestContext, p: P) -> Result<O> { work(p).await } }
 }
 
 #[test]
