@@ -32,6 +32,10 @@ use gen_worker_tasks::Scope;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
+/// The allocator of our binaries.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let seconds = std::env::args().nth(1).map_or(Ok(3), |text| text.parse())?;
     let span = Duration::from_secs(seconds);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     lifecycle::Life,
-    request::{AttemptRecord, Durability, Ending, Request},
+    request::{AttemptRecord, Durability, Ending, Request, State, UnixMs},
     scheduler::Place,
 };
 
@@ -56,8 +56,16 @@ pub(crate) type Canceler = oneshot::Sender<Option<CancelOutcome>>;
 /// One request in memory.
 #[derive(Debug)]
 pub(crate) struct Live {
-    /// As the API shows it. Shared with readers, so it is changed by copy when one holds it.
+    /// As the API shows it, except that `state`, `spot` and the attempt are written into it only when somebody
+    /// looks ([`Live::shown`]): most requests change three times before anybody does, and a reader that still holds
+    /// the record would make each change a copy.
     pub(crate) request: Arc<Request>,
+    /// State as clients see it: a decision that is not on disk yet has not changed it.
+    pub(crate) state: State,
+    /// Where the current or last attempt is.
+    pub(crate) spot: Option<Spot>,
+    /// Whether `request` is behind.
+    pub(crate) behind: bool,
     pub(crate) life: Life,
     pub(crate) lane: LaneKey,
     /// When the submit came in.
@@ -80,6 +88,14 @@ pub(crate) struct Live {
     pub(crate) cancelers: Vec<Canceler>,
     pub(crate) ring: Ring,
     pub(crate) subscribers: Vec<Publisher>,
+}
+
+/// Where and since when an attempt is on a worker.
+#[derive(Clone, Debug)]
+pub(crate) struct Spot {
+    pub(crate) worker_id: Arc<str>,
+    pub(crate) assigned_at: UnixMs,
+    pub(crate) started_at: Option<UnixMs>,
 }
 
 /// What the store was told of the current attempt.
@@ -110,6 +126,25 @@ pub(crate) struct Table {
 impl Live {
     pub(crate) fn id(&self) -> &RequestId {
         &self.request.submitted.id
+    }
+
+    /// The record, up to date.
+    pub(crate) fn shown(&mut self) -> Arc<Request> {
+        if std::mem::take(&mut self.behind) {
+            let (state, attempt) = (self.state, self.life.attempt());
+            bring_up(Arc::make_mut(&mut self.request), state, attempt, self.spot.as_ref());
+        }
+        Arc::clone(&self.request)
+    }
+
+    /// A copy of the record, up to date, without its payload: a row of a list.
+    pub(crate) fn row(&self) -> Request {
+        let mut row = Request::clone(&self.request);
+        row.submitted.payload.clear();
+        if self.behind {
+            bring_up(&mut row, self.state, self.life.attempt(), self.spot.as_ref());
+        }
+        row
     }
 
     pub(crate) fn pair(&self) -> Pair {
@@ -147,6 +182,17 @@ impl Live {
             _ => 0,
         };
         FLAT + self.request.submitted.payload.len() + output + self.ring.bytes()
+    }
+}
+
+/// Writes what changes with every attempt into a record.
+fn bring_up(request: &mut Request, state: State, attempt: Attempt, spot: Option<&Spot>) {
+    request.state = state;
+    request.attempt = attempt;
+    if let Some(spot) = spot {
+        request.worker_id = Some(spot.worker_id.to_string());
+        request.assigned_at = Some(spot.assigned_at);
+        request.started_at = spot.started_at;
     }
 }
 

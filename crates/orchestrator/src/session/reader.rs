@@ -40,8 +40,9 @@ pub(crate) async fn run(
         Ok(hello) => hello,
         Err(status) => {
             warn!(session = session.0, code = ?status.code(), reason = status.message(), "worker stream refused");
-            outbound.cut(status);
+            // Counted before the worker knows, so that the count is never behind what it sees.
             drop(owner.send(Input::Refused).await);
+            outbound.cut(status);
             return;
         }
     };

@@ -74,11 +74,11 @@ impl Owner {
     }
 
     /// The answer for an id that is in memory (P-2).
-    fn known(&self, request: &NewRequest) -> Option<Result<Submitted, SubmitError>> {
-        let live = self.table.find(request.id.as_str())?;
+    fn known(&mut self, request: &NewRequest) -> Option<Result<Submitted, SubmitError>> {
+        let live = self.table.find_mut(request.id.as_str())?;
         let submitted = &live.request.submitted;
         let equal = submitted.body_digest == request.body_digest && submitted.tenant == request.tenant;
-        Some(if equal { Ok(Submitted::Existing(Arc::clone(&live.request))) } else { Err(SubmitError::Conflict) })
+        Some(if equal { Ok(Submitted::Existing(live.shown())) } else { Err(SubmitError::Conflict) })
     }
 
     /// Puts a request that was just taken in into memory and in line.
@@ -88,6 +88,9 @@ impl Owner {
         let mut live = Live {
             life: Life::new(request.submitted.options.max_attempts),
             request: Arc::clone(&request),
+            state: State::Queued,
+            spot: None,
+            behind: false,
             lane,
             submitted: at,
             dispatched: at,
@@ -146,8 +149,8 @@ impl Owner {
             }
             Enqueued::Existing(mut request) => {
                 request.sequence = self.numbers.stored(request.sequence);
-                let live = self.table.find(request.submitted.id.as_str());
-                Ok(Submitted::Existing(live.map_or_else(|| Arc::new(*request), |live| Arc::clone(&live.request))))
+                let live = self.table.find_mut(request.submitted.id.as_str());
+                Ok(Submitted::Existing(live.map_or_else(|| Arc::new(*request), Live::shown)))
             }
             Enqueued::Conflict => Err(SubmitError::Conflict),
         }
@@ -181,7 +184,7 @@ impl Owner {
         const LOOK_FOR_GONE: usize = 16;
         match self.table.find_mut(id.as_str()) {
             None => drop(reply.send(None)),
-            Some(live) if live.request.state.is_terminal() => drop(reply.send(Some(Arc::clone(&live.request)))),
+            Some(live) if live.state.is_terminal() => drop(reply.send(Some(live.shown()))),
             Some(live) => {
                 if live.waiters.len() >= LOOK_FOR_GONE {
                     live.waiters.retain(|waiter| !waiter.is_closed());

@@ -10,7 +10,7 @@ use super::Owner;
 use crate::{
     pool::{
         event::Event,
-        live::{Live, Recorded, Sequence},
+        live::{Live, Recorded, Sequence, Spot},
         roster::WorkerKey,
         view::add,
     },
@@ -65,13 +65,10 @@ impl Owner {
         live.sends = 0;
         live.recorded = Recorded::default();
         let at = self.clock.unix(self.now);
-        let request = Arc::make_mut(&mut live.request);
-        request.state = State::Assigned;
-        request.attempt = attempt;
-        request.worker_id = Some(worker.id.to_string());
-        request.assigned_at = Some(at);
-        request.started_at = None;
-        worker.add_job(sequence, &request.submitted.function);
+        live.state = State::Assigned;
+        live.spot = Some(Spot { worker_id: Arc::clone(&worker.id), assigned_at: at, started_at: None });
+        live.behind = true;
+        worker.add_job(sequence, &live.request.submitted.function);
         let worker_id = Some(Arc::clone(&worker.id));
         let id = live.ring.next_id(attempt.0);
         let grown = live.publish(Event::State { id, state: State::Assigned, worker_id, at });

@@ -29,7 +29,7 @@ impl Owner {
     pub(super) fn attempt_record(&self, live: &Live, class: ErrorClass, message: &str) -> AttemptRecord {
         AttemptRecord {
             attempt: live.life.attempt().0,
-            worker_id: live.request.worker_id.clone().unwrap_or_default(),
+            worker_id: live.spot.as_ref().map(|spot| spot.worker_id.to_string()).unwrap_or_default(),
             class,
             message: message.to_owned(),
             at: self.clock.unix(self.now),
@@ -44,7 +44,6 @@ impl Owner {
             attempts.extend(failure.map(|class| self.attempt_record(live, class, &message)));
             RequestError { code: code.to_owned(), class, message, attempts }
         });
-        let placement = live.request.assigned_at.zip(live.request.worker_id.clone());
         Ending {
             state: end.state(),
             output: if end == End::Succeeded { detail.output } else { None },
@@ -52,10 +51,10 @@ impl Owner {
             timings: timings(live, detail.metrics, self.now),
             metrics: detail.metrics,
             ended_at: self.clock.unix(self.now),
-            placement: placement.map(|(assigned_at, worker_id)| Placement {
-                worker_id,
-                assigned_at,
-                started_at: live.request.started_at,
+            placement: live.spot.as_ref().map(|spot| Placement {
+                worker_id: spot.worker_id.to_string(),
+                assigned_at: spot.assigned_at,
+                started_at: spot.started_at,
             }),
         }
     }
@@ -96,7 +95,7 @@ fn default_message(end: End) -> &'static str {
 /// on the worker is split comes from its metrics, cut so that the parts add up.
 fn timings(live: &Live, metrics: Option<Metrics>, now: Tick) -> Timings {
     let total_ms = now.ms_since(live.submitted);
-    if live.life.attempt().0 == 0 || live.request.assigned_at.is_none() {
+    if live.life.attempt().0 == 0 || live.spot.is_none() {
         return Timings { queue_ms: total_ms, total_ms, ..Timings::default() };
     }
     let dispatched = live.dispatched.max(live.submitted);

@@ -90,15 +90,16 @@ impl Owner {
         }
         let Some(live) = self.table.get_mut(sequence) else { return };
         let pair = live.pair();
+        let Some(spot) = &live.spot else { return };
         if !live.recorded.assigned {
             live.recorded.assigned = true;
             records.push(Change::Assign {
                 pair: pair.clone(),
-                worker_id: live.request.worker_id.clone().unwrap_or_default(),
-                at: live.request.assigned_at.unwrap_or_default(),
+                worker_id: spot.worker_id.to_string(),
+                at: spot.assigned_at,
             });
         }
-        if let (Phase::Running, Some(at), false) = (live.life.phase(), live.request.started_at, live.recorded.started) {
+        if let (Phase::Running, Some(at), false) = (live.life.phase(), spot.started_at, live.recorded.started) {
             live.recorded.started = true;
             records.push(Change::Start { pair, at });
         }

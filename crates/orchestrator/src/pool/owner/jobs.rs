@@ -11,7 +11,7 @@ use crate::{
     lifecycle::{End, Happened, Phase, Step},
     pool::{
         event::Event,
-        live::{Decided, Live, Sequence},
+        live::{Decided, Live, Sequence, Spot},
         options::RETRY_PAUSE_MAX,
         roster::WorkerKey,
         subscription::subscription,
@@ -111,10 +111,12 @@ impl Owner {
         let Some(live) = self.table.get_mut(sequence) else { return };
         live.accepted = Some(self.now);
         let attempt = live.life.attempt();
-        let request = Arc::make_mut(&mut live.request);
-        request.state = State::Running;
-        request.started_at = Some(at);
-        let worker_id = live.worker.and_then(|key| self.roster.get(key)).map(|worker| Arc::clone(&worker.id));
+        live.state = State::Running;
+        live.behind = true;
+        if let Some(spot) = &mut live.spot {
+            spot.started_at = Some(at);
+        }
+        let worker_id = live.spot.as_ref().map(|spot| Arc::clone(&spot.worker_id));
         let id = live.ring.next_id(attempt.0);
         let grown = live.publish(Event::State { id, state: State::Running, worker_id, at });
         if live.is_durable() && live.recorded.assigned {
@@ -225,9 +227,11 @@ impl Owner {
         let Some(live) = self.table.get_mut(sequence) else { return };
         let Some(Decided::Requeue { failure, delay }) = live.decided.take() else { return };
         let attempt = live.life.attempt();
-        let request = Arc::make_mut(&mut live.request);
-        request.state = State::Queued;
-        request.attempts.extend(failure);
+        live.state = State::Queued;
+        live.behind = true;
+        if failure.is_some() {
+            Arc::make_mut(&mut live.request).attempts.extend(failure);
+        }
         let id = live.ring.next_id(attempt.0);
         let grown = live.publish(Event::State { id, state: State::Queued, worker_id: None, at });
         self.lanes.count_queued(live.lane, true);
@@ -301,12 +305,9 @@ impl Owner {
         live.worker = Some(worker_key);
         (live.dispatched, live.accepted) = (self.now, Some(self.now));
         live.recorded = crate::pool::live::Recorded::default();
-        let request = Arc::make_mut(&mut live.request);
-        request.state = State::Running;
-        request.attempt = attempt;
-        request.worker_id = Some(worker.id.to_string());
-        request.assigned_at = Some(at);
-        request.started_at = Some(at);
+        live.state = State::Running;
+        live.spot = Some(Spot { worker_id: Arc::clone(&worker.id), assigned_at: at, started_at: Some(at) });
+        live.behind = true;
         let worker_id = Some(Arc::clone(&worker.id));
         let id = live.ring.next_id(attempt.0);
         let grown = live.publish(Event::State { id, state: State::Running, worker_id, at });
@@ -325,8 +326,8 @@ impl Owner {
         for event in live.ring.replay(after) {
             publisher.publish(event);
         }
-        if live.request.state.is_terminal() {
-            publisher.publish(Event::terminal(Arc::clone(&live.request)));
+        if live.state.is_terminal() {
+            publisher.publish(Event::terminal(live.shown()));
         } else {
             live.subscribers.retain(|subscriber| !subscriber.is_unsubscribed());
             live.subscribers.push(publisher);
@@ -337,8 +338,10 @@ impl Owner {
 
 /// Makes an end visible: the record first, then everyone who waits.
 fn end(live: &mut Live, ending: Ending) {
+    live.state = ending.state;
+    live.behind = true;
+    drop(live.shown());
     let request = Arc::make_mut(&mut live.request);
-    request.state = ending.state;
     if let Some(error) = &ending.error {
         request.attempts.clone_from(&error.attempts);
     }

@@ -1,7 +1,5 @@
 //! Questions of the API that are not about one wait: cancel and lists.
 
-use std::sync::Arc;
-
 use gen_worker_proto::RequestId;
 
 use super::{Owner, ending::Detail};
@@ -19,8 +17,8 @@ impl Owner {
     /// Cancels (P-14). One that waits in the queue is answered when its end is on disk, one on a worker at once.
     pub(super) fn cancel(&mut self, id: &RequestId, reply: Canceler) {
         let Some(live) = self.table.find_mut(id.as_str()) else { return drop(reply.send(None)) };
-        if live.request.state.is_terminal() {
-            let request = Arc::clone(&live.request);
+        if live.state.is_terminal() {
+            let request = live.shown();
             return drop(reply.send(Some(CancelOutcome::AlreadyFinished(request))));
         }
         let sequence = live.request.sequence;
@@ -31,7 +29,7 @@ impl Owner {
             return;
         }
         self.happen(sequence, Happened::Cancel, Detail::default());
-        let request = self.table.get(sequence).map(|live| Arc::clone(&live.request));
+        let request = self.table.get_mut(sequence).map(Live::shown);
         drop(reply.send(request.map(CancelOutcome::Requested)));
     }
 
@@ -42,30 +40,23 @@ impl Owner {
             .into_iter()
             .map(|row| {
                 let newer = filter.state.is_none().then(|| self.table.find(row.submitted.id.as_str())).flatten();
-                newer.filter(|live| live.is_durable()).map_or(row, shown)
+                newer.filter(|live| live.is_durable()).map_or(row, Live::row)
             })
             .collect();
         // Durable requests come with the rows, unless the store lags behind for this state.
         let here = self.table.iter().filter(|live| unfinished_only || !live.is_durable());
-        page.extend(here.filter(|live| matches(filter, &live.request)).map(shown));
+        page.extend(here.filter(|live| matches(filter, live)).map(Live::row));
         page.sort_unstable_by_key(|request| std::cmp::Reverse(request.sequence));
         page.truncate(filter.limit.clamp(1, LIST_ROWS_MAX));
         page
     }
 }
 
-/// A live request as a list shows it: without its payload.
-fn shown(live: &Live) -> Request {
-    let mut request = Request::clone(&live.request);
-    request.submitted.payload.clear();
-    request
-}
-
-fn matches(filter: &Filter, request: &Request) -> bool {
-    let submitted = &request.submitted;
+fn matches(filter: &Filter, live: &Live) -> bool {
+    let submitted = &live.request.submitted;
     filter.tenant.as_ref().is_none_or(|tenant| *tenant == submitted.tenant)
-        && filter.state.is_none_or(|state| state == request.state)
+        && filter.state.is_none_or(|state| state == live.state)
         && filter.function.as_ref().is_none_or(|function| *function == submitted.function)
         && filter.since.is_none_or(|since| submitted.created_at >= since)
-        && filter.before_sequence.is_none_or(|before| request.sequence < before)
+        && filter.before_sequence.is_none_or(|before| live.request.sequence < before)
 }

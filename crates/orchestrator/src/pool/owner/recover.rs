@@ -9,7 +9,7 @@ use crate::{
     lifecycle::Life,
     pool::{
         event::Event,
-        live::{Live, Recorded},
+        live::{Live, Recorded, Spot},
         ring::Ring,
         timers::Timer,
     },
@@ -73,6 +73,13 @@ impl Owner {
             ring: Ring::default(),
             subscribers: Vec::new(),
             life,
+            state: request.state,
+            spot: request.assigned_at.zip(request.worker_id.as_deref()).map(|(assigned_at, worker_id)| Spot {
+                worker_id: worker_id.into(),
+                assigned_at,
+                started_at: request.started_at,
+            }),
+            behind: false,
             request: Arc::new(request),
         };
         let request = Arc::clone(&live.request);

@@ -6,7 +6,7 @@ use gen_worker_proto::pb::{self, scheduler_message as down, worker_message as up
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::harness::{Pool, hello, hello_with, ready, request};
+use super::harness::{Pool, hello, hello_with, pair, ready, request};
 use crate::{
     pool::Options,
     queue::memory::MemoryQueue,
@@ -39,6 +39,8 @@ async fn o2_the_first_message_must_be_a_valid_hello() {
         let status = pool.open(Some(first), None).await.expect("opens").end().await.expect("refused");
         assert_eq!((status.code(), status.message()), (Code::FailedPrecondition, text));
     }
+    // A round trip through the owner: what was sent to it before has been counted.
+    assert!(pool.handle.get(&pair("r", 1).request_id).await.expect("open").is_none());
     assert_eq!(pool.handle.counters().refused, 3);
 }
 
