@@ -86,7 +86,7 @@ pub fn registry(probe: &Probe) -> RegistryBuilder {
             }
         })
         .asynchronous("slow", |_: RequestContext, input: Count| async move {
-            tokio::time::sleep(Duration::from_millis(input.count)).await;
+            tokio::time::sleep(Duration::from_millis(input.count)).await; // tidy: a handler on the paused clock of its test; nothing waits in real time
             Ok(input)
         })
         .asynchronous("refuse", |_: RequestContext, input: Text| async move {
@@ -121,7 +121,7 @@ pub fn registry(probe: &Probe) -> RegistryBuilder {
         })
         .streaming("ticks", |_: RequestContext, input: Count| {
             stream::iter(1..=input.count).then(|count| async move {
-                tokio::time::sleep(Duration::from_secs(1)).await;
+                tokio::time::sleep(Duration::from_secs(1)).await; // tidy: a handler on the paused clock of its test; nothing waits in real time
                 Ok(Count { count })
             })
         })
