@@ -32,7 +32,7 @@ pub enum BackendRequest {
     Candle,
 }
 
-/// Why [`choose`] chose as it did; logged once per load.
+/// Why `choose` chose as it did; logged once per load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendReason {

@@ -1,4 +1,4 @@
-//! The public HTTP API: one router over a [`Handle`](crate::pool::Handle). Owns no state but its background tasks;
+//! The public HTTP API: one router over a [`crate::pool::Handle`]. Owns no state but its background tasks;
 //! what a request is and where it stands, only the pool knows.
 //!
 //! ```text

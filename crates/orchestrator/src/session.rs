@@ -1,5 +1,5 @@
 //! One worker stream: the Hello gate, then a reader that turns messages into reports for the owner loop. The writing
-//! side belongs to the owner alone ([`outbound`]); the reader never waits for it, so that a worker that is blocked
+//! side belongs to the owner alone (`outbound`); the reader never waits for it, so that a worker that is blocked
 //! on its own sends is always read.
 //!
 //! ```text
