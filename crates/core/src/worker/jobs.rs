@@ -53,8 +53,14 @@ impl Serving {
             Action::Notify(job) => job.cancel_flag().set(),
             Action::Interrupt(job) => job.interrupt(),
             Action::Overdue(job) => self.timers.watch(job, Instant::now()),
-            Action::Abandon(job) => self.outbox.abandon(job.gate(), job.pair()),
-            Action::Finish { job, ending } => self.executor.finish(&job, ending),
+            Action::Abandon(job) => {
+                self.timers.forget(job.pair());
+                self.outbox.abandon(job.gate(), job.pair());
+            }
+            Action::Finish { job, ending } => {
+                self.timers.forget(job.pair());
+                self.executor.finish(&job, ending);
+            }
             Action::Done => {}
         }
     }

@@ -1,7 +1,11 @@
 //! Deadlines of jobs, and the watch over threads that are past theirs. Owns both lists; the event loop asks for the
 //! earliest and sleeps.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use gen_worker_proto::Pair;
 use tokio::time::Instant;
@@ -13,8 +17,10 @@ pub(super) const STUCK_AFTER: Duration = Duration::from_secs(30);
 
 #[derive(Default)]
 pub(super) struct Timers {
-    /// Numbered, since two jobs may share a moment. A job that ended stays until then; it is ignored.
+    /// Numbered, since two jobs may share a moment.
     deadlines: BTreeMap<(Instant, u64), Pair>,
+    /// Where a pair stands in `deadlines`, so that a job that ended leaves nothing behind.
+    places: HashMap<Pair, (Instant, u64)>,
     overdue: BTreeMap<(Instant, u64), Arc<JobCell>>,
     numbers: u64,
 }
@@ -22,7 +28,21 @@ pub(super) struct Timers {
 impl Timers {
     pub(super) fn deadline(&mut self, at: Instant, pair: Pair) {
         self.numbers += 1;
-        self.deadlines.insert((at, self.numbers), pair);
+        let place = (at, self.numbers);
+        if let Some(earlier) = self.places.insert(pair.clone(), place) {
+            self.deadlines.remove(&earlier);
+        }
+        self.deadlines.insert(place, pair);
+    }
+
+    /// The job left the table: its deadline means nothing any more.
+    pub(super) fn forget(&mut self, pair: &Pair) {
+        // Most workers never see a deadline: then nothing is hashed for the jobs that end.
+        if !self.places.is_empty()
+            && let Some(place) = self.places.remove(pair)
+        {
+            self.deadlines.remove(&place);
+        }
     }
 
     pub(super) fn watch(&mut self, job: Arc<JobCell>, now: Instant) {
@@ -39,7 +59,12 @@ impl Timers {
     /// The next pair whose time is up.
     pub(super) fn expired(&mut self, now: Instant) -> Option<Pair> {
         let entry = self.deadlines.first_entry()?;
-        (entry.key().0 <= now).then(|| entry.remove())
+        if entry.key().0 > now {
+            return None;
+        }
+        let pair = entry.remove();
+        self.places.remove(&pair);
+        Some(pair)
     }
 
     /// A job whose thread is still busy too long after its deadline.
@@ -81,6 +106,19 @@ mod tests {
         assert_eq!(timers.expired(later), Some(pair("a")));
         assert_eq!(timers.expired(later), Some(pair("b")));
         assert_eq!(timers.expired(later), Some(pair("c")));
+        assert_eq!(timers.earliest(), None);
+    }
+
+    #[test]
+    fn a_job_that_ended_leaves_no_deadline_behind() {
+        let (mut timers, now) = (Timers::default(), Instant::now());
+        timers.deadline(now + Duration::from_secs(7_200), pair("a"));
+        timers.deadline(now + Duration::from_secs(3_600), pair("a"));
+        timers.deadline(now + Duration::from_secs(1), pair("b"));
+        timers.forget(&pair("b"));
+        timers.forget(&pair("unknown"));
+        assert_eq!(timers.earliest(), Some(now + Duration::from_secs(3_600)), "the later word holds, once");
+        timers.forget(&pair("a"));
         assert_eq!(timers.earliest(), None);
     }
 
