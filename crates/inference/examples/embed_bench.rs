@@ -1,12 +1,16 @@
-//! Times sentence embeddings on fixed batches and prints JSON: the Rust side of `cargo xtask parity`.
+//! Times sentence embeddings on fixed batches: the Rust side of `cargo xtask parity`.
 //!
 //! ```text
-//! embed_bench <model dir> [--backend auto|tile|gemm|candle] [--threads N] [--only <batch>]
-//! embed_bench --first <model dir>       embed one text and print its dimension; the bench times this process
+//! embed_bench <model dir> [--backend auto|tile|gemm|candle] [--threads N]    takes turns, below
+//! embed_bench --first <model dir>      embed one text and print its dimension; the bench times this process
 //! ```
+//! A turn is a line on standard input, answered by a line of JSON: the name of a batch by `{"ms": {"ours": <median>}}`,
+//! `first` by the time from the start of a process to its first embedding. So both sides of a comparison can be timed
+//! in turns, and what the machine does in the meantime hits both.
+//!
 //! The batches are those of `parity.py`: words that are one token each, so that a text of n words has n + 2 tokens.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -18,9 +22,9 @@ use gen_worker_inference::{BackendRequest, EmbedderOptions, MatrixKernel, Senten
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Rounds and time that a median is taken over, after three rounds of warm-up.
-const ROUNDS_MIN: usize = 15;
-const TIME_MIN: Duration = Duration::from_secs(3);
+/// Rounds and time that the median of a turn is taken over, after a round of warm-up.
+const ROUNDS_MIN: usize = 5;
+const TIME_MIN: Duration = Duration::from_secs(1);
 /// Processes started for the time to the first embedding.
 const PROCESSES: usize = 9;
 
@@ -34,7 +38,6 @@ struct Arguments {
     backend: String,
     threads: usize,
     first: bool,
-    only: Option<String>,
 }
 
 fn main() -> Result<()> {
@@ -45,40 +48,34 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let embedder = SentenceEmbedder::load(&arguments.model, arguments.options.clone())?;
-    let (mut medians, mut fastest) = (serde_json::Map::new(), serde_json::Map::new());
-    for (name, texts) in batches() {
-        if arguments.only.as_deref().is_some_and(|only| only != name) {
-            continue;
-        }
-        let expected: Vec<usize> = texts.iter().map(|text| text.split_whitespace().count() + 2).collect();
-        let embeddings = embedder.embed(&texts)?;
-        ensure!(embeddings.token_counts() == expected, "batch {name} has other token counts than its words");
-        let times = measure(|| embedder.embed(&texts).map(drop).map_err(Into::into))?;
-        medians.insert(name.to_owned(), at(&times, times.len() / 2).into());
-        fastest.insert(name.to_owned(), at(&times, 0).into());
-    }
     let (backend, reason) = embedder.backend();
-    let report = serde_json::json!({
-        "stack": format!("gen-worker ({})", arguments.backend),
-        "backend": format!("{backend:?}"),
-        "reason": format!("{reason:?}"),
-        "threads": arguments.threads,
-        "first_embedding_ms": first_embedding_ms(&arguments)?,
-        "ms_per_batch": medians,
-        "fastest_ms_per_batch": fastest,
-    });
-    println!("{report}");
+    eprintln!("embed_bench: {backend:?} ({reason:?}), {} threads", arguments.threads);
+    for turn in std::io::stdin().lines() {
+        let turn = turn?;
+        let ms = if turn == "first" { first_embedding_ms(&arguments)? } else { batch_ms(&embedder, &turn)? };
+        println!("{}", serde_json::json!({ "ms": { "ours": ms } }));
+        std::io::stdout().flush()?;
+    }
     Ok(())
+}
+
+/// Median time of batch `name`.
+fn batch_ms(embedder: &SentenceEmbedder, name: &str) -> Result<f64> {
+    let batches = batches();
+    let (_, texts) = batches.iter().find(|(batch, _)| *batch == name).with_context(|| format!("no batch {name:?}"))?;
+    let expected: Vec<usize> = texts.iter().map(|text| text.split_whitespace().count() + 2).collect();
+    let embeddings = embedder.embed(texts)?;
+    ensure!(embeddings.token_counts() == expected, "batch {name} has other token counts than its words");
+    measure(|| embedder.embed(texts).map(drop).map_err(Into::into))
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
     let mut options = EmbedderOptions::default();
-    let (mut model, mut backend, mut threads, mut first, mut only) = (None, "auto".to_owned(), 2, false, None);
+    let (mut model, mut backend, mut threads, mut first) = (None, "auto".to_owned(), 2, false);
     while let Some(word) = words.next() {
         let mut value = || words.next().with_context(|| format!("{word} needs a value"));
         match word.as_str() {
             "--first" => first = true,
-            "--only" => only = Some(value()?),
             "--threads" => threads = value()?.parse().context("--threads takes a number")?,
             "--backend" => backend = value()?,
             _ if model.is_none() && !word.starts_with('-') => model = Some(PathBuf::from(word)),
@@ -94,7 +91,7 @@ fn parse(mut words: impl Iterator<Item = String>) -> Result<Arguments> {
     };
     options.pool = Some(Arc::new(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?));
     let model = model.context("which model directory?")?;
-    Ok(Arguments { model, options, backend, threads, first, only })
+    Ok(Arguments { model, options, backend, threads, first })
 }
 
 /// Text number `text` with exactly `tokens` tokens.
@@ -113,24 +110,20 @@ fn batches() -> [(&'static str, Vec<String>); 4] {
     ]
 }
 
-/// One of the sorted times, in milliseconds with three decimals.
-fn at(times: &[f64], index: usize) -> f64 {
-    (times[index] * 1e3).round() / 1e3
+/// The median in milliseconds, with three decimals.
+fn median(mut times: Vec<f64>) -> f64 {
+    times.sort_by(f64::total_cmp);
+    (times[times.len() / 2] * 1e3).round() / 1e3
 }
 
-/// Times of single rounds in milliseconds, sorted.
-fn measure(mut work: impl FnMut() -> Result<()>) -> Result<Vec<f64>> {
-    for _ in 0..3 {
-        work()?;
-    }
+fn measure(mut work: impl FnMut() -> Result<()>) -> Result<f64> {
     let (mut times, start) = (Vec::new(), Instant::now());
     while times.len() < ROUNDS_MIN || start.elapsed() < TIME_MIN {
         let round = Instant::now();
         work()?;
         times.push(round.elapsed().as_secs_f64() * 1e3);
     }
-    times.sort_by(f64::total_cmp);
-    Ok(times)
+    Ok(median(times))
 }
 
 /// From the start of a process to the line it prints after its first embedding.
@@ -149,6 +142,5 @@ fn first_embedding_ms(arguments: &Arguments) -> Result<f64> {
         times.push(start.elapsed().as_secs_f64() * 1e3);
         ensure!(child.wait()?.success() && !line.is_empty(), "the process for the first embedding failed");
     }
-    times.sort_by(f64::total_cmp);
-    Ok(at(&times, times.len() / 2))
+    Ok(median(times))
 }

@@ -2,8 +2,12 @@
 //!
 //! One scripted server dispatches jobs and counts results. The floor answers each `RunJob` at once with
 //! `JobAccepted` and `JobResult` (or with frames); ours decodes, runs a real endpoint, encodes. Both run in turns in
-//! this process on the same threads, several rounds each; medians are compared. Figures go to standard output as JSON
-//! lines.
+//! this process on the same threads, several rounds each; medians are compared. The Python worker of the same contract
+//! then takes the same jobs, fewer of them, in a process of its own. Figures go to standard output as JSON lines.
+//!
+//! ```text
+//! bench_wire [<part of a load's name>][=<floor|ours>]    one side alone, for a profiler: no figures
+//! ```
 
 use std::{
     sync::{Arc, Mutex},
@@ -23,6 +27,7 @@ use gen_worker_proto::pb::{
     worker_scheduler_server::{WorkerScheduler, WorkerSchedulerServer},
 };
 use gen_worker_tasks::{Cancel, Scope};
+use gen_worker_tests::{Peer, PeerWorker};
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming, transport::Server};
@@ -32,6 +37,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Rounds per side; odd, so that the median is a measurement.
 const ROUNDS: usize = 5;
+
+/// Rounds of the peer, which is slow enough to be measured in fewer.
+const PEER_ROUNDS: usize = 3;
+
+/// The Python worker that is measured.
+const PEER: &str = "0.11.2";
 
 /// Messages the scripted server may have queued; above every load below.
 const CHANNEL: usize = 32_768;
@@ -77,6 +88,8 @@ struct Load {
     jobs: usize,
     in_flight: usize,
     measure: Measure,
+    /// The function and the number of jobs that take the peer some seconds; none where it is not measured.
+    peer: Option<(&'static str, usize)>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -96,6 +109,7 @@ const LOADS: [Load; 4] = [
         jobs: 20_000,
         in_flight: 1,
         measure: Measure::RoundTrip(2.0),
+        peer: Some(("echo", 2_000)),
     },
     Load {
         name: "wire-64-in-flight",
@@ -103,6 +117,7 @@ const LOADS: [Load; 4] = [
         jobs: 300_000,
         in_flight: 64,
         measure: Measure::JobsPerSecond(0.25),
+        peer: Some(("echo", 4_000)),
     },
     Load {
         name: "wire-10000-in-flight",
@@ -110,6 +125,7 @@ const LOADS: [Load; 4] = [
         jobs: 500_000,
         in_flight: 10_000,
         measure: Measure::JobsPerSecond(0.4),
+        peer: None,
     },
     Load {
         name: "wire-8-streams",
@@ -117,6 +133,7 @@ const LOADS: [Load; 4] = [
         jobs: 10_000,
         in_flight: 8,
         measure: Measure::ChunksPerSecond(0.3),
+        peer: Some(("count-up", 160)),
     },
 ];
 
@@ -141,33 +158,65 @@ async fn bench(only: Option<&str>) -> Result<()> {
             eprintln!("{} round {round}: floor {:?}, ours {:?}", load.name, floor.last(), ours.last());
         }
         if side.is_none() {
-            report(load, median(floor)?, median(ours)?);
+            let (floor, ours) = (load.rate(median(floor)?), load.rate(median(ours)?));
+            report(load, ours, floor);
+            if let Some((function, jobs)) = load.peer {
+                let load = Load { function, jobs, ..load };
+                let mut peer = Vec::new();
+                for _ in 0..PEER_ROUNDS {
+                    peer.push(run(load, Side::Peer).await?);
+                }
+                report_peer(load, ours, load.rate(median(peer)?));
+            }
         }
     }
     Ok(())
 }
 
-fn report(load: Load, floor: Duration, ours: Duration) {
-    let per_second = |took: Duration, each: f64| load.jobs as f64 * each / took.as_secs_f64();
-    let (metric, unit, ours, reference, bar, met) = match load.measure {
-        Measure::JobsPerSecond(bar) => {
-            let (ours, floor) = (per_second(ours, 1.0), per_second(floor, 1.0));
-            ("throughput", "jobs/s", ours, floor, format!(">= {bar}x"), ours >= bar * floor)
+impl Load {
+    /// What the figures say of a round that `took` so long, in the unit of [`Measure::unit`].
+    fn rate(self, took: Duration) -> f64 {
+        let seconds = took.as_secs_f64();
+        let jobs = self.jobs as f64;
+        match self.measure {
+            Measure::JobsPerSecond(_) => jobs / seconds,
+            Measure::ChunksPerSecond(_) => jobs * CHUNKS as f64 / seconds,
+            Measure::RoundTrip(_) => seconds * 1e6 / jobs,
         }
-        Measure::ChunksPerSecond(bar) => {
-            let each = CHUNKS as f64;
-            let (ours, floor) = (per_second(ours, each), per_second(floor, each));
-            ("throughput", "chunks/s", ours, floor, format!(">= {bar}x"), ours >= bar * floor)
+    }
+}
+
+impl Measure {
+    /// Metric and unit.
+    fn unit(self) -> (&'static str, &'static str) {
+        match self {
+            Self::JobsPerSecond(_) => ("throughput", "jobs/s"),
+            Self::ChunksPerSecond(_) => ("throughput", "chunks/s"),
+            Self::RoundTrip(_) => ("round trip", "us"),
         }
-        Measure::RoundTrip(bar) => {
-            let micros = |took: Duration| took.as_secs_f64() * 1e6 / load.jobs as f64;
-            let (ours, floor) = (micros(ours), micros(floor));
-            ("round trip", "us", ours, floor, format!("<= {bar}x"), ours <= bar * floor)
-        }
+    }
+}
+
+fn report(load: Load, ours: f64, floor: f64) {
+    let ratio = ours / floor;
+    let (bar, met) = match load.measure {
+        Measure::JobsPerSecond(bar) | Measure::ChunksPerSecond(bar) => (format!(">= {bar}x"), ratio >= bar),
+        Measure::RoundTrip(bar) => (format!("<= {bar}x"), ratio <= bar),
     };
+    let (metric, unit) = load.measure.unit();
     let figure = serde_json::json!({
-        "bench": load.name, "metric": metric, "unit": unit, "ours": ours, "reference": reference,
-        "reference_name": "bare tonic client", "ratio": ours / reference, "bar": bar, "met": met,
+        "bench": load.name, "metric": metric, "unit": unit, "ours": ours, "reference": floor,
+        "reference_name": "bare tonic client", "ratio": ratio, "bar": bar, "met": met,
+    });
+    println!("{figure}");
+}
+
+/// The same figure beside the peer's. No bar: what we want is measured against the floor.
+fn report_peer(load: Load, ours: f64, peer: f64) {
+    let (metric, unit) = load.measure.unit();
+    let figure = serde_json::json!({
+        "bench": load.name, "metric": metric, "unit": unit, "ours": ours, "reference": peer,
+        "reference_name": format!("gen-worker {PEER} on Python"), "ratio": ours / peer,
     });
     println!("{figure}");
 }
@@ -181,6 +230,7 @@ fn median(mut took: Vec<Duration>) -> Result<Duration> {
 enum Side {
     Floor,
     Ours,
+    Peer,
 }
 
 /// One round: server and worker from nothing, the load, and both gone again.
@@ -204,7 +254,9 @@ async fn run(load: Load, side: Side) -> Result<Duration> {
         }
     });
     let cancel = Cancel::new();
+    let mut peer: Option<PeerWorker> = None;
     match side {
+        Side::Peer => peer = Some(Peer::Python(PEER).start("bench", address)?),
         Side::Floor => scope.spawn("floor", async move {
             if let Err(error) = floor(format!("http://{address}")).await {
                 eprintln!("floor: {error}");
@@ -220,6 +272,7 @@ async fn run(load: Load, side: Side) -> Result<Duration> {
         }
     }
     let took = took.await.context("the load did not finish")?;
+    drop(peer);
     cancel.kill();
     scope.cancel().kill();
     scope.join(Duration::from_secs(5)).await;
@@ -263,9 +316,10 @@ async fn dispatch(load: Load, mut inbound: Streaming<WorkerMessage>, sender: Sen
     let ack = pb::HelloAck { protocol_version: 2, ..Default::default() };
     send(&sender, Outbound::HelloAck(ack)).await?;
     let payload = match load.measure {
-        Measure::ChunksPerSecond(_) => {
-            rmp_serde::to_vec_named(&std::collections::BTreeMap::from([("chunks", CHUNKS)]))?
-        }
+        Measure::ChunksPerSecond(_) => rmp_serde::to_vec_named(&std::collections::BTreeMap::from([(
+            if load.function == "count-up" { "count" } else { "chunks" },
+            CHUNKS,
+        )]))?,
         _ => rmp_serde::to_vec_named(&std::collections::BTreeMap::from([("text", "marco")]))?,
     };
     let payload = bytes::Bytes::from(payload);

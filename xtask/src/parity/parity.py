@@ -1,7 +1,7 @@
 """PyTorch's side of the parity check: reference embeddings and reference timings.
 
     parity.py fixture <model dir> <output.json>    write embeddings of fixed sentences
-    parity.py bench <model dir>                    print timings of fixed batches as JSON
+    parity.py turns <model dir>                    time fixed batches, one for each line of standard input
 
 Both compute what sentence-transformers computes for a mean-pooled, normalised BERT: tokenize, pad to the longest
 text of the batch, encode, mask, average, normalise. Two threads, no compilation.
@@ -119,17 +119,16 @@ def fixture(model_dir: str, output: str) -> None:
     Path(output).write_text(f'{head}, "rows": [\n{lines}\n]}}\n')
 
 
-def measure_ms(work, seconds: float = 3.0, rounds_min: int = 15) -> tuple[float, float]:
-    """Median and fastest time of `work` over at least `rounds_min` rounds and `seconds`."""
-    for _ in range(3):
-        work()
+def measure_ms(work, seconds: float = 1.0, rounds_min: int = 5) -> float:
+    """Median time of `work` over at least `rounds_min` rounds and `seconds`, after a round of warm-up."""
+    work()
     times = []
     end = time.perf_counter() + seconds
     while len(times) < rounds_min or time.perf_counter() < end:
         start = time.perf_counter()
         work()
         times.append((time.perf_counter() - start) * 1e3)
-    return round(statistics.median(times), 3), round(min(times), 3)
+    return round(statistics.median(times), 3)
 
 
 def first_embedding_ms(model_dir: str) -> float:
@@ -145,39 +144,31 @@ def first_embedding_ms(model_dir: str) -> float:
     return round(statistics.median(times), 1)
 
 
-def bench(model_dir: str) -> None:
-    """Time every batch with both attention implementations and print JSON."""
-    import torch
-    import transformers
-
-    result = {
-        "stack": "pytorch",
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "threads": THREADS,
-        "first_embedding_ms": first_embedding_ms(model_dir),
-        "ms_per_batch": {"eager": {}, "sdpa": {}},
-        "fastest_ms_per_batch": {"eager": {}, "sdpa": {}},
-    }
-    for attention in ("eager", "sdpa"):
-        embedder = Embedder(model_dir, attention)
-        for name, texts in batches().items():
-            _, counts = embedder.embed(texts)
+def turns(model_dir: str) -> None:
+    """Answer each line, the name of a batch or `first`, with its time in each attention implementation, as JSON."""
+    embedders = {attention: Embedder(model_dir, attention) for attention in ("eager", "sdpa")}
+    for line in sys.stdin:
+        name = line.strip()
+        if name == "first":
+            ms = {"sdpa": first_embedding_ms(model_dir)}
+        else:
+            texts = batches()[name]
             expected = [len(text.split()) + 2 for text in texts]
-            if counts != expected:
-                raise SystemExit(f"batch {name} has {counts} tokens, expected {expected}")
-            median, fastest = measure_ms(lambda: embedder.embed(texts))
-            result["ms_per_batch"][attention][name] = median
-            result["fastest_ms_per_batch"][attention][name] = fastest
-    print(json.dumps(result))
+            ms = {}
+            for attention, embedder in embedders.items():
+                _, counts = embedder.embed(texts)
+                if counts != expected:
+                    raise SystemExit(f"batch {name} has {counts} tokens, expected {expected}")
+                ms[attention] = measure_ms(lambda embedder=embedder: embedder.embed(texts))
+        print(json.dumps({"ms": ms}), flush=True)
 
 
 def main() -> None:
     match sys.argv[1:]:
         case ["fixture", model_dir, output]:
             fixture(model_dir, output)
-        case ["bench", model_dir]:
-            bench(model_dir)
+        case ["turns", model_dir]:
+            turns(model_dir)
         case ["first", model_dir]:
             print(len(Embedder(model_dir, "sdpa").embed([words(0, 16)])[0][0]), flush=True)
         case _:
