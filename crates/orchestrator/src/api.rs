@@ -28,6 +28,7 @@ mod models;
 mod object;
 mod openapi;
 mod options;
+mod origin;
 mod output;
 mod page;
 mod prefer;

@@ -32,6 +32,7 @@ const COMMIT_TIME: Duration = Duration::from_secs(5);
         (status = 200, description = "It is canceled", body = RequestObject<'_>),
         (status = 202, description = "Its worker was told", body = RequestObject<'_>),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "No such request", body = ErrorBody),
         (status = 409, description = "It had ended; `details.request` is the object", body = ErrorBody),
         (status = 503, description = "The store cannot be used now", body = ErrorBody)))]

@@ -26,6 +26,7 @@ use crate::pool::EventId;
             body = String, example = "event: chunk\nid: 1-3\ndata: {\"text\":\"polo\"}\n\n"),
         (status = 400, description = "Bad `Last-Event-ID`", body = ErrorBody),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "No such request", body = ErrorBody),
         (status = 503, description = "The store cannot be used now", body = ErrorBody)))]
 pub(super) async fn events(

@@ -9,7 +9,13 @@ use axum::{
 use gen_worker_proto::RequestId;
 use serde::de::DeserializeOwned;
 
-use super::{code::Code, decode, error::ApiError, state::Shared};
+use super::{
+    code::Code,
+    decode,
+    error::ApiError,
+    origin,
+    state::{Access, Shared},
+};
 
 /// Longest request id of a client (contract, section 1).
 const ID_BYTES_MAX: usize = 64;
@@ -24,6 +30,11 @@ impl FromRequestParts<Shared> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, api: &Shared) -> Result<Self, ApiError> {
+        if matches!(api.options.access, Access::Dev)
+            && let Some(reason) = origin::refusal(&parts.uri, &parts.headers)
+        {
+            return Err(ApiError::new(Code::Forbidden, reason));
+        }
         let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
         let bearer = header.and_then(|value| {
             let (scheme, token) = value.split_once(' ')?;

@@ -73,7 +73,8 @@ impl From<FunctionView> for FunctionObject {
 #[utoipa::path(get, path = "/v1/functions", tag = "pool", params(PageQuery), responses(
     (status = 200, description = "A page of functions", body = Page<FunctionObject>),
     (status = 400, description = "Bad query", body = ErrorBody),
-    (status = 401, description = "No or bad credentials", body = ErrorBody)))]
+    (status = 401, description = "No or bad credentials", body = ErrorBody),
+    (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody)))]
 pub(super) async fn list(
     State(api): State<Shared>,
     _caller: Caller,
@@ -89,6 +90,7 @@ pub(super) async fn list(
     responses(
         (status = 200, description = "The function", body = FunctionObject),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "Nobody has ever offered it", body = ErrorBody)))]
 pub(super) async fn get(
     State(api): State<Shared>,

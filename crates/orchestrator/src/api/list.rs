@@ -39,6 +39,7 @@ pub struct ListQuery {
     (status = 200, description = "A page of requests", body = Page<RequestObject<'_>>),
     (status = 400, description = "Bad query", body = ErrorBody),
     (status = 401, description = "No or bad credentials", body = ErrorBody),
+    (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
     (status = 403, description = "Another tenant", body = ErrorBody),
     (status = 503, description = "The store cannot be used now", body = ErrorBody)))]
 pub(super) async fn list(

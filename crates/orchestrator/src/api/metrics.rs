@@ -20,7 +20,8 @@ use crate::pool::Counters;
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = 200, description = "Metrics", content_type = "text/plain", body = String,
         example = "# TYPE gen_worker_requests_submitted_total counter\ngen_worker_requests_submitted_total 3\n"),
-    (status = 401, description = "No or bad credentials", body = ErrorBody)))]
+    (status = 401, description = "No or bad credentials", body = ErrorBody),
+    (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody)))]
 pub(super) async fn metrics(State(api): State<Shared>, _caller: Caller) -> Result<Response, ApiError> {
     let text = text(&api.handle.counters());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())

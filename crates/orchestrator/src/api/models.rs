@@ -72,7 +72,8 @@ impl From<ModelPlaceView> for ModelPlace {
 #[utoipa::path(get, path = "/v1/models", tag = "pool", params(PageQuery), responses(
     (status = 200, description = "A page of models", body = Page<ModelObject>),
     (status = 400, description = "Bad query", body = ErrorBody),
-    (status = 401, description = "No or bad credentials", body = ErrorBody)))]
+    (status = 401, description = "No or bad credentials", body = ErrorBody),
+    (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody)))]
 pub(super) async fn list(
     State(api): State<Shared>,
     _caller: Caller,

@@ -57,7 +57,8 @@ pub(super) fn render(document: &utoipa::openapi::OpenApi) -> String {
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", responses(
     (status = 200, description = "The OpenAPI 3.1 document of this server", body = Object),
-    (status = 401, description = "No or bad credentials", body = ErrorBody)))]
+    (status = 401, description = "No or bad credentials", body = ErrorBody),
+    (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody)))]
 pub(super) async fn openapi(State(api): State<Shared>, _caller: Caller) -> Result<Response, ApiError> {
     Ok(([(header::CONTENT_TYPE, "application/json")], api.document.clone()).into_response())
 }

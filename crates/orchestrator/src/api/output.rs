@@ -20,6 +20,7 @@ use crate::request::State as Phase;
         (status = 200, description = "The output", content(
             (Object = "application/json"), (Binary = "application/msgpack"))),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "No such request, or it has no output", body = ErrorBody),
         (status = 503, description = "The store cannot be used now", body = ErrorBody)))]
 pub(super) async fn output(

@@ -63,6 +63,7 @@ pub struct SubmitBody<'a> {
         (status = 202, description = "It was taken in", body = RequestObject<'_>),
         (status = 400, description = "The body is wrong", body = ErrorBody),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "Nobody has ever offered the function", body = ErrorBody),
         (status = 409, description = "The idempotency key belongs to another body", body = ErrorBody),
         (status = 413, description = "The body is too large", body = ErrorBody),
@@ -92,6 +93,7 @@ pub(super) async fn post(
         (status = 202, description = "It was taken in", body = RequestObject<'_>),
         (status = 400, description = "The id or the body is wrong", body = ErrorBody),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "Nobody has ever offered the function", body = ErrorBody),
         (status = 409, description = "The id belongs to another body", body = ErrorBody),
         (status = 413, description = "The body is too large", body = ErrorBody),
@@ -169,6 +171,7 @@ pub struct GetQuery {
         (status = 200, description = "The request", body = RequestObject<'_>),
         (status = 400, description = "Bad query", body = ErrorBody),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "No such request", body = ErrorBody),
         (status = 503, description = "The store cannot be used now", body = ErrorBody)))]
 pub(super) async fn get(

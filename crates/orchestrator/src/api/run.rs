@@ -42,6 +42,7 @@ use super::{
         (status = 202, description = "It has not ended yet", body = RequestObject<'_>),
         (status = 400, description = "The payload or an option is wrong", body = ErrorBody),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "Nobody has ever offered the function", body = ErrorBody),
         (status = 409, description = "The idempotency key belongs to another body", body = ErrorBody),
         (status = 413, description = "The payload is too large", body = ErrorBody),

@@ -42,7 +42,7 @@ impl Default for Options {
 /// Who may call the API.
 #[derive(Clone, Debug)]
 pub enum Access {
-    /// Everybody who can connect, as tenant `dev`. For one's own machine.
+    /// Everybody who can connect, as tenant `dev`, except web pages of another origin. For one's own machine.
     Dev,
     /// Bearers of these tokens; without any, nobody.
     Tokens(Vec<Token>),

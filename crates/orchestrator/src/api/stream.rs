@@ -32,6 +32,7 @@ use crate::pool::{Event, Subscription};
         (status = 204, description = "It succeeded without any such chunk"),
         (status = 400, description = "It failed: the payload is wrong", body = ErrorBody),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "No such request", body = ErrorBody),
         (status = 499, description = "It was canceled", body = ErrorBody),
         (status = 500, description = "It failed", body = ErrorBody),

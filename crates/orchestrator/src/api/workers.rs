@@ -197,7 +197,8 @@ impl From<ResidencyView> for Residency {
 #[utoipa::path(get, path = "/v1/workers", tag = "pool", params(PageQuery), responses(
     (status = 200, description = "A page of workers", body = Page<WorkerObject>),
     (status = 400, description = "Bad query", body = ErrorBody),
-    (status = 401, description = "No or bad credentials", body = ErrorBody)))]
+    (status = 401, description = "No or bad credentials", body = ErrorBody),
+    (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody)))]
 pub(super) async fn list(
     State(api): State<Shared>,
     _caller: Caller,
@@ -213,6 +214,7 @@ pub(super) async fn list(
     responses(
         (status = 200, description = "The worker", body = WorkerObject),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "No such worker", body = ErrorBody)))]
 pub(super) async fn get(
     State(api): State<Shared>,
@@ -238,6 +240,7 @@ pub struct DrainQuery {
         (status = 202, description = "It was told", body = WorkerObject),
         (status = 400, description = "Bad query", body = ErrorBody),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
+        (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "No such worker is connected", body = ErrorBody)))]
 pub(super) async fn drain(
     State(api): State<Shared>,

@@ -147,6 +147,27 @@ async fn p19_without_dev_every_documented_route_but_the_probes_wants_a_token() {
 }
 
 #[tokio::test]
+async fn p19_without_tokens_no_web_page_of_another_origin_comes_in() {
+    let service = Service::with(dev()).await;
+    let body = r#"{"function":"embed","payload":{}}"#;
+    for page in
+        [[("host", "127.0.0.1:80"), ("origin", "http://example.org")], [("host", "example.org"), ("accept", "*/*")]]
+    {
+        assert_eq!(service.post_with("/v1/requests", &page, body).await.error(), (403, "forbidden".to_owned()));
+        assert_eq!(service.get_with("/v1/requests", &page).await.error(), (403, "forbidden".to_owned()));
+    }
+    assert_eq!(
+        service.get_with("/v1/requests", &[("host", "127.0.0.1:80")]).await.json()["items"],
+        serde_json::json!([])
+    );
+    // With tokens the token decides: no page can know it.
+    let service =
+        Service::with(Options { access: Access::Tokens(vec![Token::new("s3cret", "a")]), ..Options::default() }).await;
+    let page = [("host", "pool.example.org"), ("origin", "http://example.org"), ("authorization", "Bearer s3cret")];
+    assert_eq!(service.get_with("/v1/requests", &page).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn p19_a_token_stands_for_its_tenant_and_sees_no_other() {
     let tokens = vec![Token::new("s3cret-a", "a"), Token::new("s3cret-b", "b")];
     let service = Service::with(Options { access: Access::Tokens(tokens), ..Options::default() }).await;

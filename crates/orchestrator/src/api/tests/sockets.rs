@@ -39,13 +39,13 @@ async fn p3_a_10_mb_body_gets_its_413_and_the_connection_goes_on() {
     let service = Service::start().await;
     let mut stream = TcpStream::connect(service.listen().await).await.unwrap();
     let body = vec![b' '; 10_000_000];
-    let head = format!("POST /v1/run/embed HTTP/1.1\r\nhost: x\r\ncontent-length: {}\r\n\r\n", body.len());
+    let head = format!("POST /v1/run/embed HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", body.len());
     stream.write_all(head.as_bytes()).await.unwrap();
     // All of it is sent before anything is read, as simple clients do.
     stream.write_all(&body).await.unwrap();
     let reply = read_until(&mut stream, "8388608").await;
     assert!(reply.starts_with("HTTP/1.1 413 "), "{reply}");
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     assert!(read_until(&mut stream, "{\"status\":\"ok\"}").await.contains("HTTP/1.1 200 "));
 }
 
@@ -55,8 +55,9 @@ async fn a_caller_of_run_that_vanishes_cancels_its_request() {
     let address = service.listen().await;
     for accept in ["*/*", "text/event-stream"] {
         let mut stream = TcpStream::connect(address).await.unwrap();
-        let head =
-            format!("POST /v1/run/hold HTTP/1.1\r\nhost: x\r\naccept: {accept}\r\ncontent-length: 2\r\n\r\n{{}}");
+        let head = format!(
+            "POST /v1/run/hold HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\ncontent-length: 2\r\n\r\n{{}}"
+        );
         stream.write_all(head.as_bytes()).await.unwrap();
         let id = loop {
             let running = service.get("/v1/requests?state=running").await.json();
@@ -75,7 +76,7 @@ async fn a_caller_of_run_that_vanishes_cancels_its_request() {
 async fn a_caller_may_leave_its_request_behind() {
     let service = Service::with_worker().await;
     let mut stream = TcpStream::connect(service.listen().await).await.unwrap();
-    let head = "POST /v1/run/hold?cancel_on_disconnect=false HTTP/1.1\r\nhost: x\r\naccept: text/event-stream\r\n\
+    let head = "POST /v1/run/hold?cancel_on_disconnect=false HTTP/1.1\r\nhost: localhost\r\naccept: text/event-stream\r\n\
         content-length: 2\r\n\r\n{}";
     stream.write_all(head.as_bytes()).await.unwrap();
     read_until(&mut stream, "\"state\":\"running\"").await;
@@ -91,7 +92,7 @@ async fn p10_events_arrive_while_the_request_runs() {
     let service = Service::with_worker().await;
     let mut stream = TcpStream::connect(service.listen().await).await.unwrap();
     let id = service.submit("hold").await;
-    let head = format!("GET /v1/requests/{id}/events HTTP/1.1\r\nhost: x\r\n\r\n");
+    let head = format!("GET /v1/requests/{id}/events HTTP/1.1\r\nhost: localhost\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let start = read_until(&mut stream, "\"state\":\"running\"").await;
     assert!(start.contains("content-type: text/event-stream"), "{start}");
@@ -105,7 +106,7 @@ async fn a_stop_closes_the_port_and_finishes_replies() {
     let service = Service::with_worker().await;
     let address = service.listen().await;
     let mut idle = TcpStream::connect(address).await.unwrap();
-    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     read_until(&mut idle, "ok").await;
     service.scope.cancel().stop();
     assert_eq!(idle.read(&mut [0; 16]).await.unwrap(), 0);
