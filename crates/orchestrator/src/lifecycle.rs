@@ -71,6 +71,8 @@ pub enum Happened {
     CancelOverdue(Attempt),
     /// Its deadline has passed.
     Deadline,
+    /// The attempt took much longer than its handler may, and its worker did not end it.
+    Overtime(Attempt),
     /// Nobody in the pool can run it.
     NoWorker,
     /// The last decision (requeue or finish) is on disk.
@@ -272,7 +274,13 @@ impl Life {
             Happened::CancelOverdue(attempt) if self.is_current(attempt) && self.cancel => {
                 self.finish(End::Canceled, None)
             }
-            Happened::Returned(_) | Happened::Lost(_) | Happened::CancelOverdue(_) => Step::Stale,
+            Happened::Overtime(attempt) if self.is_current(attempt) && self.cancel => self.finish(End::Canceled, None),
+            Happened::Overtime(attempt) if self.is_current(attempt) => {
+                self.finish(End::Deadline, Some(ErrorClass::Deadline))
+            }
+            Happened::Returned(_) | Happened::Lost(_) | Happened::CancelOverdue(_) | Happened::Overtime(_) => {
+                Step::Stale
+            }
             Happened::Cancel => self.canceled(),
             Happened::Deadline => self.deadline(),
             Happened::NoWorker if self.phase == Phase::Queued => self.finish(End::NoWorker, None),

@@ -12,7 +12,7 @@ use super::{
     reply,
     submit::function,
 };
-use crate::pool::{FunctionView, SubmitError};
+use crate::pool::FunctionView;
 
 /// A function.
 #[derive(Debug, Serialize, ToSchema)]
@@ -98,9 +98,8 @@ pub(super) async fn get(
     Segment(name): Segment,
 ) -> Result<Response, ApiError> {
     let name = function(&name)?;
-    let view = api.handle.functions().into_iter().find(|view| view.name == name.as_str());
-    match view {
-        Some(view) => Ok(reply::json(&FunctionObject::from(view))),
-        None => Err(ApiError::refused(SubmitError::UnknownFunction { near: Vec::new() }, name.as_str())),
+    match api.handle.function(&name) {
+        Ok(view) => Ok(reply::json(&FunctionObject::from(view))),
+        Err(error) => Err(ApiError::refused(error, name.as_str())),
     }
 }

@@ -10,7 +10,7 @@ use super::{code::Code, error::ApiError, extract::Caller, idempotency::Key, opti
 use crate::{
     payload::{AsJson, digest},
     pool::{SubmitError, Submitted},
-    request::{NewRequest, Options, Request, UnixMs},
+    request::{Durability, NewRequest, Options, Request, UnixMs},
 };
 
 /// Largest metadata of a request, in bytes: labels, not data.
@@ -65,17 +65,61 @@ pub(super) async fn submit(
     {
         return Ok(Taken { request, created: false });
     }
+    let repeat = (!matches!(identity, Identity::Fresh)).then(|| Repeat::of(&new));
+    if new.options.durability == Durability::Memory
+        && let Some(repeat) = &repeat
+        && let Some(request) = repeat.find(api).await?
+    {
+        // The pool looks for the ids of memory requests in memory only; durable ones leave it after their end.
+        return Ok(Taken { request, created: false });
+    }
     let function = new.function.clone();
     let results = api.handle.submit(vec![new], call.require_worker).await?;
     match results.into_iter().next() {
         Some(Ok(Submitted::Created(request))) => Ok(Taken { request, created: true }),
         Some(Ok(Submitted::Existing(request))) => Ok(Taken { request, created: false }),
         Some(Err(error)) => {
+            // A full queue or a missing worker refuses new work, not the repeat of what was taken in before.
+            if !matches!(error, SubmitError::Conflict)
+                && let Some(repeat) = &repeat
+                && let Some(request) = repeat.find(api).await?
+            {
+                return Ok(Taken { request, created: false });
+            }
             let error = ApiError::refused(error, function.as_str());
             // Only a chosen id means something to its client; a fresh one never came to life.
             Err(if matches!(identity, Identity::Chosen(_)) { error.about(&id) } else { error })
         }
         None => Err(ApiError::new(Code::Unavailable, "the pool did not answer")),
+    }
+}
+
+/// What a request that may be a repeat has to equal (P-2).
+#[derive(Debug)]
+struct Repeat {
+    id: RequestId,
+    body_digest: [u8; 32],
+    tenant: String,
+    function: FunctionName,
+}
+
+impl Repeat {
+    fn of(new: &NewRequest) -> Self {
+        Self {
+            id: new.id.clone(),
+            body_digest: new.body_digest,
+            tenant: new.tenant.clone(),
+            function: new.function.clone(),
+        }
+    }
+
+    /// The request taken in before under this id; a conflict when that was another one.
+    async fn find(&self, api: &Api) -> Result<Option<Arc<Request>>, ApiError> {
+        let Some(request) = api.handle.get(&self.id).await? else { return Ok(None) };
+        if request.submitted.body_digest != self.body_digest || request.submitted.tenant != self.tenant {
+            return Err(ApiError::refused(SubmitError::Conflict, self.function.as_str()).about(&self.id));
+        }
+        Ok(Some(request))
     }
 }
 

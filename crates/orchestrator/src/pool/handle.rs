@@ -3,7 +3,7 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use gen_worker_proto::RequestId;
+use gen_worker_proto::{FunctionName, RequestId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
@@ -154,6 +154,14 @@ impl Handle {
     #[must_use]
     pub fn functions(&self) -> Vec<FunctionView> {
         self.view.functions()
+    }
+
+    /// A function that workers have ever advertised.
+    ///
+    /// # Errors
+    /// When none has; with names that look alike.
+    pub fn function(&self, name: &FunctionName) -> Result<FunctionView, SubmitError> {
+        self.view.find_function(name)
     }
 
     /// Workers that are connected or may still come back, by id.

@@ -22,6 +22,9 @@ pub struct Options {
     pub ring_bytes_max: usize,
     /// How long a worker has to answer a cancel before the request ends without it.
     pub cancel_grace: Duration,
+    /// Time beyond its `timeout_ms` after which an attempt is over here, whatever its worker does (O15). The worker's
+    /// own clock runs in the handler only, so downloads, set-up and the wait for a slot have to fit in here.
+    pub overtime: Duration,
     /// Pause before a failed attempt is repeated; doubled with every failure, at most [`RETRY_PAUSE_MAX`].
     pub retry_pause: Duration,
     /// HTTP base that workers use for files; never empty on the wire (O25).
@@ -42,6 +45,7 @@ impl Default for Options {
             ended_bytes_max: 256 * 1024 * 1024,
             ring_bytes_max: 256 * 1024 * 1024,
             cancel_grace: Duration::from_secs(30),
+            overtime: Duration::from_secs(15 * 60),
             retry_pause: Duration::from_millis(100),
             file_base_url: "http://127.0.0.1".to_owned(),
         }

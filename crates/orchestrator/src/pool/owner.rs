@@ -181,6 +181,9 @@ impl Owner {
         let kept = i64::try_from(self.options.ended_kept.as_micros()).unwrap_or(i64::MAX);
         let horizon = Tick(self.now.0.saturating_sub(kept));
         self.table.forget(horizon, self.options.ended_rows_max, self.options.ended_bytes_max);
+        let mut timers = std::mem::take(&mut self.timers);
+        timers.prune(|timer| self.is_wanted(timer));
+        self.timers = timers;
         let table = &self.table;
         self.timers.trim(
             |sequence, attempt| fire::is_unanswered(table, sequence, attempt),

@@ -54,6 +54,24 @@ pub(crate) struct WorkerCell {
     pub(crate) jobs: AtomicUsize,
 }
 
+impl FunctionCell {
+    fn view(&self, name: &FunctionName) -> FunctionView {
+        FunctionView {
+            name: name.to_string(),
+            workers_available: self.available.load(Relaxed),
+            workers_loading: self.loading.load(Relaxed),
+            workers_degraded: self.degraded.load(Relaxed),
+            workers_disabled: self.disabled.load(Relaxed),
+            queued: self.queued.load(Relaxed),
+            running: self.running.load(Relaxed),
+        }
+    }
+}
+
+fn unknown(name: &FunctionName, functions: &HashMap<FunctionName, Arc<FunctionCell>>) -> SubmitError {
+    SubmitError::UnknownFunction { near: near(name.as_str(), functions.keys().map(FunctionName::as_str)) }
+}
+
 /// Counts one.
 pub(crate) fn add(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
@@ -101,8 +119,7 @@ impl View {
     pub(crate) fn admission(&self, function: &FunctionName, require_worker: bool) -> Result<(), SubmitError> {
         let functions = self.functions.read();
         let Some(cell) = functions.get(function) else {
-            let names = functions.keys().map(FunctionName::as_str);
-            return Err(SubmitError::UnknownFunction { near: near(function.as_str(), names) });
+            return Err(unknown(function, &functions));
         };
         let eligible = cell.available.load(Relaxed) + cell.loading.load(Relaxed);
         if eligible == 0 && (require_worker || cell.disabled.load(Relaxed) > 0) {
@@ -134,21 +151,17 @@ impl View {
         self.workers.write().remove(worker_id);
     }
 
+    /// One function, or names that look alike.
+    pub(crate) fn find_function(&self, name: &FunctionName) -> Result<FunctionView, SubmitError> {
+        let functions = self.functions.read();
+        match functions.get(name) {
+            Some(cell) => Ok(cell.view(name)),
+            None => Err(unknown(name, &functions)),
+        }
+    }
+
     pub(crate) fn functions(&self) -> Vec<FunctionView> {
-        let mut all: Vec<FunctionView> = self
-            .functions
-            .read()
-            .iter()
-            .map(|(name, cell)| FunctionView {
-                name: name.to_string(),
-                workers_available: cell.available.load(Relaxed),
-                workers_loading: cell.loading.load(Relaxed),
-                workers_degraded: cell.degraded.load(Relaxed),
-                workers_disabled: cell.disabled.load(Relaxed),
-                queued: cell.queued.load(Relaxed),
-                running: cell.running.load(Relaxed),
-            })
-            .collect();
+        let mut all: Vec<FunctionView> = self.functions.read().iter().map(|(name, cell)| cell.view(name)).collect();
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         all
     }

@@ -1,10 +1,12 @@
 //! Calling functions: sections 1 to 3.
 
+use std::sync::Arc;
+
 use axum::http::StatusCode;
 use gen_worker_proto::RequestId;
 use serde_json::json;
 
-use super::harness::Service;
+use super::harness::{Service, dev};
 
 #[tokio::test]
 async fn p1_a_submit_returns_once_the_request_is_stored() {
@@ -46,6 +48,31 @@ async fn p2_a_put_is_idempotent_by_the_canonical_body() {
         assert_eq!(reply.error(), (409, "id_conflict".to_owned()));
         assert_eq!(reply.header("x-request-id"), "mine_1");
     }
+}
+
+#[tokio::test]
+async fn p2_a_memory_request_does_not_take_the_id_of_a_stored_one() {
+    let service = Service::start().await;
+    // Known to the store alone, as after its end and its time in memory.
+    let body = |extra: &str| format!(r#"{{"function":"embed","payload":{{}}{extra}}}"#);
+    let memory = body(r#","options":{"durability":"memory"}"#);
+    let earlier = Service::on(Arc::clone(&service.store), dev()).await;
+    assert_eq!(earlier.put("/v1/requests/mine", body("")).await.status, StatusCode::ACCEPTED);
+    let reply = service.put("/v1/requests/mine", memory).await;
+    assert_eq!(reply.error(), (409, "id_conflict".to_owned()));
+    assert_eq!(reply.header("x-request-id"), "mine");
+}
+
+#[tokio::test]
+async fn p2_a_repeat_is_answered_when_new_work_would_be_refused() {
+    let service = Service::start().await;
+    let body = r#"{"function":"embed","payload":{}}"#;
+    assert_eq!(service.put("/v1/requests/mine", body).await.status, StatusCode::ACCEPTED);
+    let picky = r#"{"function":"embed","payload":{},"options":{"require_worker":true}}"#;
+    let reply = service.put("/v1/requests/other", picky).await;
+    assert_eq!(reply.error(), (424, "no_worker".to_owned()));
+    let reply = service.put("/v1/requests/mine", picky).await;
+    assert_eq!((reply.status, &reply.json()["id"]), (StatusCode::OK, &json!("mine")));
 }
 
 #[tokio::test]

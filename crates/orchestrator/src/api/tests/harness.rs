@@ -50,7 +50,10 @@ impl Service {
     }
 
     pub(super) async fn with(options: api::Options) -> Self {
-        let store: Arc<dyn Queue> = Arc::new(MemoryQueue::default());
+        Self::on(Arc::new(MemoryQueue::default()), options).await
+    }
+
+    pub(super) async fn on(store: Arc<dyn Queue>, options: api::Options) -> Self {
         let known = KNOWN.iter().map(|name| FunctionName::parse(name).unwrap()).collect();
         store.remember_functions(known).await.unwrap();
         let scope = Arc::new(Scope::new("test"));

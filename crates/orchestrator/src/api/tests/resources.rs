@@ -85,3 +85,11 @@ async fn probes_and_metrics_answer() {
     let submit = service.post("/v1/requests", r#"{"function":"embed","payload":{}}"#).await;
     assert_eq!((submit.error(), submit.header("retry-after")), ((503, "unavailable".to_owned()), "1"));
 }
+
+#[tokio::test]
+async fn p5_an_unknown_function_is_answered_with_names_that_look_alike() {
+    let service = Service::start().await;
+    let reply = service.get("/v1/functions/embde").await;
+    assert_eq!(reply.error(), (404, "unknown_function".to_owned()));
+    assert_eq!(reply.json()["error"]["details"]["near"], serde_json::json!(["embed"]));
+}

@@ -149,7 +149,13 @@ impl Owner {
             }
             Enqueued::Existing(mut request) => {
                 request.sequence = self.numbers.stored(request.sequence);
-                let live = self.table.find_mut(request.submitted.id.as_str());
+                let id = request.submitted.id.clone();
+                if request.state == State::Queued && self.table.find(id.as_str()).is_none() {
+                    // A commit whose outcome was unclear was reported as failed, and kept after all: the repeat
+                    // that is answered here is what takes the request up.
+                    self.restore((*request).clone());
+                }
+                let live = self.table.find_mut(id.as_str());
                 Ok(Submitted::Existing(live.map_or_else(|| Arc::new(*request), Live::shown)))
             }
             Enqueued::Conflict => Err(SubmitError::Conflict),

@@ -1,11 +1,15 @@
 //! Timers: what is still true of them when they are due, and what follows.
 
+use std::time::Duration;
+
 use gen_worker_proto::{Attempt, limits};
+use tracing::warn;
 
 use super::{Owner, ending::Detail};
 use crate::{
     lifecycle::{Happened, Phase},
     pool::{
+        clock::Tick,
         lanes::Lane,
         live::{Sequence, Table},
         timers::Timer,
@@ -40,6 +44,12 @@ impl Owner {
                     }
                 }
                 Timer::Retry(sequence) => self.enter(sequence),
+                Timer::Overtime(sequence, attempt) => {
+                    if self.overtime_of(sequence).is_some_and(|due| due <= self.now) {
+                        warn!(attempt = attempt.0, "a worker did not end an attempt that is out of time");
+                        self.happen(sequence, Happened::Overtime(attempt), Detail::default());
+                    }
+                }
                 Timer::CancelGrace(sequence, attempt) => {
                     self.happen(sequence, Happened::CancelOverdue(attempt), Detail::default());
                 }
@@ -50,6 +60,39 @@ impl Owner {
         }
         if !records.is_empty() {
             self.store.apply_lazily(records);
+        }
+    }
+
+    /// Starts the wait for the end of an attempt that a worker accepted, when its handler has a time limit.
+    pub(super) fn watch_overtime(&mut self, sequence: Sequence) {
+        if let (Some(due), Some(live)) = (self.overtime_of(sequence), self.table.get(sequence)) {
+            self.timers.at(due, Timer::Overtime(sequence, live.life.attempt()));
+        }
+    }
+
+    /// When the current attempt has taken too long (O15); none without a limit, or before it was accepted.
+    fn overtime_of(&self, sequence: Sequence) -> Option<Tick> {
+        let live = self.table.get(sequence)?;
+        let timeout = u64::try_from(live.request.submitted.options.timeout_ms).ok().filter(|timeout| *timeout > 0)?;
+        let allowed = Duration::from_millis(timeout).saturating_add(self.options.overtime);
+        (live.life.phase() == Phase::Running).then_some(live.accepted?.after(allowed))
+    }
+
+    /// Whether a timer can still have something to do.
+    pub(super) fn is_wanted(&self, timer: &Timer) -> bool {
+        let on_worker = |sequence: Sequence, attempt: Attempt| {
+            self.table.get(sequence).is_some_and(|live| live.life.is_on_worker() && live.life.attempt() == attempt)
+        };
+        match timer {
+            Timer::Deadline(sequence) => self.table.get(*sequence).is_some_and(|live| !live.state.is_terminal()),
+            Timer::Retry(sequence) => self.table.get(*sequence).is_some_and(|live| live.life.phase() == Phase::Queued),
+            Timer::Overtime(sequence, attempt)
+            | Timer::CancelGrace(sequence, attempt)
+            | Timer::Unanswered(sequence, attempt)
+            | Timer::Record(sequence, attempt) => on_worker(*sequence, *attempt),
+            Timer::Away(worker, epoch) => {
+                self.roster.get(*worker).is_some_and(|worker| worker.link.is_none() && worker.epoch == *epoch)
+            }
         }
     }
 

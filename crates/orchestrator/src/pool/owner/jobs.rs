@@ -123,6 +123,7 @@ impl Owner {
             self.timers.record(self.now, sequence, attempt);
         }
         self.account(sequence, grown);
+        self.watch_overtime(sequence);
     }
 
     fn ask_worker(&mut self, sequence: Sequence) {

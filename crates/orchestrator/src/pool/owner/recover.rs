@@ -38,7 +38,8 @@ impl Owner {
             let Some(last) = page.last() else { break };
             after = last.sequence;
             count += page.len();
-            for request in page {
+            for mut request in page {
+                request.sequence = self.numbers.stored(request.sequence);
                 self.restore(request);
             }
         }
@@ -49,8 +50,8 @@ impl Owner {
         Ok(())
     }
 
-    fn restore(&mut self, mut request: Request) {
-        request.sequence = self.numbers.stored(request.sequence);
+    /// Puts a stored request into memory and in line, or with the worker that has it. Its sequence is the pool's.
+    pub(super) fn restore(&mut self, request: Request) {
         let lane = self.lanes.key(&request.submitted.function);
         let failures = u8::try_from(request.attempts.len()).unwrap_or(u8::MAX);
         let life = Life::recovered(request.state, request.attempt, failures, request.submitted.options.max_attempts);
@@ -103,6 +104,8 @@ impl Owner {
             self.lanes.count_queued(lane, true);
         }
         self.table.insert(live);
+        self.plan_needed = true;
+        self.watch_overtime(sequence);
     }
 
     /// Gives the workers of recovered requests their time to come back.

@@ -110,15 +110,37 @@ async fn apply(store: Arc<dyn Queue>, view: Arc<View>, changes: Vec<Change>) -> 
     let mut pause = RETRY_FIRST;
     loop {
         match store.apply(changes.clone()).await {
-            Err(error @ (QueueError::Unavailable { .. } | QueueError::Corrupt { .. })) => {
+            Err(error @ QueueError::Unavailable { .. }) => {
                 add(&view.totals.store_retries);
                 warn!(%error, requests = changes.len(), "decisions are not written yet, trying again");
                 tokio::time::sleep(pause).await;
                 pause = pause.saturating_mul(2).min(RETRY_MAX);
             }
+            Err(QueueError::Corrupt { .. }) if changes.len() > 1 => return apply_each(store, view, changes).await,
+            Err(error @ QueueError::Corrupt { .. }) => {
+                // No repetition helps. Nothing is announced that is not on disk: the request stays as it is shown.
+                error!(%error, pair = ?pairs, "a decision cannot be written; its request will not end");
+                return Done::Applied(Vec::new(), Ok(Vec::new()));
+            }
             outcome => return Done::Applied(pairs, outcome),
         }
     }
+}
+
+/// Writes the decisions of a batch one by one, so that one damaged row does not hold up the others.
+async fn apply_each(store: Arc<dyn Queue>, view: Arc<View>, changes: Vec<Change>) -> Done {
+    let (mut pairs, mut applied) = (Vec::with_capacity(changes.len()), Vec::with_capacity(changes.len()));
+    for change in changes {
+        match Box::pin(apply(Arc::clone(&store), Arc::clone(&view), vec![change])).await {
+            Done::Applied(done, Ok(outcome)) => {
+                pairs.extend(done);
+                applied.extend(outcome);
+            }
+            // Closed: what follows in this batch is decided anew by a restart.
+            _ => break,
+        }
+    }
+    Done::Applied(pairs, Ok(applied))
 }
 
 /// Remembers functions; tries until it works or the store is closed.

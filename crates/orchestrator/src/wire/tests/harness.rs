@@ -283,7 +283,11 @@ pub(super) fn request(id: &str, function: &str) -> NewRequest {
 }
 
 pub(super) fn memory(id: &str, function: &str) -> NewRequest {
-    request_with(id, function, request::Options { durability: Durability::Memory, ..Default::default() })
+    memory_with(id, function, request::Options::default())
+}
+
+pub(super) fn memory_with(id: &str, function: &str, options: request::Options) -> NewRequest {
+    request_with(id, function, request::Options { durability: Durability::Memory, ..options })
 }
 
 pub(super) fn request_with(id: &str, function: &str, options: request::Options) -> NewRequest {

@@ -8,7 +8,7 @@ use gen_worker_proto::{
 };
 use tokio::time::Instant;
 
-use super::harness::{Pool, hello, hello_with, memory, now_ms, request, request_with};
+use super::harness::{Pool, hello, hello_with, memory, memory_with, now_ms, request, request_with};
 use crate::{
     pool::{CancelOutcome, SubmitError, Submitted},
     request::{ErrorClass, Options, State, UnixMs},
@@ -291,6 +291,46 @@ async fn o15_a_deadline_ends_a_running_request_and_stops_the_worker() {
     worker.finish("r", 1, pb::JobStatus::Ok, "").await;
     worker.silent_for(Duration::from_secs(10)).await;
     assert_eq!(pool.get("r").await.state, State::Failed);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o15_an_attempt_far_beyond_its_time_limit_is_over_whatever_its_worker_does() {
+    for make in [request_with, memory_with] {
+        let pool = Pool::start().await;
+        let mut worker = pool.worker(hello("w", &["echo"])).await;
+        let options = Options { timeout_ms: 300, ..Options::default() };
+        pool.submit(make("r", "echo", options)).await;
+        worker.expect_run("r", 1).await;
+        worker.accept("r", 1).await;
+        pool.reaches("r", State::Running).await;
+        let overtime = crate::pool::Options::default().overtime;
+        // Downloads and set-up may take their time: the clock of the worker has not begun then.
+        worker.silent_for(overtime).await;
+        worker.expect_cancel("r", 1).await;
+        let ended = pool.ended("r").await;
+        let error = ended.ending.as_ref().and_then(|ending| ending.error.clone()).expect("failed");
+        assert_eq!((error.code.as_str(), error.class), ("deadline_exceeded", ErrorClass::Deadline));
+        // The worker is as good as before for others.
+        pool.submit(request("next", "echo")).await;
+        worker.expect_run("next", 1).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn o15_the_overtime_of_one_attempt_says_nothing_about_the_next() {
+    let pool = Pool::start().await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    let overtime = crate::pool::Options::default().overtime;
+    pool.submit(request_with("r", "echo", Options { timeout_ms: 300, ..Options::default() })).await;
+    worker.expect_run("r", 1).await;
+    worker.accept("r", 1).await;
+    worker.silent_for(overtime / 2).await;
+    worker.finish("r", 1, pb::JobStatus::Retryable, "once").await;
+    worker.expect_run("r", 2).await;
+    worker.accept("r", 2).await;
+    worker.silent_for(overtime).await;
+    worker.finish("r", 2, pb::JobStatus::Ok, "").await;
+    assert_eq!(pool.ended("r").await.state, State::Succeeded);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,117 @@
+//! A store that fails in the two ways that a repetition does not simply mend.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
+
+use futures::future::BoxFuture;
+use gen_worker_proto::{FunctionName, RequestId, pb};
+
+use super::harness::{Pool, hello, request};
+use crate::{
+    pool::{PoolError, Submitted},
+    queue::{Applied, Change, Enqueued, Filter, Queue, QueueError, memory::MemoryQueue},
+    request::{NewRequest, Request, State},
+};
+
+/// The memory queue, except for what its fields say.
+#[derive(Debug, Default)]
+struct Faulty {
+    inner: MemoryQueue,
+    /// The next batch is taken in and reported as failed: a connection that broke between commit and reply.
+    unclear: AtomicBool,
+}
+
+/// Changes of requests with this id meet a row that cannot be read.
+const DAMAGED: &str = "damaged";
+
+impl Queue for Faulty {
+    fn enqueue(&self, requests: Vec<NewRequest>) -> BoxFuture<'_, Result<Vec<Enqueued>, QueueError>> {
+        Box::pin(async {
+            let outcome = self.inner.enqueue(requests).await;
+            if self.unclear.swap(false, Relaxed) {
+                return Err(QueueError::Unavailable { operation: "commit", source: "connection lost".into() });
+            }
+            outcome
+        })
+    }
+
+    fn apply(&self, changes: Vec<Change>) -> BoxFuture<'_, Result<Vec<Applied>, QueueError>> {
+        if changes.iter().any(|change| change.pair().request_id.as_str() == DAMAGED) {
+            return Box::pin(async { Err(QueueError::Corrupt { detail: format!("request {DAMAGED}: column state") }) });
+        }
+        self.inner.apply(changes)
+    }
+
+    fn apply_lazily(&self, changes: Vec<Change>) {
+        self.inner.apply_lazily(changes);
+    }
+
+    fn get(&self, id: RequestId) -> BoxFuture<'_, Result<Option<Request>, QueueError>> {
+        self.inner.get(id)
+    }
+
+    fn list(&self, filter: Filter) -> BoxFuture<'_, Result<Vec<Request>, QueueError>> {
+        self.inner.list(filter)
+    }
+
+    fn unfinished(&self, after: i64, limit: usize) -> BoxFuture<'_, Result<Vec<Request>, QueueError>> {
+        self.inner.unfinished(after, limit)
+    }
+
+    fn known_functions(&self) -> BoxFuture<'_, Result<Vec<FunctionName>, QueueError>> {
+        self.inner.known_functions()
+    }
+
+    fn remember_functions(&self, functions: Vec<FunctionName>) -> BoxFuture<'_, Result<(), QueueError>> {
+        self.inner.remember_functions(functions)
+    }
+
+    fn ready(&self) -> BoxFuture<'_, Result<(), QueueError>> {
+        self.inner.ready()
+    }
+
+    fn close(&self) -> BoxFuture<'_, Result<(), QueueError>> {
+        self.inner.close()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_damaged_row_holds_up_no_other_request() {
+    let pool = Pool::start_on(Arc::new(Faulty::default())).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    let ids = ["a", DAMAGED, "b", "c"];
+    for id in ids {
+        pool.submit(request(id, "echo")).await;
+        worker.expect_run(id, 1).await;
+    }
+    // In one turn of the pool, so that they share a batch.
+    for id in ids {
+        worker.finish(id, 1, pb::JobStatus::Ok, "").await;
+    }
+    for id in ["a", "b", "c"] {
+        assert_eq!(pool.ended(id).await.state, State::Succeeded, "{id}");
+    }
+    pool.submit(request("d", "echo")).await;
+    worker.expect_run("d", 1).await;
+    worker.finish("d", 1, pb::JobStatus::Ok, "").await;
+    assert_eq!(pool.ended("d").await.state, State::Succeeded);
+    assert!(!pool.get(DAMAGED).await.state.is_terminal(), "an end that is not on disk is not shown");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_repeat_of_a_submit_with_an_unclear_outcome_runs_it() {
+    let store = Arc::new(Faulty::default());
+    let pool = Pool::start_on(Arc::<Faulty>::clone(&store)).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    store.unclear.store(true, Relaxed);
+    let outcome = pool.handle.submit(vec![request("r", "echo")], false).await;
+    assert!(matches!(outcome, Err(PoolError::Store(_))), "{outcome:?}");
+    let again = pool.handle.submit(vec![request("r", "echo")], false).await.expect("open").remove(0);
+    assert!(matches!(again, Ok(Submitted::Existing(_))), "{again:?}");
+    // Above the attempt that might be anywhere, like after a restart.
+    worker.expect_run("r", 2).await;
+    worker.finish("r", 2, pb::JobStatus::Ok, "").await;
+    assert_eq!(pool.ended("r").await.state, State::Succeeded);
+}
