@@ -16,7 +16,7 @@ use gen_worker_proto::Pair;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::{events::StderrEvents, handler::Run, target::Target};
+use self::{events::StderrEvents, handler::{ExitNow, Run}, target::Target};
 use crate::{
     args::{DescribeArgs, EndpointArgs, RunArgs},
     console::{note, print_document},
@@ -138,13 +138,21 @@ async fn execute(
         instance = prepare(function, &models) => instance?,
     };
     let outcome = match function.invoke_local(context, &payload, instance) {
-        Ok(invocation) => Run { pretty, cancel, interrupts }.invocation(invocation).await,
+        Ok(invocation) => match (Run { pretty, cancel, interrupts: &mut interrupts }).invocation(invocation).await {
+            Ok(outcome) => outcome,
+            // Asked for twice: nothing is waited for any more.
+            Err(ExitNow) => return Ok(Exit::Interrupted),
+        },
         Err(error) => Err(invalid(&error)),
     };
-    if let Some(cell) = function.instance()
-        && tokio::time::timeout(SHUTDOWN_LIMIT, cell.shutdown()).await.is_err()
-    {
-        note("gen-worker run: shutdown is still running after 10 s; exiting without it");
+    if let Some(cell) = function.instance() {
+        tokio::select! {
+            biased;
+            () = pressed(&mut interrupts) => return Ok(Exit::Interrupted),
+            closed = tokio::time::timeout(SHUTDOWN_LIMIT, cell.shutdown()) => if closed.is_err() {
+                note("gen-worker run: shutdown is still running after 10 s; exiting without it");
+            },
+        }
     }
     outcome
 }

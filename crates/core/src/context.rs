@@ -93,6 +93,8 @@ pub struct ContextParts {
     pub output_mode: OutputMode,
     /// Where tensors go.
     pub device: Device,
+    /// Most bytes the summary of a stream may have: larger ones are cut, since its chunks told everything.
+    pub summary_bytes_max: usize,
 }
 
 impl ContextParts {
@@ -111,6 +113,7 @@ impl ContextParts {
             events: Arc::new(NoEvents),
             output_mode: OutputMode::default(),
             device: Device::default(),
+            summary_bytes_max: usize::MAX,
         }
     }
 }
@@ -242,6 +245,11 @@ impl RequestContext {
     #[must_use]
     pub fn device(&self) -> Device {
         self.0.device
+    }
+
+    /// Most bytes the summary of a stream may have.
+    pub(crate) fn summary_bytes_max(&self) -> usize {
+        self.0.summary_bytes_max
     }
 
     /// Random numbers: the same for the same seed, on every machine. Without a seed one is drawn from the

@@ -12,12 +12,14 @@ mod upload;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use gen_worker_proto::pb;
+use futures::FutureExt;
+use gen_worker_proto::{limits::INLINE_OUTPUT_BYTES_MAX, pb};
 use gen_worker_tasks::Scope;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -108,7 +110,9 @@ impl Executor {
         let Some((run, instance)) = job.begin(function.timeout()) else { return Started::Running };
         let payload = run.input_payload.clone();
         let inline = inline && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
-        let context = context(job, function, run);
+        // What is larger has to be stored somewhere.
+        let summary_bytes_max = if self.uploader.is_some() { usize::MAX } else { INLINE_OUTPUT_BYTES_MAX };
+        let context = context(job, function, run, summary_bytes_max);
         let call = Call { job: job.clone(), function: function.clone(), context, payload, instance };
         if function.is_blocking() {
             self.start_thread(call);
@@ -160,10 +164,12 @@ impl Executor {
     /// Stores an output that is too large for the stream. Returns `false` when there is nowhere to store it.
     pub(crate) fn upload(&self, job: &Arc<JobCell>, output: Bytes, file_base_url: &str) -> bool {
         let Some(uploader) = &self.uploader else { return false };
-        let upload = uploader.upload(job.output_upload(output, file_base_url));
+        let (uploader, upload) = (uploader.clone(), job.output_upload(output, file_base_url));
         let (events, cell) = (self.events.clone(), job.clone());
         let task = self.scope.spawn_bare(async move {
-            let result = upload.await;
+            let pair = upload.pair.clone();
+            let stored = AssertUnwindSafe(async move { uploader.upload(upload).await }).catch_unwind().await;
+            let result = stored.unwrap_or_else(|_| Err(UploadError { pair, source: "the uploader panicked".into() }));
             drop(events.send(JobEvent::Uploaded { job: cell, result }).await);
         });
         job.runs_as(task.abort_handle());
@@ -181,7 +187,7 @@ impl Executor {
 }
 
 /// What the handler sees of its dispatch.
-fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob) -> RequestContext {
+fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, summary_bytes_max: usize) -> RequestContext {
     let mut models = BTreeMap::new();
     let mut loras = BTreeMap::new();
     for binding in run.models {
@@ -205,6 +211,7 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob) -> RequestC
         } else {
             OutputMode::Url
         },
+        summary_bytes_max,
         device: device.map_or(Device::Cpu, |compute| Device::Cuda(u32::try_from(compute.gpu_index).unwrap_or(0))),
         ..ContextParts::new(job.pair().clone(), function.name().clone())
     })

@@ -13,6 +13,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    panic::AssertUnwindSafe,
     sync::Arc,
 };
 
@@ -24,11 +25,13 @@ use futures::{
 use gen_worker_proto::pb;
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
+use tracing::warn;
 
 use crate::{
     binding::Binding,
     endpoint::{InstanceValue, LifecycleDecl},
     model_source::ModelSource,
+    sanitize::sanitize,
     worker_error::{Result, WorkerError},
 };
 
@@ -177,7 +180,9 @@ impl InstanceCell {
         let pinned = self.pinned(snapshots);
         let cancel = self.scope.cancel().clone();
         self.scope.spawn("setup", async move {
-            let outcome = setup::run(&plan, &*models, &pinned, &cancel).await;
+            // A cell whose task is lost would stay in this state: whatever panics is a failed set-up.
+            let outcome = AssertUnwindSafe(setup::run(&plan, &*models, &pinned, &cancel)).catch_unwind().await;
+            let outcome = outcome.unwrap_or_else(|panic| Err(WorkerError::from_panic(&*panic)));
             let outcome = outcome.map(|(value, slots)| Ready { value, slots, leases: Leases::default() });
             let lent = outcome.as_ref().map(Ready::lend).map_err(WorkerError::clone);
             *state.lock() = outcome.map_or(State::Empty, State::Ready);
@@ -196,7 +201,10 @@ impl InstanceCell {
         self.scope.spawn("shutdown", async move {
             let Ready { value, slots: _, leases } = ready;
             leases.wait_idle().await;
-            setup::close(&plan, value, &cancel).await;
+            if let Err(panic) = AssertUnwindSafe(setup::close(&plan, value, &cancel)).catch_unwind().await {
+                let error = WorkerError::from_panic(&*panic);
+                warn!(endpoint = plan.label, cause = %sanitize(&error.to_string()), "an instance panicked when it was dropped");
+            }
             *state.lock() = State::Empty;
             drop(sender);
         });

@@ -80,6 +80,18 @@ pub enum Action<J> {
     },
 }
 
+/// Why an output was not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotStored {
+    /// It did not work this time.
+    Failed,
+    /// There is nowhere to store it: another attempt would end the same.
+    NoStore {
+        /// Its size.
+        bytes: usize,
+    },
+}
+
 /// Bounds of a job table; 0 means no bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct JobLimits {
@@ -109,6 +121,8 @@ struct Job<J> {
     stage: Stage,
     needs: Needs,
     cancel_requested: bool,
+    /// Its blocking handler has a thread, which counts against its function until it ends.
+    on_thread: bool,
     handle: J,
 }
 
@@ -118,7 +132,7 @@ pub struct JobTable<J> {
     jobs: HashMap<RequestId, Job<J>>,
     finished: FinishedPairs,
     threads: Threads,
-    /// Jobs held per function, by the number the caller gave it.
+    /// Jobs held and threads not yet free per function, by the number the caller gave it.
     per_function: Vec<usize>,
     limits: JobLimits,
 }
@@ -180,7 +194,8 @@ impl<J: Clone> JobTable<J> {
             actions.push(Action::Start(handle.clone()));
             Stage::Running
         };
-        let job = Job { attempt: pair.attempt, stage, needs, cancel_requested: false, handle };
+        let on_thread = needs.thread && stage == Stage::Running;
+        let job = Job { attempt: pair.attempt, stage, needs, cancel_requested: false, on_thread, handle };
         self.jobs.insert(pair.request_id, job);
     }
 
@@ -226,14 +241,20 @@ impl<J: Clone> JobTable<J> {
         }
     }
 
-    /// The output of `pair` is stored under a file ref, or could not be.
-    pub fn uploaded(&mut self, pair: &Pair, file_ref: Option<String>, actions: &mut Vec<Action<J>>) {
+    /// The output of `pair` is stored under a file ref, or is not and never will be.
+    pub fn uploaded(&mut self, pair: &Pair, file_ref: Result<String, NotStored>, actions: &mut Vec<Action<J>>) {
         if self.stage(pair) != Some(Stage::Uploading) {
             return;
         }
         let ending = match file_ref {
-            Some(file_ref) => Ending::ok(EndOutput::BlobRef(file_ref)),
-            None => Ending::failed(FailureClass::Retryable, "output upload failed"),
+            Ok(file_ref) => Ending::ok(EndOutput::BlobRef(file_ref)),
+            Err(NotStored::Failed) => Ending::failed(FailureClass::Retryable, "output upload failed"),
+            Err(NotStored::NoStore { bytes }) => Ending::failed(
+                FailureClass::Invalid,
+                format!(
+                    "output payload too large: {bytes} bytes, and this worker stores nothing above {INLINE_OUTPUT_BYTES_MAX}"
+                ),
+            ),
         };
         self.finish(pair, ending, actions);
     }
@@ -270,9 +291,13 @@ impl<J: Clone> JobTable<J> {
         self.finish(pair, ending, actions);
     }
 
-    /// The thread that a blocking handler used is free again. Must be called once per started blocking job, also
-    /// when that job left the table long before.
-    pub fn thread_ended(&mut self, actions: &mut Vec<Action<J>>) {
+    /// The thread on which the blocking handler of `pair` ran is free again. Must be called once per started
+    /// blocking job, also when that job left the table long before.
+    pub fn thread_ended(&mut self, pair: &Pair, function: usize, actions: &mut Vec<Action<J>>) {
+        match self.job(pair).filter(|job| job.on_thread) {
+            Some(job) => job.on_thread = false,
+            None => self.uncount(function),
+        }
         self.threads.release();
         while let Some(pair) = self.threads.next() {
             if self.stage(&pair) == Some(Stage::WaitingForThread) {
@@ -329,6 +354,7 @@ impl<J: Clone> JobTable<J> {
     fn start(&mut self, pair: &Pair, actions: &mut Vec<Action<J>>) {
         if let Some(job) = self.jobs.get_mut(&pair.request_id) {
             job.stage = Stage::Running;
+            job.on_thread = job.needs.thread;
             actions.push(Action::Start(job.handle.clone()));
         }
     }
@@ -340,14 +366,20 @@ impl<J: Clone> JobTable<J> {
         actions.push(Action::Finish { job: job.handle, ending });
     }
 
-    /// Gives back what a job that left the table held. A running blocking handler keeps its thread until
-    /// [`JobTable::thread_ended`].
+    /// Gives back what a job that left the table held. A running blocking handler keeps its thread, and its place
+    /// among the jobs of its function, until [`JobTable::thread_ended`].
     fn release(&mut self, job: &Job<J>, pair: &Pair) {
-        if let Some(held) = self.per_function.get_mut(job.needs.function) {
-            *held = held.saturating_sub(1);
+        if !job.on_thread {
+            self.uncount(job.needs.function);
         }
         if job.stage == Stage::WaitingForThread {
             self.threads.withdraw(&Pair { request_id: pair.request_id.clone(), attempt: job.attempt });
+        }
+    }
+
+    fn uncount(&mut self, function: usize) {
+        if let Some(held) = self.per_function.get_mut(function) {
+            *held = held.saturating_sub(1);
         }
     }
 

@@ -10,7 +10,7 @@
 //!   disconnect:  results of `unwritten`, then results of `queue`, are queued again; the rest is dropped
 //! ```
 //!
-//! A full queue loses the oldest [`Outgoing::Progress`], then an incoming one. Other messages are never refused:
+//! A queue that is full, by entries or by bytes of progress, loses the oldest [`Outgoing::Progress`], then an incoming one. Other messages are never refused:
 //! the receive loop makes them and must not wait for the writer. There are few: one acceptance per job held, one
 //! state per change. Only a repeated acceptance is dropped when nothing fits, since the orchestrator asks again.
 
@@ -23,6 +23,10 @@ use gen_worker_proto::Pair;
 
 pub use message::{EndOutput, JobEnd, Outgoing, Progress};
 pub(crate) use shared::{Gate, SharedOutbox};
+
+/// Bodies of queued progress messages, in bytes: one of the largest that the wire takes always fits, and what a worker
+/// holds for a slow or absent reader stays far below the memory of a machine.
+const PROGRESS_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// What became of a pushed message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +46,9 @@ pub struct Outbox {
     queue: VecDeque<Outgoing>,
     /// Queued entries that count towards the bound.
     bounded: usize,
-    /// Queued progress entries.
+    /// Queued progress entries, and the bytes of their bodies.
     progress: usize,
+    progress_bytes: usize,
     /// Messages handed to a stream so far.
     handed: u64,
     /// Results handed to the current stream, with their number, oldest first.
@@ -55,9 +60,9 @@ pub struct Outbox {
 #[derive(Clone, Copy, Debug)]
 struct Parked {
     handed: u64,
-    /// Flushes of the connection counted at that moment.
+    /// Flushes of the connection counted when the transport asked again; before that, at the mark.
     flushes: u64,
-    /// The transport asked for more since: what it took before is in its own queue.
+    /// The transport asked for more since: what it took before is in its own queue, and has room on the wire.
     asked_again: bool,
 }
 
@@ -70,6 +75,7 @@ impl Outbox {
             queue: VecDeque::new(),
             bounded: 0,
             progress: 0,
+            progress_bytes: 0,
             handed: 0,
             unwritten: VecDeque::new(),
             parked: None,
@@ -87,7 +93,13 @@ impl Outbox {
                 return Pushed::Dropped;
             }
         }
-        self.count(&message, 1);
+        if let Outgoing::Progress(progress) = &message {
+            while self.progress > 0 && self.progress_bytes + progress.data.len() > PROGRESS_BYTES_MAX {
+                self.drop_oldest_progress();
+                pushed = Pushed::Replaced;
+            }
+        }
+        self.count(&message, true);
         self.queue.push_back(message);
         pushed
     }
@@ -95,13 +107,13 @@ impl Outbox {
     /// Whether a progress message would fit without costing another one its place.
     #[must_use]
     pub fn has_room(&self) -> bool {
-        self.bounded < self.entries_max
+        self.bounded < self.entries_max && self.progress_bytes < PROGRESS_BYTES_MAX
     }
 
     /// Whether at least half of the bound is free.
     #[must_use]
     pub fn is_relaxed(&self) -> bool {
-        self.bounded <= self.entries_max / 2
+        self.bounded <= self.entries_max / 2 && self.progress_bytes <= PROGRESS_BYTES_MAX / 2
     }
 
     /// Nothing is queued.
@@ -114,7 +126,7 @@ impl Outbox {
     pub fn take(&mut self, entries: usize, into: &mut VecDeque<Outgoing>) {
         for _ in 0..entries {
             let Some(message) = self.queue.pop_front() else { break };
-            self.count(&message, -1);
+            self.count(&message, false);
             self.handed += 1;
             if let Outgoing::Result(end) = &message {
                 self.unwritten.push_back((self.handed, end.clone()));
@@ -125,16 +137,17 @@ impl Outbox {
 
     /// The transport asks for more; `flushes` counts how often it has written out everything it held.
     pub fn asked(&mut self, flushes: u64) {
-        if let Some(parked) = &mut self.parked {
-            parked.asked_again = true;
+        if let Some(parked) = self.parked.as_mut().filter(|parked| !parked.asked_again) {
+            (parked.asked_again, parked.flushes) = (true, flushes);
         }
         self.settle(flushes);
     }
 
     /// The transport was told that nothing more is ready, having taken everything handed so far.
     pub fn parked(&mut self, flushes: u64) {
-        // An earlier mark for the same messages is the stronger one: a flush may already have followed it.
-        if self.parked.is_none_or(|parked| parked.handed != self.handed) {
+        // A mark that covers results stays until it is settled: one that is always replaced would never be.
+        let first = self.unwritten.front().map(|(number, _)| *number);
+        if self.parked.is_none_or(|parked| first.is_none_or(|first| first > parked.handed)) {
             self.parked = Some(Parked { handed: self.handed, flushes, asked_again: false });
         }
     }
@@ -150,7 +163,7 @@ impl Outbox {
         let unwritten = self.unwritten.drain(..).map(|(_, end)| Outgoing::Result(end));
         let again = unwritten.len();
         self.queue = unwritten.chain(results).collect();
-        (self.bounded, self.progress) = (0, 0);
+        (self.bounded, self.progress, self.progress_bytes) = (0, 0, 0);
         before + again - self.queue.len()
     }
 
@@ -158,8 +171,10 @@ impl Outbox {
     pub fn withdraw(&mut self, gone: impl Fn(&Pair) -> bool) {
         self.unwritten.retain(|(_, end)| !gone(&end.pair));
         self.queue.retain(|message| !message.pair().is_some_and(&gone));
-        self.bounded = self.queue.iter().filter(|message| message.is_bounded()).count();
-        self.progress = self.queue.iter().filter(|message| matches!(message, Outgoing::Progress(_))).count();
+        (self.bounded, self.progress, self.progress_bytes) = (0, 0, 0);
+        let queue = std::mem::take(&mut self.queue);
+        queue.iter().for_each(|message| self.count(message, true));
+        self.queue = queue;
     }
 
     /// Pairs whose result is not known to be written.
@@ -171,10 +186,11 @@ impl Outbox {
         self.unwritten.iter().map(|(_, end)| &end.pair).chain(queued)
     }
 
-    /// Forgets results that are written: the transport took them, asked for more, and flushed since.
+    /// Forgets results that are written: the transport took them, asked for more, and flushed twice since. The
+    /// first of these flushes may have begun before the transport had them to write; the second cannot.
     fn settle(&mut self, flushes: u64) {
         let Some(parked) = self.parked else { return };
-        if parked.asked_again && flushes > parked.flushes {
+        if parked.asked_again && flushes >= parked.flushes.saturating_add(2) {
             while self.unwritten.front().is_some_and(|(number, _)| *number <= parked.handed) {
                 self.unwritten.pop_front();
             }
@@ -185,16 +201,21 @@ impl Outbox {
     fn drop_oldest_progress(&mut self) {
         let oldest = self.queue.iter().position(|message| matches!(message, Outgoing::Progress(_)));
         if let Some(message) = oldest.and_then(|at| self.queue.remove(at)) {
-            self.count(&message, -1);
+            self.count(&message, false);
         }
     }
 
-    fn count(&mut self, message: &Outgoing, by: isize) {
+    /// Counts a message in or out.
+    fn count(&mut self, message: &Outgoing, up: bool) {
+        let add = |count: &mut usize, by: usize| {
+            *count = if up { count.saturating_add(by) } else { count.saturating_sub(by) };
+        };
         if message.is_bounded() {
-            self.bounded = self.bounded.saturating_add_signed(by);
+            add(&mut self.bounded, 1);
         }
-        if matches!(message, Outgoing::Progress(_)) {
-            self.progress = self.progress.saturating_add_signed(by);
+        if let Outgoing::Progress(progress) = message {
+            add(&mut self.progress, 1);
+            add(&mut self.progress_bytes, progress.data.len());
         }
     }
 }

@@ -1,12 +1,29 @@
 //! What may leave the machine inside an error text: the wire contract, section 10. Owns no state.
 //!
 //! Credentials become `[redacted]`, absolute paths `[path]`, URL queries vanish, and the text is cut. The caller
-//! decides which text to send; this only cleans it.
+//! decides which text to send; this only cleans it. Beyond the contract, values of keys that name a secret and the
+//! user part of URLs are credentials too.
 
 use gen_worker_proto::limits::SAFE_MESSAGE_CHARS_MAX;
 
 const REDACTED: &str = "[redacted]";
 const PATH: &str = "[path]";
+
+/// Keys whose values are secrets, as they stand in queries, headers and configuration.
+const SECRET_KEYS: [&str; 12] = [
+    "signature=",
+    "sig=",
+    "token=",
+    "access_token=",
+    "refresh_token=",
+    "api_key=",
+    "apikey=",
+    "password=",
+    "secret=",
+    "client_secret=",
+    "awsaccesskeyid=",
+    "x-goog-signature=",
+];
 
 /// The client-visible form of `text`: trimmed, at most [`SAFE_MESSAGE_CHARS_MAX`] characters, without bearer
 /// tokens, presigned-query credentials, signatures, URL queries and absolute paths.
@@ -44,15 +61,21 @@ fn secret(rest: &str, before: Option<char>) -> Option<(&'static str, usize)> {
             let end = value_end(token);
             (end > 0).then(|| (REDACTED, rest.len() - token.len() + end))
         }
-        b'x' | b'X' if at_word => {
+        b'x' | b'X' if at_word && strip_prefix_ignoring_case(rest, "x-amz-").is_some() => {
             let key = strip_prefix_ignoring_case(rest, "x-amz-")?;
             let name = key.find(|c: char| !(c.is_ascii_alphanumeric() || c == '-'))?;
             let value = key.get(name..)?.strip_prefix('=')?;
             Some((REDACTED, rest.len() - value.len() + value_end(value)))
         }
-        b's' | b'S' if at_word => {
-            let value = strip_prefix_ignoring_case(rest, "signature=")?;
-            Some((REDACTED, rest.len() - value.len() + value_end(value)))
+        b':' => {
+            // The user part of a URL.
+            let authority = rest.strip_prefix("://")?;
+            let end = authority.find(['/', '?', '#']).unwrap_or(authority.len());
+            let user = authority.get(..end.min(word_end(authority)))?.rfind('@')?;
+            Some(("://[redacted]", "://".len() + user))
+        }
+        b'f' | b'F' if at_word && strip_prefix_ignoring_case(rest, "file://").is_some() => {
+            Some((PATH, word_end(rest).max("file://".len())))
         }
         b'?' if before.is_some_and(|c| !c.is_whitespace()) => {
             // A query: the mark right behind a word, something right after it, and a `=` inside.
@@ -65,6 +88,10 @@ fn secret(rest: &str, before: Option<char>) -> Option<(&'static str, usize)> {
             let path = rest.get(..end)?.trim_end_matches([':', '.', ',', ';']);
             (path.len() > 1 && !path.starts_with("//")).then_some((PATH, path.len()))
         }
+        _ if at_word => SECRET_KEYS.iter().find_map(|key| {
+            let value = strip_prefix_ignoring_case(rest, key)?;
+            Some((REDACTED, rest.len() - value.len() + value_end(value)))
+        }),
         _ => None,
     }
 }

@@ -186,8 +186,11 @@ impl Framer {
 
     fn end(&mut self) -> Result<Frame> {
         let summary = std::mem::take(&mut self.summary);
-        let result = summary.finish();
-        Ok(Frame::End(result.map(|result| codec::encode(&result)).transpose()?))
+        let Some(result) = summary.finish() else { return Ok(Frame::End(None)) };
+        let encoded = codec::encode(&result)?;
+        let bytes_max = self.context.summary_bytes_max();
+        let fits = encoded.len() <= bytes_max;
+        Ok(Frame::End(Some(if fits { encoded } else { codec::encode(&result.within(bytes_max))? })))
     }
 }
 

@@ -215,6 +215,11 @@ impl WorkerError {
         }
     }
 
+    /// Whether memory was what ran out.
+    pub(crate) fn is_out_of_memory(&self) -> bool {
+        matches!(self.0.kind, Kind::OutOfMemory)
+    }
+
     /// The ref of the model that could not be had, if that is what failed.
     #[must_use]
     pub fn unavailable_model(&self) -> Option<&str> {

@@ -16,18 +16,18 @@ use crate::{
 };
 
 /// One handler on its way.
-pub(super) struct Run {
+pub(super) struct Run<'a> {
     pub(super) pretty: bool,
     pub(super) cancel: CancelFlag,
-    pub(super) interrupts: Signal,
+    pub(super) interrupts: &'a mut Signal,
 }
 
 /// The process should end now, whatever the handler does.
-struct ExitNow;
+pub(super) struct ExitNow;
 
-impl Run {
+impl Run<'_> {
     /// Runs it to its end. A handler that ignores its cancel and returns normally still has its result printed.
-    pub(super) async fn invocation(self, invocation: Invocation) -> Outcome {
+    pub(super) async fn invocation(self, invocation: Invocation) -> Result<Outcome, ExitNow> {
         let (pretty, cancel) = (self.pretty, self.cancel.clone());
         let work = async {
             match invocation {
@@ -36,20 +36,17 @@ impl Run {
                 Invocation::Stream(stream) => streamed(stream, &cancel, pretty).await,
             }
         };
-        match self.interruptible(work).await {
-            Ok(outcome) => outcome,
-            Err(ExitNow) => Ok(Exit::Interrupted),
-        }
+        self.interruptible(work).await
     }
 
     async fn interruptible<T>(self, work: impl Future<Output = T>) -> Result<T, ExitNow> {
-        let Self { pretty: _, cancel, mut interrupts } = self;
+        let Self { pretty: _, cancel, interrupts } = self;
         let mut presses = Presses::default();
         let mut work = std::pin::pin!(work);
         loop {
             tokio::select! {
                 biased;
-                () = super::pressed(&mut interrupts) => match presses.press(Instant::now()) {
+                () = super::pressed(interrupts) => match presses.press(Instant::now()) {
                     Press::Exit => return Err(ExitNow),
                     Press::Cancel => {
                         cancel.set();

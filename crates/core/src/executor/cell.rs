@@ -2,7 +2,7 @@
 //! context and the handler's task; the job machine alone decides when it is over.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
@@ -11,6 +11,7 @@ use bytes::Bytes;
 use gen_worker_proto::{Pair, pb};
 use parking_lot::Mutex;
 use tokio::{task::AbortHandle, time::Instant};
+use tracing::warn;
 
 use super::{
     metrics::{Clock, PeakMemory},
@@ -22,6 +23,12 @@ use crate::{
     outbox::{Gate, SharedOutbox},
 };
 
+/// Largest event: a line for people or a few numbers. What is larger belongs into the output.
+const EVENT_BYTES_MAX: usize = 64 * 1024;
+
+/// Events held during one poll of a stream; the oldest go first, as in the send queue.
+const EVENTS_HELD_MAX: usize = 256;
+
 const EVENT_CONTENT_TYPE: &str = "application/x-request-event+json";
 
 pub(crate) struct JobCell {
@@ -32,6 +39,8 @@ pub(crate) struct JobCell {
     gate: Gate,
     cancel: CancelFlag,
     thread: AtomicBool,
+    /// Events told while items of a stream are gathered: they keep their place between the chunks.
+    told: Mutex<Option<VecDeque<(&'static str, Bytes)>>>,
     state: Mutex<CellState>,
 }
 
@@ -64,6 +73,7 @@ impl JobCell {
             gate: Gate::default(),
             cancel: CancelFlag::new(),
             thread: AtomicBool::new(false),
+            told: Mutex::new(None),
             state: Mutex::new(CellState {
                 run: Some(run),
                 instance,
@@ -172,6 +182,25 @@ impl JobCell {
         }
     }
 
+    /// From here on events are held for [`JobCell::take_events`].
+    pub(super) fn hold_events(&self) {
+        *self.told.lock() = Some(VecDeque::new());
+    }
+
+    /// Moves the events told since the last call behind what is in `into`.
+    pub(super) fn take_events(&self, into: &mut VecDeque<(&'static str, Bytes)>) {
+        if let Some(told) = &mut *self.told.lock() {
+            into.append(told);
+        }
+    }
+
+    /// Events go out as they come again; what is still held goes behind what is in `into`.
+    pub(super) fn release_events(&self, into: &mut VecDeque<(&'static str, Bytes)>) {
+        if let Some(mut told) = self.told.lock().take() {
+            into.append(&mut told);
+        }
+    }
+
     pub(super) fn output_upload(&self, output: Bytes, file_base_url: &str) -> OutputUpload {
         let state = self.state.lock();
         OutputUpload {
@@ -188,13 +217,27 @@ impl JobCell {
 impl EventSink for JobCell {
     /// A frame of its own in the pair's sequence; dropped once the result is queued.
     fn emit(&self, event: RequestEvent) {
-        let body = serde_json::json!({
-            "request_id": self.pair.request_id.as_str(),
-            "type": event.kind,
-            "payload": event.payload,
-            "timestamp": event.timestamp,
-        });
-        self.outbox.emit(&self.gate, &self.pair, EVENT_CONTENT_TYPE, body.to_string().into());
+        let body = |payload: &serde_json::Value| {
+            let body = serde_json::json!({
+                "request_id": self.pair.request_id.as_str(),
+                "type": event.kind,
+                "payload": payload,
+                "timestamp": event.timestamp,
+            });
+            Bytes::from(body.to_string())
+        };
+        let mut data = body(&event.payload);
+        if data.len() > EVENT_BYTES_MAX {
+            warn!(pair = %self.pair, kind = event.kind, bytes = data.len(), "event is too large and was sent without its content");
+            data = body(&serde_json::json!({ "truncated": true, "bytes": data.len() }));
+        }
+        if let Some(told) = &mut *self.told.lock() {
+            if told.len() >= EVENTS_HELD_MAX {
+                told.pop_front();
+            }
+            return told.push_back((EVENT_CONTENT_TYPE, data));
+        }
+        self.outbox.emit(&self.gate, &self.pair, EVENT_CONTENT_TYPE, data);
     }
 }
 

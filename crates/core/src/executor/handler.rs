@@ -8,6 +8,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -25,6 +26,9 @@ use crate::{
 /// Frames gathered before they are queued together: amortizes the queue's lock without making a reader wait, since
 /// only frames that are ready at once are gathered.
 const FRAMES_TOGETHER: usize = 32;
+
+/// How long frames are gathered: a stream that computes inside its polls must not keep the first of them back.
+const GATHER_MAX: Duration = Duration::from_millis(1);
 
 /// Largest frame: a message less room for ids and media type.
 const FRAME_BYTES_MAX: usize = MESSAGE_BYTES_MAX - 4096;
@@ -57,7 +61,7 @@ impl Call {
         let poll = poll_guarded(&mut work, &mut Context::from_waker(Waker::noop()));
         let first_poll = FirstPoll { took: began.elapsed(), finished: poll.is_ready() };
         match poll {
-            Poll::Ready(outcome) => Ok((outcome, first_poll)),
+            Poll::Ready(outcome) => Ok((dropped(work, outcome), first_poll)),
             Poll::Pending => Err((Box::pin(drive(job, Invocation::Async(work))), first_poll)),
         }
     }
@@ -104,8 +108,14 @@ impl Call {
 
 async fn drive(job: Arc<JobCell>, invocation: Invocation) -> Outcome {
     match invocation {
-        Invocation::Async(mut work) => poll_fn(|cx| poll_guarded(&mut work, cx)).await,
-        Invocation::Stream(frames) => stream(&job, frames).await,
+        Invocation::Async(mut work) => {
+            let outcome = poll_fn(|cx| poll_guarded(&mut work, cx)).await;
+            dropped(work, outcome)
+        }
+        Invocation::Stream(mut frames) => {
+            let outcome = stream(&job, &mut frames).await;
+            dropped(frames, outcome)
+        }
         Invocation::Blocking(_) => {
             Outcome::from(&WorkerError::fatal("HandlerShape", "an async function gave blocking work"))
         }
@@ -123,10 +133,10 @@ fn poll_guarded(work: &mut BoxFuture<'static, Result<Bytes, WorkerError>>, cx: &
 }
 
 /// Queues frames as they come, waiting while the send queue of a live connection is full.
-async fn stream(job: &JobCell, mut frames: BoxStream<'static, Result<Frame, WorkerError>>) -> Outcome {
+async fn stream(job: &JobCell, frames: &mut BoxStream<'static, Result<Frame, WorkerError>>) -> Outcome {
     let mut ready = VecDeque::with_capacity(FRAMES_TOGETHER);
     loop {
-        let end = poll_fn(|cx| gather(&mut frames, cx, &mut ready)).await;
+        let end = poll_fn(|cx| gather(job, frames, cx, &mut ready)).await;
         while !ready.is_empty() {
             if job.cancel_flag().is_set() {
                 return Outcome::from(&WorkerError::canceled());
@@ -146,17 +156,33 @@ async fn stream(job: &JobCell, mut frames: BoxStream<'static, Result<Frame, Work
     }
 }
 
-/// Takes what is ready, at most [`FRAMES_TOGETHER`] frames, and the outcome if the stream is over.
-fn gather(
+/// Takes what is ready, at most [`FRAMES_TOGETHER`] frames and the events between them, and the outcome if the
+/// stream is over.
+pub(super) fn gather(
+    job: &JobCell,
     frames: &mut BoxStream<'static, Result<Frame, WorkerError>>,
     cx: &mut Context<'_>,
     ready: &mut VecDeque<(&'static str, Bytes)>,
 ) -> Poll<Option<Outcome>> {
-    while ready.len() < FRAMES_TOGETHER {
+    job.hold_events();
+    let poll = gather_held(job, frames, cx, ready);
+    job.release_events(ready);
+    if poll.is_pending() && !ready.is_empty() { Poll::Ready(None) } else { poll }
+}
+
+fn gather_held(
+    job: &JobCell,
+    frames: &mut BoxStream<'static, Result<Frame, WorkerError>>,
+    cx: &mut Context<'_>,
+    ready: &mut VecDeque<(&'static str, Bytes)>,
+) -> Poll<Option<Outcome>> {
+    let began = Instant::now();
+    while ready.len() < FRAMES_TOGETHER && (ready.is_empty() || began.elapsed() < GATHER_MAX) {
         let polled = catch_unwind(AssertUnwindSafe(|| Pin::new(&mut *frames).poll_next(cx)));
+        // Told before the item was there, so they come before it.
+        job.take_events(ready);
         let outcome = match polled {
-            Ok(Poll::Pending) if ready.is_empty() => return Poll::Pending,
-            Ok(Poll::Pending) => return Poll::Ready(None),
+            Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Some(Ok(Frame::Chunk { content_type, data })))) if data.len() <= FRAME_BYTES_MAX => {
                 ready.push_back((content_type, data));
                 continue;
@@ -174,6 +200,14 @@ fn gather(
         return Poll::Ready(Some(outcome));
     }
     Poll::Ready(None)
+}
+
+/// `outcome`, unless what is left of the handler panics when it is dropped.
+fn dropped<T>(rest: T, outcome: Outcome) -> Outcome {
+    match catch_unwind(AssertUnwindSafe(|| drop(rest))) {
+        Ok(()) => outcome,
+        Err(panic) => panicked(panic.as_ref()),
+    }
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Outcome {

@@ -1,10 +1,17 @@
 //! Measurements of a job, and what an upload is told.
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use futures::StreamExt as _;
 
 use gen_worker_proto::{Pair, pb};
 use tokio::time::{Instant, advance};
 
-use super::{JobCell, metrics::PeakMemory};
+use super::{JobCell, handler::gather, metrics::PeakMemory};
 use crate::outbox::SharedOutbox;
 
 fn cell(run: pb::RunJob) -> Arc<JobCell> {
@@ -52,4 +59,17 @@ async fn an_upload_is_named_after_the_request_and_carries_its_token() {
     assert_eq!(upload.name, "results/r1.msgpack");
     assert_eq!((upload.tenant.as_str(), upload.capability_token.as_str()), ("acme", "secret"));
     assert_eq!(upload.file_base_url, "http://files");
+}
+
+#[test]
+fn frames_of_a_stream_that_computes_in_its_polls_go_out_as_they_come() {
+    let cell = cell(pb::RunJob::default());
+    let compute = |at: u64| {
+        std::thread::sleep(Duration::from_millis(2)); // tidy: stands for a computation; only more of it, never less, can happen
+        Ok(crate::function::Frame::Chunk { content_type: "text/plain", data: at.to_string().into() })
+    };
+    let mut frames = futures::stream::iter(0..32).map(compute).boxed();
+    let (mut ready, mut cx) = (VecDeque::new(), Context::from_waker(Waker::noop()));
+    assert!(matches!(gather(&cell, &mut frames, &mut cx, &mut ready), Poll::Ready(None)));
+    assert_eq!(ready.len(), 1, "the first does not wait for the others");
 }

@@ -1,11 +1,13 @@
 //! The seam to the file API for outputs above the inline limit. Its implementation comes with the store.
 
+use std::fmt;
+
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use gen_worker_proto::Pair;
 
 /// An output to store.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct OutputUpload {
     /// The pair that made it.
     pub pair: Pair,
@@ -19,6 +21,17 @@ pub struct OutputUpload {
     pub name: String,
     /// The encoded output.
     pub output: Bytes,
+}
+
+impl fmt::Debug for OutputUpload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Neither the token nor the output: one is a secret, the other the client's.
+        f.debug_struct("OutputUpload")
+            .field("pair", &self.pair)
+            .field("name", &self.name)
+            .field("bytes", &self.output.len())
+            .finish_non_exhaustive()
+    }
 }
 
 /// Stores outputs.

@@ -15,6 +15,7 @@ use super::{Plan, Slots};
 use crate::{
     endpoint::{InstanceValue, Work},
     model_source::ModelSource,
+    sanitize::sanitize,
     worker_error::{Result, WorkerError},
 };
 
@@ -53,7 +54,7 @@ pub(super) async fn close(plan: &Plan, value: InstanceValue, cancel: &Cancel) {
         return;
     };
     if let Err(error) = perform(shutdown(value), cancel).await {
-        warn!(endpoint = plan.label, %error, "shutdown of an endpoint failed");
+        warn!(endpoint = plan.label, cause = %sanitize(&error.to_string()), "shutdown of an endpoint failed");
     }
 }
 

@@ -231,3 +231,58 @@ async fn a_model_that_cannot_be_had_is_retryable_and_named() {
     let error = get(&cell).await.expect_err("a failure");
     assert_eq!((error.class(), error.unavailable_model()), (FailureClass::Retryable, Some("o/a")));
 }
+
+/// Panics when it is asked for the first time.
+#[derive(Default)]
+struct Startled(AtomicUsize);
+
+impl ModelSource for Startled {
+    fn fetch<'a>(
+        &'a self,
+        _binding: &'a Binding,
+        _snapshot: Option<&'a pb::Snapshot>,
+    ) -> BoxFuture<'a, std::result::Result<PathBuf, ModelError>> {
+        assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "no disk");
+        Box::pin(ready(Ok(PathBuf::from("/models/base"))))
+    }
+
+    fn residency(&self) -> Vec<ModelResidency> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn a_source_that_panics_fails_one_setup_and_not_the_cell() {
+    let slots = BTreeMap::from([("base".to_owned(), hub("acme/base").build().expect("a binding"))]);
+    let cell = InstanceCell::new("m::T".into(), slots, None);
+    let models: Arc<dyn ModelSource> = Arc::new(Startled::default());
+    let failed = cell.get(&models, &HashMap::new()).await.expect_err("a panic is a failure");
+    assert_eq!(failed.kind(), "Panic");
+    cell.get(&models, &HashMap::new()).await.expect("the next one tries again");
+    cell.shutdown().await;
+}
+
+struct SoreLoser;
+
+impl Drop for SoreLoser {
+    fn drop(&mut self) {
+        panic!("not like this");
+    }
+}
+
+#[tokio::test]
+async fn an_instance_that_panics_when_dropped_does_not_wedge_its_cell() {
+    let lifecycle = LifecycleDecl {
+        parameters: Vec::new(),
+        declared_setup: true,
+        setup: Arc::new(|_| Work::Async(Box::pin(ready(Ok(Arc::new(SoreLoser) as InstanceValue))))),
+        warmup: None,
+        shutdown: None,
+    };
+    let cell = InstanceCell::new("m::T".into(), BTreeMap::new(), Some(lifecycle));
+    let models: Arc<dyn ModelSource> = Arc::new(LocalModels::new());
+    drop(cell.get(&models, &HashMap::new()).await.expect("set up"));
+    cell.shutdown().await;
+    assert!(!cell.is_ready());
+    std::mem::forget(cell.get(&models, &HashMap::new()).await.expect("set up again"));
+}

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use gen_worker_proto::{Pair, pb::JobStatus};
 use proptest::prelude::*;
 
-use super::{Action, Arrival, Ending, JobLimits, JobTable, Needs, Outcome, Target};
+use super::{Action, Arrival, Ending, JobLimits, JobTable, Needs, NotStored, Outcome, Target};
 use crate::{FailureClass, outbox::EndOutput};
 
 const LIMITS: JobLimits =
@@ -171,7 +171,7 @@ fn w17_a_deadline_ends_the_handler_and_watches_a_thread() {
     assert_eq!(actions, [Action::Interrupt(pair("b", 1)), Action::Overdue(pair("b", 1)), finish]);
     arrive(&mut table, pair("c", 1), BLOCKING);
     assert_eq!(collect(|actions| table.deadline(&pair("c", 1), actions)), [], "it waits for the thread of b");
-    assert_eq!(collect(|actions| table.thread_ended(actions)), [Action::Start(pair("c", 1))]);
+    assert_eq!(collect(|actions| table.thread_ended(&pair("b", 1), 1, actions)), [Action::Start(pair("c", 1))]);
 }
 
 #[test]
@@ -183,9 +183,49 @@ fn c30_only_outputs_above_the_limit_are_uploaded() {
         let actions = collect(|actions| table.returned(&pair(id, 1), outcome, actions));
         assert_eq!(matches!(actions.first(), Some(Action::Upload { .. })), id == "b");
     }
-    let actions = collect(|actions| table.uploaded(&pair("b", 1), None, actions));
+    let actions = collect(|actions| table.uploaded(&pair("b", 1), Err(NotStored::Failed), actions));
     let ending = Ending::failed(FailureClass::Retryable, "output upload failed");
     assert_eq!(actions, [Action::Finish { job: pair("b", 1), ending }]);
+}
+
+#[test]
+fn c30_an_output_that_nobody_stores_is_not_tried_again() {
+    let mut table = table();
+    arrive(&mut table, pair("a", 1), PLAIN);
+    let outcome = Outcome::Output(Some(Bytes::from(vec![0; 65_537])));
+    collect(|actions| table.returned(&pair("a", 1), outcome, actions));
+    let nowhere = Err(NotStored::NoStore { bytes: 65_537 });
+    let actions = collect(|actions| table.uploaded(&pair("a", 1), nowhere, actions));
+    let [Action::Finish { ending, .. }] = actions.as_slice() else { panic!("{actions:?}") };
+    assert_eq!(ending.status, JobStatus::Invalid);
+    assert_eq!(ending.message, "output payload too large: 65537 bytes, and this worker stores nothing above 65536");
+}
+
+#[test]
+fn a_function_is_as_busy_as_it_has_threads_whatever_became_of_their_jobs() {
+    let needs = Needs { concurrency_max: 1, ..BLOCKING };
+    let busy = |table: &mut JobTable<Pair>, id: &str| {
+        let actions = arrive(table, pair(id, 1), needs);
+        matches!(actions.as_slice(), [Action::Refuse { ending, .. }] if ending.message == "worker busy")
+    };
+    // Past its deadline, superseded, drained: the thread is still there.
+    let mut table = JobTable::new(3, JobLimits { threads: 8, ..LIMITS });
+    assert!(!busy(&mut table, "a"));
+    collect(|actions| table.deadline(&pair("a", 1), actions));
+    assert!(busy(&mut table, "b"));
+    collect(|actions| table.thread_ended(&pair("a", 1), 1, actions));
+    assert!(!busy(&mut table, "c"));
+    // A thread that is free while its output is uploaded: the job still counts, once.
+    let outcome = Outcome::Output(Some(Bytes::from(vec![0; 65_537])));
+    collect(|actions| table.returned(&pair("c", 1), outcome, actions));
+    collect(|actions| table.thread_ended(&pair("c", 1), 1, actions));
+    assert!(busy(&mut table, "d"));
+    collect(|actions| table.uploaded(&pair("c", 1), Ok("ref".into()), actions));
+    assert!(!busy(&mut table, "e"));
+    collect(|actions| table.drain_deadline(actions));
+    assert!(busy(&mut table, "f"));
+    collect(|actions| table.thread_ended(&pair("e", 1), 1, actions));
+    assert!(!busy(&mut table, "g"));
 }
 
 /// What a random run of the machine may do next.
@@ -298,14 +338,14 @@ proptest! {
                     table.returned(&pair, output(), &mut actions);
                 },
                 Step::Uploaded(id) => if let Some(pair) = held(&table, id) {
-                    table.uploaded(&pair, Some("ref".into()), &mut actions);
+                    table.uploaded(&pair, Ok("ref".into()), &mut actions);
                 },
                 Step::Cancel(id, attempt) => table.cancel(&pair(&name(id), attempt), &mut actions),
                 Step::Deadline(id) => if let Some(pair) = held(&table, id) {
                     table.deadline(&pair, &mut actions);
                 },
-                Step::ThreadEnds => if model.threads.pop().is_some() {
-                    table.thread_ended(&mut actions);
+                Step::ThreadEnds => if let Some(pair) = model.threads.pop() {
+                    table.thread_ended(&pair, 1, &mut actions);
                 },
                 Step::DrainDeadline => table.drain_deadline(&mut actions),
             }
@@ -317,9 +357,9 @@ proptest! {
         let mut actions = Vec::new();
         table.drain_deadline(&mut actions);
         model.see(&actions);
-        while model.threads.pop().is_some() {
+        while let Some(pair) = model.threads.pop() {
             let mut actions = Vec::new();
-            table.thread_ended(&mut actions);
+            table.thread_ended(&pair, 1, &mut actions);
             model.see(&actions);
         }
         prop_assert_eq!(table.len(), 0);

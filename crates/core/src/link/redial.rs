@@ -173,7 +173,8 @@ impl RedialPolicy {
         if self.options.attempts_max != 0 && self.attempts >= self.options.attempts_max {
             return Verdict::GiveUp(FatalRefusal::Attempts(self.attempts));
         }
-        self.rounds += 1;
+        // A connection that lived is worth another try at the primary; the seeds come after that.
+        self.rounds = if lived.is_some() { 0 } else { self.rounds + 1 };
         let at = self.rounds % self.addresses.len();
         let address = self.addresses.get(at).expect("a remainder is in range").clone();
         Verdict::Redial { address, wait: self.backoff.next(unit) }

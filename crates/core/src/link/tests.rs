@@ -132,8 +132,9 @@ fn seeds_take_turns_one_per_backoff_round() {
         assert_eq!(case.fails(&refused(Code::Unavailable, "x"), None), want);
     }
     case.policy.acknowledged();
-    assert_eq!(case.fails(&LinkFailure::Ended, Some(1)), next("seed1", 16), "the wait shrinks only after 60 s");
-    assert_eq!(case.fails(&LinkFailure::Ended, Some(60)), next("seed2", 1));
+    assert_eq!(case.fails(&LinkFailure::Ended, Some(1)), next("primary", 16), "the wait shrinks only after 60 s");
+    assert_eq!(case.fails(&LinkFailure::Ended, Some(60)), next("primary", 1), "what lived is tried first again");
+    assert_eq!(case.fails(&refused(Code::Unavailable, "x"), None), next("seed1", 2));
 }
 
 #[test]

@@ -63,7 +63,47 @@ fn w18_results_stay_pending_until_written() {
     assert_eq!(pending(&outbox), [pair(1)], "handed over is not written");
     outbox.parked(0);
     outbox.asked(1);
-    assert_eq!(pending(&outbox), [], "taken, asked for more, flushed");
+    assert_eq!(pending(&outbox), [pair(1)], "that flush may have begun before the transport had it to write");
+    outbox.asked(2);
+    assert_eq!(pending(&outbox), [pair(1)], "and so may one that ended after the transport asked again");
+    outbox.asked(3);
+    assert_eq!(pending(&outbox), [], "taken, asked for more, flushed twice since");
+}
+
+#[test]
+fn w18_a_stream_of_results_is_forgotten_while_it_goes_on() {
+    let mut outbox = Outbox::new(8);
+    let mut most = 0;
+    for flushes in 0..10_000 {
+        outbox.asked(flushes);
+        outbox.push(result(1));
+        take(&mut outbox, 9);
+        outbox.parked(flushes);
+        most = most.max(outbox.unwritten.len());
+    }
+    assert!(most <= 8, "{most} results are held though the stream is written all the time");
+}
+
+#[test]
+fn c32_progress_is_bounded_in_bytes_too() {
+    let large = |seq| {
+        let data = vec![0; super::PROGRESS_BYTES_MAX / 4].into();
+        Outgoing::Progress(Progress { pair: pair(1), seq, content_type: "text/plain", data })
+    };
+    let mut outbox = Outbox::new(100);
+    for seq in 1..=4 {
+        assert!(outbox.has_room());
+        assert_eq!(outbox.push(large(seq)), Pushed::Queued);
+    }
+    assert!(!outbox.has_room(), "producers wait while there is a connection");
+    outbox.push(result(1));
+    assert_eq!(outbox.push(large(5)), Pushed::Replaced, "and lose the oldest while there is none");
+    let seqs: Vec<_> = take(&mut outbox, 9)
+        .iter()
+        .map(|message| if let Outgoing::Progress(progress) = message { progress.seq } else { 0 })
+        .collect();
+    assert_eq!(seqs, [2, 3, 4, 0, 5]);
+    assert!(outbox.has_room() && outbox.is_relaxed());
 }
 
 #[test]

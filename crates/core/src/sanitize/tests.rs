@@ -15,6 +15,22 @@ fn credentials_are_redacted() {
 }
 
 #[test]
+fn secrets_by_their_keys_are_redacted() {
+    assert_eq!(sanitize("refused: token=abc&expires=1, API_KEY=k1"), "refused: [redacted]&expires=1, [redacted]");
+    assert_eq!(sanitize("access_token=abc x-goog-signature=ff sig=0"), "[redacted] [redacted] [redacted]");
+    assert_eq!(sanitize("hf_token=abc"), "hf_[redacted]");
+    assert_eq!(sanitize("tokens=3 mytoken=4"), "tokens=3 mytoken=4", "other words");
+}
+
+#[test]
+fn users_of_urls_and_file_urls_vanish() {
+    assert_eq!(sanitize("GET https://me:pw@h.example/a failed"), "GET https://[redacted]@h.example/a failed");
+    assert_eq!(sanitize("s3://key:se@cret@bucket"), "s3://[redacted]@bucket");
+    assert_eq!(sanitize("https://h.example/@user a@b"), "https://h.example/@user a@b");
+    assert_eq!(sanitize("open file:///var/lib/x.bin: denied"), "open [path] denied");
+}
+
+#[test]
 fn url_queries_vanish() {
     assert_eq!(
         sanitize("GET https://h.example/a/b.bin?X-Amz-Signature=aa&k=v failed"),

@@ -28,6 +28,29 @@ pub(super) struct StreamResult {
     truncated: bool,
 }
 
+impl StreamResult {
+    /// The same with only as much as fits into `bytes_max` bytes: the usage, the beginning of the text, then whole
+    /// texts and items in order.
+    pub(super) fn within(mut self, bytes_max: usize) -> Self {
+        /// Keys, numbers and the usage.
+        const FLAT: usize = 512;
+        /// Keys, lengths and the index of one text or item.
+        const EACH: usize = 96;
+        let mut room = bytes_max.saturating_sub(FLAT);
+        let mut take = |bytes: usize| {
+            let fits = bytes <= room;
+            room = if fits { room - bytes } else { 0 };
+            fits
+        };
+        let end = self.text.floor_char_boundary(bytes_max.saturating_sub(FLAT));
+        self.text.truncate(end);
+        take(self.text.len());
+        self.texts.retain(|id, text| take(EACH + id.len() + text.len()));
+        self.items.retain(|item| take(EACH + item.bytes()));
+        Self { truncated: true, ..self }
+    }
+}
+
 /// An item of a batch that ended.
 #[derive(Debug, Serialize)]
 struct FinishedItem {
@@ -36,6 +59,16 @@ struct FinishedItem {
     content: Content,
     content_type: String,
     error: String,
+}
+
+impl FinishedItem {
+    fn bytes(&self) -> usize {
+        let content = match &self.content {
+            Content::Text(text) => text.len(),
+            Content::Bytes(bytes) => bytes.len(),
+        };
+        self.item_id.as_ref().map_or(0, String::len) + content + self.content_type.len() + self.error.len()
+    }
 }
 
 /// Text for `text/*`, bytes for everything else.

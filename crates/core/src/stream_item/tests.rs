@@ -216,3 +216,34 @@ fn an_error_item_ends_the_stream() {
     assert_eq!(chunks.len(), 1);
     assert_eq!(end.expect_err("a failure").class(), FailureClass::Retryable);
 }
+
+#[test]
+fn a_summary_that_has_to_fit_is_cut_and_says_so() {
+    let cut = |items: Vec<StreamEvent>, summary_bytes_max| {
+        let pair = Pair::parse("r1", 1).expect("a pair");
+        let parts = ContextParts::new(pair, FunctionName::parse("f").expect("a name"));
+        let context = RequestContext::new(ContextParts { summary_bytes_max, ..parts });
+        let frames: Vec<_> = block_on(frames(stream::iter(ok(items)), context, Caller::Wire).collect());
+        let Some(Ok(Frame::End(Some(bytes)))) = frames.into_iter().last() else { panic!("a summary") };
+        assert!(bytes.len() <= summary_bytes_max, "{} bytes", bytes.len());
+        codec::to_json(&bytes).expect("a document")
+    };
+    let usage = StreamEvent::Usage(TokenUsage { prompt_tokens: 3, completion_tokens: 4, tokens_per_second: 1.0 });
+    let token = |text: String| StreamEvent::Token(TokenDelta::text(text));
+    let whole = cut(vec![token("a".repeat(1_000)), usage.clone()], 65_536);
+    assert_eq!((whole["text"].as_str().map(str::len), whole.get("truncated")), (Some(1_000), None));
+    // Two bytes a letter, so that the cut has to look for a boundary.
+    let text = cut(vec![token("ä".repeat(50_001)), usage.clone()], 65_536);
+    assert!(text["text"].as_str().expect("text").len() > 64_000);
+    assert_eq!((&text["truncated"], &text["usage"]["completion_tokens"]), (&json!(true), &json!(4)));
+    let item = |index, bytes| {
+        StreamEvent::Batch(BatchItemDelta {
+            index,
+            finished: true,
+            chunk: vec![0; bytes].into(),
+            ..BatchItemDelta::default()
+        })
+    };
+    let items = cut(vec![item(0, 30_000), item(1, 30_000), item(2, 30_000), item(3, 10)], 65_536);
+    assert_eq!((items["items"].as_array().map(Vec::len), &items["truncated"]), (Some(2), &json!(true)));
+}

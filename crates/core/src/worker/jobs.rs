@@ -11,7 +11,7 @@ use super::serving::Serving;
 use crate::{
     FailureClass, Instance, WorkerError,
     executor::{JobCell, JobEvent, Started},
-    job::{Action, Ending, Outcome},
+    job::{Action, Ending, NotStored, Outcome},
     outbox::{EndOutput, JobEnd, Outgoing},
     sanitize::sanitize,
 };
@@ -45,9 +45,10 @@ impl Serving {
             }
             Action::Start(job) => self.start(&job),
             Action::Upload { job, output } => {
+                let bytes = output.len();
                 if !self.executor.upload(&job, output, &self.acknowledged.file_base_url) {
-                    warn!(pair = %job.pair(), "output is above the inline limit and there is no uploader");
-                    self.table.uploaded(job.pair(), None, &mut self.actions);
+                    warn!(pair = %job.pair(), bytes, "output is above the inline limit and there is no uploader");
+                    self.table.uploaded(job.pair(), Err(NotStored::NoStore { bytes }), &mut self.actions);
                 }
             }
             Action::Notify(job) => job.cancel_flag().set(),
@@ -55,6 +56,10 @@ impl Serving {
             Action::Overdue(job) => self.timers.watch(job, Instant::now()),
             Action::Abandon(job) => {
                 self.timers.forget(job.pair());
+                if let (true, Some(deadline)) = (job.occupies_thread(), job.deadline()) {
+                    // Its thread has to end in time all the same.
+                    self.timers.watch(job.clone(), deadline.max(Instant::now()));
+                }
                 self.outbox.abandon(job.gate(), job.pair());
             }
             Action::Finish { job, ending } => {
@@ -76,15 +81,15 @@ impl Serving {
             }
             JobEvent::ThreadEnded { job, outcome, ended } => {
                 self.returned(&job, outcome, ended);
-                self.table.thread_ended(&mut self.actions);
+                self.table.thread_ended(job.pair(), job.function(), &mut self.actions);
             }
             JobEvent::Uploaded { job, result } => {
                 let file_ref = match result {
-                    Ok(file_ref) => Some(file_ref),
+                    Ok(file_ref) => Ok(file_ref),
                     Err(error) => {
                         let cause = error.source.to_string();
                         warn!(pair = %job.pair(), cause = %sanitize(&cause), "output upload failed");
-                        None
+                        Err(NotStored::Failed)
                     }
                 };
                 self.table.uploaded(job.pair(), file_ref, &mut self.actions);

@@ -131,7 +131,11 @@ impl Operation {
             let result = cell.get(models, &snapshots).await.map(drop);
             if let Err(error) = &result {
                 let missing = error.unavailable_model().is_some() && self.snapshot.is_none();
-                loaded = Err(if missing { "missing_snapshot" } else { "load_failed" });
+                loaded = Err(match () {
+                    () if missing => "missing_snapshot",
+                    () if error.is_out_of_memory() => "oom",
+                    () => "load_failed",
+                });
             }
             drop(events.send(SetupEvent::Instance { cell: cell.clone(), result }).await);
         }

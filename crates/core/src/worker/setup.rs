@@ -10,8 +10,8 @@ use tracing::{info, warn};
 
 use super::{roster::distinct_cells, serving::Serving};
 use crate::{
-    InstanceCell, ModelResidency, Registry, Tier, WorkerError, availability::Unavailable, backoff::random_unit,
-    sanitize::sanitize,
+    FailureClass, InstanceCell, ModelResidency, Registry, Tier, WorkerError, availability::Unavailable,
+    backoff::random_unit, sanitize::sanitize,
 };
 
 /// How long instances may take to shut down, all of them together. The process ends anyway after it.
@@ -69,18 +69,18 @@ impl Serving {
         }
     }
 
-    /// A set-up of `cell` ended: its functions are offered or disabled. A model that could not be had leaves them
-    /// loading, since a job may bring it.
+    /// A set-up of `cell` ended: its functions are offered or disabled. What may pass (a model that could not be had,
+    /// memory, whatever the author calls retryable) leaves them loading, since the next job tries again (12.6).
     pub(super) fn instance_event(&mut self, cell: &Arc<InstanceCell>, result: Result<(), &WorkerError>) {
         let names: Vec<_> = self.roster.sharing(cell).map(|function| function.name().clone()).collect();
         for name in names {
             match result {
                 Ok(()) => self.availability.ready(&name),
-                Err(error) if error.unavailable_model().is_some() => {
-                    warn!(function = %name, %error, "model is not here yet");
+                Err(error) if error.class() == FailureClass::Retryable => {
+                    warn!(function = %name, cause = %sanitize(&error.to_string()), "not set up yet, the next job tries again");
                 }
                 Err(error) => {
-                    warn!(function = %name, %error, "setup failed");
+                    warn!(function = %name, cause = %sanitize(&error.to_string()), "setup failed");
                     let why = Unavailable {
                         reason: "setup_failed".to_owned(),
                         detail: sanitize(&error.client_message()),

@@ -25,12 +25,16 @@ async fn c12_w18_a_job_outlives_the_stream_and_its_result_arrives_once() {
     assert_eq!(hello.in_flight, [pb::InFlightJob { request_id: "r1".into(), attempt: 1 }]);
     fixture.probe.open("a");
     assert_eq!(session.result().await.status(), JobStatus::Ok);
+    // One more message from the worker: with it everything before is known to be written.
+    session.run("r2", 1, "gated-echo", &text("b")).await;
+    session.accepted().await;
     session.silence().await;
     session.cut();
     let (mut session, hello) = fixture.orchestrator.connect().await;
-    assert!(hello.in_flight.is_empty(), "a written result is not pending: {:?}", hello.in_flight);
+    let r2 = pb::InFlightJob { request_id: "r2".into(), attempt: 1 };
+    assert_eq!(hello.in_flight, [r2], "a written result is not pending");
     session.silence().await;
-    assert_eq!(fixture.probe.runs(), 1);
+    assert_eq!(fixture.probe.runs(), 2);
 }
 
 #[tokio::test(start_paused = true)]

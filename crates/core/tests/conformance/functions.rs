@@ -12,8 +12,9 @@ use std::{
 use futures::{StreamExt, stream};
 use gen_worker_core::{
     Registry, RegistryBuilder, RequestContext, Result, WorkerError,
+    context::Level,
     io_type::{Output, Payload},
-    stream_item::StreamItem,
+    stream_item::{StreamItem, TokenDelta},
 };
 use parking_lot::Mutex;
 use schemars::JsonSchema;
@@ -119,12 +120,42 @@ pub fn registry(probe: &Probe) -> RegistryBuilder {
         .streaming("numbers", |_: RequestContext, input: Count| {
             stream::iter((1..=input.count).map(|count| Ok(Count { count })))
         })
+        .streaming("tokens", |_: RequestContext, input: Count| {
+            // A kilobyte each.
+            stream::iter((0..input.count).map(|_| Ok(TokenDelta::text("x".repeat(1_000)))))
+        })
+        .streaming("narrated", |context: RequestContext, input: Count| {
+            stream::iter((1..=input.count).map(move |count| {
+                context.progress(count as f64, None);
+                Ok(Count { count })
+            }))
+        })
+        .streaming("sore_loser", |_: RequestContext, input: Count| {
+            let sore = SoreLoser;
+            stream::iter((1..=input.count).map(move |count| {
+                let _kept = &sore;
+                Ok(Count { count })
+            }))
+        })
+        .asynchronous("shouts", |context: RequestContext, input: Count| async move {
+            context.log(Level::Info, "A".repeat(usize::try_from(input.count).expect("small")));
+            Ok(input)
+        })
         .streaming("ticks", |_: RequestContext, input: Count| {
             stream::iter(1..=input.count).then(|count| async move {
                 tokio::time::sleep(Duration::from_secs(1)).await; // tidy: a handler on the paused clock of its test; nothing waits in real time
                 Ok(Count { count })
             })
         })
+}
+
+/// Panics when it is dropped.
+struct SoreLoser;
+
+impl Drop for SoreLoser {
+    fn drop(&mut self) {
+        panic!("not like this");
+    }
 }
 
 fn panic_with<T>(text: &str) -> Result<T> {

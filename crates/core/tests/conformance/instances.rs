@@ -27,6 +27,8 @@ struct Lifecycle {
     setups: Arc<AtomicUsize>,
     shutdowns: Arc<AtomicUsize>,
     fails: bool,
+    /// Fails the first time, for a reason that passes.
+    hesitates: bool,
 }
 
 fn functions(lifecycle: &Lifecycle) -> RegistryBuilder {
@@ -38,8 +40,11 @@ fn functions(lifecycle: &Lifecycle) -> RegistryBuilder {
             let setup = setup.clone();
             Work::Async(
                 async move {
-                    setup.setups.fetch_add(1, Ordering::SeqCst);
+                    let earlier = setup.setups.fetch_add(1, Ordering::SeqCst);
                     setup.go.notified().await;
+                    if setup.hesitates && earlier == 0 {
+                        return Err(WorkerError::retryable("the disk is full at the moment"));
+                    }
                     if setup.fails { Err(WorkerError::resource("no card")) } else { Ok(Arc::new(()) as InstanceValue) }
                 }
                 .boxed(),
@@ -126,8 +131,46 @@ async fn a_failed_setup_disables_the_function_and_is_told_on_every_connection() 
     );
     session.cut();
     let (mut session, _) = fixture.orchestrator.connect().await;
-    let Msg::FnUnavailable(_) = session.next().await else { panic!("W6: before the state") };
+    // W6: results that may not have been written, then what is disabled, then the state.
+    let first = loop {
+        match session.next().await {
+            Msg::JobResult(_) => {}
+            other => break other,
+        }
+    };
+    assert!(matches!(first, Msg::FnUnavailable(_)), "before the state");
     let state = session.state().await;
     assert!(state.available_functions.is_empty() && state.loading_functions.is_empty());
     assert_eq!(told, 1, "once per connection");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w12_6_a_setup_that_fails_for_a_passing_reason_disables_nothing() {
+    let lifecycle = Lifecycle { hesitates: true, ..Lifecycle::default() };
+    let mut fixture = Fixture::serving(functions(&lifecycle), Probe::default(), |_| {});
+    let (mut session, _) = fixture.orchestrator.connect().await;
+    session.run("r1", 1, "ask", &text("cold")).await;
+    session.accepted().await;
+    lifecycle.go.notify_one();
+    let result = loop {
+        match session.next().await {
+            Msg::FnUnavailable(why) => panic!("{why:?}"),
+            Msg::JobResult(result) => break result,
+            _ => {}
+        }
+    };
+    assert_eq!((result.request_id.as_str(), result.status()), ("r1", JobStatus::Retryable));
+    lifecycle.go.notify_one();
+    session.run("r2", 1, "ask", &text("again")).await;
+    let (mut result, mut available) = (None, Vec::new());
+    while result.is_none() || available.is_empty() {
+        match session.next().await {
+            Msg::JobResult(end) => result = Some(end),
+            Msg::StateDelta(state) => available = state.available_functions,
+            _ => {}
+        }
+    }
+    let result = result.expect("the loop ends with it");
+    assert_eq!((result.request_id.as_str(), result.status()), ("r2", JobStatus::Ok), "the next job brings it up");
+    assert_eq!(available, ["ask"]);
 }

@@ -195,14 +195,11 @@ async fn failures_carry_the_status_and_text_of_section_10() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_large_output_without_an_uploader_is_retryable() {
+async fn c30_an_output_at_the_limit_exactly_travels_inline() {
     let mut fixture = Fixture::start();
     let mut session = fixture.session().await;
-    session.run("r1", 1, "large", &count(70_000)).await;
-    let result = session.result().await;
-    assert_eq!((result.status(), result.safe_message.as_str()), (JobStatus::Retryable, "output upload failed"));
-    // At the limit exactly: 8 bytes of map, key and string header.
-    session.run("r2", 1, "large", &count(65_536 - 9)).await;
+    // 9 bytes of map, key and string header.
+    session.run("r1", 1, "large", &count(65_536 - 9)).await;
     let result = session.result().await;
     assert_eq!(result.status(), JobStatus::Ok);
     assert!(matches!(result.output, Some(Output::Inline(output)) if output.len() == 65_536));

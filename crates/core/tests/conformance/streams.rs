@@ -46,3 +46,45 @@ async fn events_of_a_handler_share_the_sequence() {
     }
     assert_eq!(session.result().await.status(), JobStatus::Ok);
 }
+
+#[tokio::test(start_paused = true)]
+async fn events_keep_their_place_between_the_chunks() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    session.run("r1", 1, "narrated", &count(40)).await;
+    session.accepted().await;
+    for want in 1..=80_i64 {
+        let Msg::JobProgress(progress) = session.next().await else { panic!("progress comes") };
+        assert_eq!(progress.seq, want);
+        if want % 2 == 1 {
+            let event: serde_json::Value = serde_json::from_slice(&progress.data).expect("JSON");
+            assert_eq!(event["payload"]["progress"].as_f64(), Some((want / 2 + 1) as f64), "told before its item");
+        } else {
+            assert_eq!(progress.data, format!("{{\"count\":{}}}", want / 2));
+        }
+    }
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_is_too_large_says_so_instead() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    session.run("r1", 1, "shouts", &count(100_000)).await;
+    session.accepted().await;
+    let Msg::JobProgress(progress) = session.next().await else { panic!("progress comes") };
+    let event: serde_json::Value = serde_json::from_slice(&progress.data).expect("JSON");
+    assert_eq!((event["type"].as_str(), &event["payload"]["truncated"]), (Some("request.log"), &true.into()));
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_panics_when_it_is_dropped_fails_its_job_only() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    session.run("r1", 1, "sore_loser", &count(1)).await;
+    let result = session.result().await;
+    assert_eq!((result.request_id.as_str(), result.status()), ("r1", JobStatus::Fatal));
+    session.run("r2", 1, "numbers", &count(1)).await;
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+}

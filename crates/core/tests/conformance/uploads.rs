@@ -60,3 +60,40 @@ async fn c30_c31_large_outputs_are_uploaded_to_the_latest_base_url() {
     let first = shelf.uploads.lock().first().cloned().expect("an upload");
     assert_eq!((first.tenant.as_str(), first.capability_token.as_str()), ("acme", "secret"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn c30_without_an_uploader_a_large_output_is_refused_once() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    session.run_job(large("r1", 70_000)).await;
+    let result = session.result().await;
+    assert_eq!(result.status(), JobStatus::Invalid, "another attempt would end the same");
+    assert!(result.safe_message.starts_with("output payload too large: 700"), "{}", result.safe_message);
+}
+
+#[tokio::test(start_paused = true)]
+async fn w8_7_without_an_uploader_a_long_stream_ends_with_a_cut_summary() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    session.run("r1", 1, "tokens", &count(100)).await;
+    let result = session.result().await;
+    assert_eq!(result.status(), JobStatus::Ok, "its chunks told everything");
+    let Some(Output::Inline(summary)) = result.output else { panic!("a summary") };
+    let summary: serde_json::Value = rmp_serde::from_slice(&summary).expect("MessagePack");
+    assert_eq!(summary["truncated"], true);
+    assert!(summary["text"].as_str().is_some_and(|text| text.len() > 60_000));
+}
+
+#[test]
+fn an_upload_shows_neither_its_token_nor_its_output() {
+    let upload = OutputUpload {
+        pair: gen_worker_proto::Pair::parse("r1", 1).expect("a pair"),
+        file_base_url: "http://files".into(),
+        capability_token: "s3cret".into(),
+        tenant: "acme".into(),
+        name: "results/r1.msgpack".into(),
+        output: "private".into(),
+    };
+    let shown = format!("{upload:?}");
+    assert!(shown.contains("results/r1.msgpack") && !shown.contains("s3cret") && !shown.contains("private"), "{shown}");
+}
