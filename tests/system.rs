@@ -7,4 +7,5 @@ mod system {
     mod run;
     mod submit;
     mod up;
+    mod worker;
 }

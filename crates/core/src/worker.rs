@@ -82,7 +82,7 @@ impl Worker {
 
     /// Serves until a drain is over or nothing can be served any more. A stop of `cancel` begins a drain of
     /// [`WorkerOptions::drain_budget`]; a kill drops everything. Instances that were set up are shut down before
-    /// this returns, except after a kill.
+    /// this returns, except after a kill or because of a stuck handler.
     ///
     /// A blocking handler that still runs when this returns keeps its thread: the caller ends the process without
     /// waiting for it.
@@ -99,7 +99,8 @@ impl Worker {
         // With the connection's handles gone its tasks say goodbye and end.
         drop(serving);
         scope.join(CLOSE_LIMIT).await;
-        if !matches!(ended, Ok(Ended::Killed)) {
+        // A stuck handler still borrows its instance: waiting for it would only put off the end.
+        if !matches!(ended, Ok(Ended::Killed) | Err(WorkerExit::HandlerStuck { .. })) {
             setup::shut_down(&self.registry, &cancel).await;
         }
         ended
