@@ -93,3 +93,17 @@ fn crashed_worker_comes_back() -> Result<()> {
     assert_eq!((answer.status, answer.body.pointer("/output/response")), (200, Some(&json!("back"))));
     Ok(())
 }
+
+#[test]
+fn functions_are_listed_with_the_schemas_of_their_endpoints() -> Result<()> {
+    let pool = pool(1)?;
+    let function = eventually("the endpoint to describe itself", || {
+        let function = pool.api.get("/v1/functions/count-up").ok()?.body;
+        function.get("kind").is_some_and(Value::is_string).then_some(function)
+    })?;
+    let at = |path: &str| function.pointer(path).cloned().unwrap_or_default();
+    assert_eq!(at("/kind"), json!("inference"));
+    assert_eq!(at("/input_schema/properties/count/default"), json!(3));
+    assert_eq!(at("/output_schema/properties/index/type"), json!("integer"));
+    Ok(())
+}

@@ -71,6 +71,8 @@ fn entry(function: &Function, detected: &Detected) -> Value {
         "is_generator": function.is_streaming(),
         "input_schema": inlined((function.payload().schema)()),
         "output": function.output().name(),
+        // Not in the peer: what the pool shows of a function.
+        "output_schema": inlined((function.output().schema)()),
         "models": models,
     });
     let (fit, reason) = fit::fit(function.resources(), detected);

@@ -16,7 +16,11 @@ use gen_worker_proto::Pair;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use self::{events::StderrEvents, handler::{ExitNow, Run}, target::Target};
+use self::{
+    events::StderrEvents,
+    handler::{ExitNow, Run},
+    target::Target,
+};
 use crate::{
     args::{DescribeArgs, EndpointArgs, RunArgs},
     console::{note, print_document},

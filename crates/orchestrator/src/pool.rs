@@ -36,6 +36,6 @@ pub use owner::RecoverError;
 pub use start::start;
 pub use subscription::Subscription;
 pub use views::{
-    CancelOutcome, Counters, DegradedView, DisabledView, FunctionView, ModelPlaceView, ModelView, PoolError,
-    ResidencyView, ResourcesView, SubmitError, Submitted, WorkerView,
+    CancelOutcome, Counters, DegradedView, DisabledView, FunctionManifest, FunctionView, ModelPlaceView, ModelView,
+    PoolError, ResidencyView, ResourcesView, SubmitError, Submitted, WorkerView,
 };

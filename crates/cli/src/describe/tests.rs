@@ -62,11 +62,11 @@ fn c30_functions_are_sorted_and_complete() {
     let expected = json!([
         {
             "name": "brush-stroke", "class": null, "method": null, "kind": "inference", "is_generator": true,
-            "input_schema": {"type": "object", "properties": {}}, "output": "Picture", "models": {}, "fit": "fits",
+            "input_schema": {"type": "object", "properties": {}}, "output": "Picture", "output_schema": {"type": "object", "properties": {}}, "models": {}, "fit": "fits",
         },
         {
             "name": "paint", "class": "Painter", "method": "paint", "kind": "inference", "is_generator": false,
-            "input_schema": {"type": "object", "properties": {}}, "output": "Picture",
+            "input_schema": {"type": "object", "properties": {}}, "output": "Picture", "output_schema": {"type": "object", "properties": {}},
             "models": {
                 "unet": {
                     "type": "HF", "provider": "hf", "ref": "acme/paint", "dtype": "bf16", "allow_lora": true,

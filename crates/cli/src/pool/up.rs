@@ -8,6 +8,7 @@
 //! The first SIGINT or SIGTERM drains the workers, then stops the orchestrator; the second kills the workers at once.
 
 mod child;
+mod manifest;
 mod output;
 mod plan;
 mod pool;
@@ -60,7 +61,14 @@ async fn up(plan: Plan) -> Outcome {
     }
     let pool = Pool::start(&plan).await?;
     let (workers, failures) = Workers::start(plan.workers(pool.wire()));
-    let outcome = serve(&plan, &pool, &workers, failures, signals).await;
+    let outcome = tokio::select! {
+        outcome = serve(&plan, &pool, &workers, failures, signals) => outcome,
+        // Beside it, and never its end.
+        outcome = async {
+            manifest::tell(&plan, &pool).await;
+            std::future::pending().await
+        } => outcome,
+    };
     workers.kill().await;
     pool.stop().await;
     if let Some(Err(error)) = plan.ready_file.as_deref().map(ready_file::remove) {

@@ -16,7 +16,8 @@ use crate::pool::FunctionView;
 
 /// A function.
 #[derive(Debug, Serialize, ToSchema)]
-#[schema(example = json!({"name": "embed", "kind": null, "input_schema": null, "output_schema": null,
+#[schema(example = json!({"name": "embed", "kind": "inference",
+    "input_schema": {"type": "object"}, "output_schema": {"type": "object"},
     "workers": {"available": 2, "loading": 0, "degraded": 0, "disabled": 0}, "queued": 0, "running": 1}))]
 pub struct FunctionObject {
     /// Its name.
@@ -54,9 +55,9 @@ impl From<FunctionView> for FunctionObject {
     fn from(view: FunctionView) -> Self {
         Self {
             name: view.name,
-            kind: None,
-            input_schema: None,
-            output_schema: None,
+            kind: view.manifest.as_ref().map(|manifest| manifest.kind.clone()),
+            input_schema: view.manifest.as_ref().map(|manifest| manifest.input_schema.clone()),
+            output_schema: view.manifest.as_ref().map(|manifest| manifest.output_schema.clone()),
             workers: FunctionWorkers {
                 available: view.workers_available,
                 loading: view.workers_loading,

@@ -12,7 +12,10 @@ use super::{
     input::Input,
     subscription::{Subscription, subscription},
     view::View,
-    views::{CancelOutcome, Counters, FunctionView, ModelView, PoolError, SubmitError, Submitted, WorkerView},
+    views::{
+        CancelOutcome, Counters, FunctionManifest, FunctionView, ModelView, PoolError, SubmitError, Submitted,
+        WorkerView,
+    },
 };
 use crate::{
     queue::{Filter, Queue},
@@ -162,6 +165,12 @@ impl Handle {
     /// When none has; with names that look alike.
     pub fn function(&self, name: &FunctionName) -> Result<FunctionView, SubmitError> {
         self.view.find_function(name)
+    }
+
+    /// Remembers what endpoints say about their functions, in place of what was said before. Functions that nobody has
+    /// offered yet are remembered too, up to the bound on functions; what is beyond it is left out.
+    pub fn describe(&self, manifests: Vec<FunctionManifest>) {
+        self.view.put_manifests(manifests);
     }
 
     /// Workers that are connected or may still come back, by id.

@@ -1,5 +1,5 @@
 //! What the owner loop publishes for readers that must not wait for it: admission checks, listings, counters.
-//! Written by the owner only.
+//! Written by the owner, except for manifests.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,14 +13,17 @@ use gen_worker_proto::FunctionName;
 use parking_lot::{Mutex, RwLock};
 
 use super::{
+    lanes::FUNCTIONS_MAX,
     near::near,
-    views::{Counters, FunctionView, ModelPlaceView, ModelView, SubmitError, WorkerView},
+    views::{Counters, FunctionManifest, FunctionView, ModelPlaceView, ModelView, SubmitError, WorkerView},
 };
 
 /// The published state of a pool.
 #[derive(Debug)]
 pub(crate) struct View {
     functions: RwLock<HashMap<FunctionName, Arc<FunctionCell>>>,
+    /// What endpoints say about functions, whether a worker has offered them or not. Told from outside.
+    manifests: RwLock<HashMap<FunctionName, Arc<FunctionManifest>>>,
     workers: RwLock<BTreeMap<String, Arc<WorkerCell>>>,
     /// Totals and gauges.
     pub(crate) totals: Totals,
@@ -55,9 +58,10 @@ pub(crate) struct WorkerCell {
 }
 
 impl FunctionCell {
-    fn view(&self, name: &FunctionName) -> FunctionView {
+    fn view(&self, name: &FunctionName, manifest: Option<Arc<FunctionManifest>>) -> FunctionView {
         FunctionView {
             name: name.to_string(),
+            manifest,
             workers_available: self.available.load(Relaxed),
             workers_loading: self.loading.load(Relaxed),
             workers_degraded: self.degraded.load(Relaxed),
@@ -112,7 +116,13 @@ totals!(
 impl View {
     /// An empty view.
     pub(crate) fn new(unfinished_max: usize) -> Self {
-        Self { functions: RwLock::default(), workers: RwLock::default(), totals: Totals::default(), unfinished_max }
+        Self {
+            functions: RwLock::default(),
+            manifests: RwLock::default(),
+            workers: RwLock::default(),
+            totals: Totals::default(),
+            unfinished_max,
+        }
     }
 
     /// Whether a request for `function` may be taken in.
@@ -140,6 +150,16 @@ impl View {
         Arc::clone(self.functions.write().entry(name.clone()).or_default())
     }
 
+    /// Remembers what endpoints say about functions.
+    pub(crate) fn put_manifests(&self, manifests: Vec<FunctionManifest>) {
+        let mut known = self.manifests.write();
+        for manifest in manifests {
+            if known.len() < FUNCTIONS_MAX || known.contains_key(&manifest.name) {
+                known.insert(manifest.name.clone(), Arc::new(manifest));
+            }
+        }
+    }
+
     /// Publishes a worker.
     pub(crate) fn put_worker(&self, cell: Arc<WorkerCell>) {
         let id = cell.info.lock().worker_id.clone();
@@ -155,13 +175,15 @@ impl View {
     pub(crate) fn find_function(&self, name: &FunctionName) -> Result<FunctionView, SubmitError> {
         let functions = self.functions.read();
         match functions.get(name) {
-            Some(cell) => Ok(cell.view(name)),
+            Some(cell) => Ok(cell.view(name, self.manifests.read().get(name).cloned())),
             None => Err(unknown(name, &functions)),
         }
     }
 
     pub(crate) fn functions(&self) -> Vec<FunctionView> {
-        let mut all: Vec<FunctionView> = self.functions.read().iter().map(|(name, cell)| cell.view(name)).collect();
+        let (functions, manifests) = (self.functions.read(), self.manifests.read());
+        let views = functions.iter().map(|(name, cell)| cell.view(name, manifests.get(name).cloned()));
+        let mut all: Vec<FunctionView> = views.collect();
         all.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         all
     }

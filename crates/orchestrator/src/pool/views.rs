@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use gen_worker_proto::FunctionName;
 use serde::Serialize;
 
 use crate::{
@@ -77,10 +78,12 @@ pub enum CancelOutcome {
 }
 
 /// One function of the pool.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct FunctionView {
     /// Its slug.
     pub name: String,
+    /// What its endpoint says about it, if somebody told the pool.
+    pub manifest: Option<Arc<FunctionManifest>>,
     /// Connected workers that take it now.
     pub workers_available: usize,
     /// Connected workers that are still loading for it.
@@ -93,6 +96,20 @@ pub struct FunctionView {
     pub queued: usize,
     /// Requests on a worker.
     pub running: usize,
+}
+
+/// What an endpoint says about one of its functions. The wire does not carry it: whoever has the endpoint at hand tells
+/// the pool, by [`super::Handle::describe`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct FunctionManifest {
+    /// Its slug.
+    pub name: FunctionName,
+    /// What kind of work it does.
+    pub kind: String,
+    /// JSON Schema of its payload.
+    pub input_schema: serde_json::Value,
+    /// JSON Schema of its output.
+    pub output_schema: serde_json::Value,
 }
 
 /// A function that a worker cannot run.

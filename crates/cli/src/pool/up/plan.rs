@@ -79,6 +79,11 @@ impl Plan {
         })
     }
 
+    /// The endpoint programs, in the order they were given.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Path> {
+        self.endpoints.iter().map(PathBuf::as_path)
+    }
+
     /// The workers of a pool whose wire listens at `wire`, in the order of the endpoints.
     pub(super) fn workers(&self, wire: SocketAddr) -> Vec<WorkerSpec> {
         let each = |endpoint: &PathBuf| {

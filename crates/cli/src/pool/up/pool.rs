@@ -5,6 +5,7 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use gen_worker_orchestrator::{
     api,
     orchestrator::{self, Options, Running},
+    pool::FunctionManifest,
     queue::{
         Queue,
         memory::{self, MemoryQueue},
@@ -56,6 +57,11 @@ impl Pool {
     pub(super) fn has_ready<'a>(&self, mut ids: impl Iterator<Item = &'a str>) -> bool {
         let workers = self.0.handle().workers();
         ids.all(|id| workers.iter().any(|view| view.worker_id == id && view.connected && view.phase == "ready"))
+    }
+
+    /// Tells it what endpoints say about their functions.
+    pub(super) fn describe(&self, manifests: Vec<FunctionManifest>) {
+        self.0.handle().describe(manifests);
     }
 
     /// Completes when it cannot go on.

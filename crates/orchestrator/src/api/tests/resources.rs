@@ -3,7 +3,10 @@
 use axum::http::StatusCode;
 use serde_json::json;
 
+use gen_worker_proto::FunctionName;
+
 use super::harness::Service;
+use crate::pool::FunctionManifest;
 
 #[tokio::test]
 async fn functions_tell_who_has_them() {
@@ -92,4 +95,34 @@ async fn p5_an_unknown_function_is_answered_with_names_that_look_alike() {
     let reply = service.get("/v1/functions/embde").await;
     assert_eq!(reply.error(), (404, "unknown_function".to_owned()));
     assert_eq!(reply.json()["error"]["details"]["near"], serde_json::json!(["embed"]));
+}
+
+#[tokio::test]
+async fn a_function_shows_what_its_endpoint_said() {
+    let service = Service::start().await;
+    let schema = |name: &str| serde_json::json!({"type": "object", "title": name});
+    let said = |name: &str, title: &str| FunctionManifest {
+        name: FunctionName::parse(name).unwrap(),
+        kind: "inference".to_owned(),
+        input_schema: schema(title),
+        output_schema: schema("Vectors"),
+    };
+    assert_eq!(service.get("/v1/functions/embed").await.json()["input_schema"], serde_json::Value::Null);
+    service.handle.describe(vec![said("embed", "Old"), said("later", "Later")]);
+    service.handle.describe(vec![said("embed", "Texts")]);
+    let embed = service.get("/v1/functions/embed").await.json();
+    assert_eq!((&embed["kind"], &embed["input_schema"]), (&"inference".into(), &schema("Texts")));
+    assert_eq!(embed["output_schema"], schema("Vectors"));
+    let all = service.get("/v1/functions").await.json();
+    let names: Vec<_> = all["items"].as_array().unwrap().iter().map(|function| &function["name"]).collect();
+    assert_eq!(names, ["absent", "embed"], "saying something about a function does not offer it");
+    assert_eq!(all["items"][1]["kind"], "inference");
+}
+
+#[tokio::test]
+async fn p18_a_failed_request_is_found_like_any_other() {
+    let service = Service::with_worker().await;
+    let id = service.post("/v1/run/fatal", "{}").await.header("x-request-id").to_owned();
+    let reply = service.get(&format!("/v1/requests/{id}?wait_ms=1000")).await;
+    assert_eq!((reply.status, &reply.json()["state"]), (StatusCode::OK, &"failed".into()));
 }
