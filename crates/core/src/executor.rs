@@ -13,7 +13,7 @@ mod upload;
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -44,8 +44,8 @@ const INLINE_PAYLOAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What happened to a job outside the event loop.
 pub(crate) enum JobEvent {
-    /// Its instance is there, or cannot be had.
-    Prepared { job: Arc<JobCell>, result: Result<Instance, WorkerError> },
+    /// The instance of a function, by its number, is there or cannot be had; for the job that asked, if it still waits.
+    Prepared { job: Weak<JobCell>, function: usize, result: Result<Instance, WorkerError> },
     /// Its handler ended.
     Returned { job: Arc<JobCell>, outcome: Outcome, ended: Instant, first_poll: Option<FirstPoll> },
     /// The thread of its blocking handler ended.
@@ -89,20 +89,18 @@ impl Executor {
         Self { scope, events, outbox, models, uploader, memory: PeakMemory::default() }
     }
 
-    /// Gets the instance of the job's function.
-    pub(crate) fn prepare(&self, job: Arc<JobCell>, function: &Function) {
+    /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
+    /// set-up goes on, and its function can run here from then on.
+    pub(crate) fn prepare(&self, job: &Arc<JobCell>, function: &Function) {
         let Some(cell) = function.instance().cloned() else { return };
         let (models, events) = (self.models.clone(), self.events.clone());
         let snapshots: HashMap<_, _> = job.snapshots();
-        let task = self.scope.spawn_bare({
-            let job = job.clone();
-            async move {
-                let result = cell.get(&models, &snapshots).await;
-                // The receiver goes away only with the worker.
-                drop(events.send(JobEvent::Prepared { job, result }).await);
-            }
-        });
-        job.runs_as(task.abort_handle());
+        let (job, function) = (Arc::downgrade(job), job.function());
+        drop(self.scope.spawn_bare(async move {
+            let result = cell.get(&models, &snapshots).await;
+            // The receiver goes away only with the worker.
+            drop(events.send(JobEvent::Prepared { job, function, result }).await);
+        }));
     }
 
     /// Starts the handler. `inline` allows to poll it here first.

@@ -1,7 +1,7 @@
 //! Performs the actions of the job machine and feeds it what comes of them, until it asks for nothing more. Owns no
 //! state.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use gen_worker_proto::Pair;
 use tokio::time::Instant;
@@ -40,7 +40,7 @@ impl Serving {
             Action::Refuse { pair, ending } => self.refuse(pair, ending),
             Action::Prepare(job) => {
                 if let Some(entry) = self.roster.get(job.function()) {
-                    self.executor.prepare(job, &entry.function);
+                    self.executor.prepare(&job, &entry.function);
                 }
             }
             Action::Start(job) => self.start(&job),
@@ -72,7 +72,7 @@ impl Serving {
 
     pub(super) fn job_event(&mut self, event: JobEvent) {
         match event {
-            JobEvent::Prepared { job, result } => self.prepared(&job, result),
+            JobEvent::Prepared { job, function, result } => self.prepared(&job, function, result),
             JobEvent::Returned { job, outcome, ended, first_poll } => {
                 if let (Some(poll), Some(entry)) = (first_poll, self.roster.get_mut(job.function())) {
                     entry.inline.observe(poll);
@@ -122,11 +122,12 @@ impl Serving {
     }
 
     /// A job's own set-up also tells whether its function can run here.
-    fn prepared(&mut self, job: &Arc<JobCell>, result: Result<Instance, WorkerError>) {
-        let cell = self.roster.get(job.function()).and_then(|entry| entry.function.instance().cloned());
+    fn prepared(&mut self, job: &Weak<JobCell>, function: usize, result: Result<Instance, WorkerError>) {
+        let cell = self.roster.get(function).and_then(|entry| entry.function.instance().cloned());
         if let Some(cell) = cell {
             self.instance_event(&cell, result.as_ref().map(drop));
         }
+        let Some(job) = job.upgrade() else { return };
         let ready = match result {
             Ok(instance) => {
                 job.lend(instance);

@@ -174,3 +174,20 @@ async fn w12_6_a_setup_that_fails_for_a_passing_reason_disables_nothing() {
     assert_eq!((result.request_id.as_str(), result.status()), ("r2", JobStatus::Ok), "the next job brings it up");
     assert_eq!(available, ["ask"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_setup_that_outlives_its_job_still_offers_the_function() {
+    let lifecycle = Lifecycle { hesitates: true, ..Lifecycle::default() };
+    let mut fixture = Fixture::serving(functions(&lifecycle), Probe::default(), |_| {});
+    let (mut session, _) = fixture.orchestrator.connect().await;
+    // The set-up at the start fails; the one that a job begins goes on after the job.
+    lifecycle.go.notify_one();
+    session.ready().await;
+    session.run("r1", 1, "ask", &text("cold")).await;
+    session.accepted().await;
+    session.cancel("r1", 1).await;
+    assert_eq!(session.result().await.status(), JobStatus::Canceled);
+    lifecycle.go.notify_one();
+    let state = session.state().await;
+    assert_eq!((state.available_functions, state.loading_functions), (vec!["ask".to_owned()], vec![]));
+}

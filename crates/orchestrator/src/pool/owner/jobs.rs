@@ -314,6 +314,7 @@ impl Owner {
         let grown = live.publish(Event::State { id, state: State::Running, worker_id, at });
         self.account(sequence, grown);
         self.timers.record(self.now, sequence, attempt);
+        self.watch_overtime(sequence);
     }
 
     /// A reader of events.
