@@ -63,7 +63,7 @@ async fn measure(durability: Durability, callers: usize, span: Duration) -> anyh
         Durability::Memory => Arc::new(MemoryQueue::default()),
         Durability::Durable => {
             let path = directory.path().join("queue.sqlite");
-            Arc::new(SqliteQueue::open(sqlite::Options { path, size_bytes_max: None }).await?)
+            Arc::new(SqliteQueue::open(sqlite::Options { path, size_bytes_max: None, history_kept: None }).await?)
         }
     };
     let options = pool::Options { jobs_per_worker_max: 1_024, ..pool::Options::default() };

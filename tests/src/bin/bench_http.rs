@@ -77,7 +77,7 @@ async fn client(address: SocketAddr, start: Instant, end: Instant) -> Result<Vec
             return Ok(samples);
         }
         let request = Request::post(format!("/v1/run/{FUNCTION}"))
-            .header("host", "bench")
+            .header("host", "localhost")
             .header("content-type", "application/json")
             .body(Full::new(Bytes::from_static(PAYLOAD.as_bytes())))?;
         let reply = sender.send_request(request).await?;

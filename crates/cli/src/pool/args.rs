@@ -53,6 +53,9 @@ pub(super) struct UpArgs {
     /// Keep the queue in memory; it is gone with this process
     #[arg(long)]
     pub(super) memory: bool,
+    /// Days that ended requests are kept in the queue file, 0 for ever; ids and idempotency keys hold as long
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub(super) history_days: u16,
     /// Endpoint binary to start workers of; repeatable
     #[arg(long = "endpoint", value_name = "PATH")]
     pub(super) endpoints: Vec<PathBuf>,

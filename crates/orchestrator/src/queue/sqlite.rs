@@ -34,6 +34,7 @@ mod lock;
 mod open;
 mod page;
 mod readers;
+mod retention;
 mod row;
 mod schema;
 mod writer;
@@ -52,6 +53,9 @@ pub struct Options {
     pub path: PathBuf,
     /// Largest size of the database, in bytes; beyond it writes fail as on a full disk. `None` leaves it to the disk.
     pub size_bytes_max: Option<u64>,
+    /// How long ended requests are kept, from their submit; `None` keeps them for ever. They leave in the commits of
+    /// others, so an idle store keeps them longer, and the file does not shrink: its space is used again.
+    pub history_kept: Option<Duration>,
 }
 
 /// A [`Queue`] in one SQLite file.
@@ -71,14 +75,14 @@ impl SqliteQueue {
     /// When the file cannot be used: one error that names the path, with the cause as its source.
     pub async fn open(options: Options) -> Result<Self, OpenError> {
         let scope = Scope::new("queue");
-        let path = options.path.clone();
+        let (path, history_kept) = (options.path.clone(), options.history_kept);
         let opening = scope.spawn_blocking(move || open::open(&options)).await;
         let opened = match opening {
             Ok(opened) => opened?,
             Err(gone) => return Err(OpenError::new(path, OpenCause::Io(gone.into()))),
         };
         let (intake, batches) = Intake::new();
-        let writer = writer::Writer::new(opened.writer, batches, opened.lock);
+        let writer = writer::Writer::new(opened.writer, batches, opened.lock, history_kept);
         scope
             .spawn_thread("queue-writer", move || writer.run())
             .map_err(|source| OpenError::new(path, OpenCause::Io(source)))?;

@@ -20,6 +20,9 @@ use crate::{
     pool::args::UpArgs,
 };
 
+/// Unit of `--history-days`.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Queue file below the state directory.
 const QUEUE_FILE: &str = "gen-worker/queue.sqlite";
 
@@ -35,6 +38,8 @@ pub(super) struct Plan {
     pub(super) db: Option<PathBuf>,
     pub(super) ready_file: Option<PathBuf>,
     pub(super) reconnect_window: Duration,
+    /// How long ended requests are kept; none for ever.
+    pub(super) history: Option<Duration>,
     endpoints: Vec<PathBuf>,
     workers_each: u16,
     models: Vec<ModelDir>,
@@ -69,6 +74,7 @@ impl Plan {
             db,
             ready_file: args.ready_file,
             reconnect_window: args.reconnect_window,
+            history: (args.history_days > 0).then(|| DAY * u32::from(args.history_days)),
             endpoints,
             workers_each: args.workers,
             models: models::resolve(&args.models, env)?,

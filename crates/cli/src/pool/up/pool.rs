@@ -29,7 +29,7 @@ impl Pool {
     /// # Errors
     /// A port that is taken, or a queue file that cannot be used (exit 1).
     pub(super) async fn start(plan: &Plan) -> Result<Self, Failure> {
-        let store = open(plan.db.as_deref()).await?;
+        let store = open(plan.db.as_deref(), plan.history).await?;
         let mut options = Options {
             http: plan.listen,
             wire: plan.wire_listen,
@@ -76,13 +76,13 @@ impl Pool {
     }
 }
 
-async fn open(db: Option<&Path>) -> Result<Arc<dyn Queue>, Failure> {
+async fn open(db: Option<&Path>, history_kept: Option<Duration>) -> Result<Arc<dyn Queue>, Failure> {
     let Some(path) = db else { return Ok(Arc::new(MemoryQueue::new(memory::Options::default()))) };
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         let made = fs::create_dir_all(parent);
         made.map_err(|error| Failure::failed(format!("queue directory {}: {error}", parent.display())))?;
     }
-    let options = sqlite::Options { path: path.to_owned(), size_bytes_max: None };
+    let options = sqlite::Options { path: path.to_owned(), size_bytes_max: None, history_kept };
     let queue = SqliteQueue::open(options).await.map_err(|error| Failure::failed(chain(&error)))?;
     Ok(Arc::new(queue))
 }

@@ -9,10 +9,11 @@ mod conformance;
 mod crash;
 mod damage;
 mod opening;
+mod retention;
 
 /// The store of a directory.
 fn options(directory: &TempDir) -> Options {
-    Options { path: directory.path().join("queue.sqlite3"), size_bytes_max: None }
+    Options { path: directory.path().join("queue.sqlite3"), size_bytes_max: None, history_kept: None }
 }
 
 async fn open(directory: &TempDir) -> SqliteQueue {

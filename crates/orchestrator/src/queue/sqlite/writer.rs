@@ -4,7 +4,10 @@
 //! While one commit is on its way to the disk the next batches gather; so the busier the queue, the larger its
 //! commits, without any timer. Only changes that nobody waits for are held back, for company.
 
-use std::{sync::mpsc::Receiver, time::Instant};
+use std::{
+    sync::mpsc::Receiver,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tracing::warn;
@@ -14,6 +17,7 @@ use super::{
     failure::storage,
     intake::{Batch, Handed},
     lock::OwnerLock,
+    retention::Retention,
 };
 use crate::queue::{Applied, LAZY_DELAY, QueueError};
 
@@ -26,6 +30,8 @@ const COMMIT_ENTRIES_MAX: usize = 2_048;
 pub(super) struct Writer {
     connection: Connection,
     batches: Receiver<Handed>,
+    /// None keeps everything.
+    retention: Option<Retention>,
     // Last, so that the ownership ends after the connection is closed.
     _lock: OwnerLock,
 }
@@ -39,8 +45,14 @@ enum Outcome {
 
 impl Writer {
     /// A writer for what comes through `batches`.
-    pub fn new(connection: Connection, batches: Receiver<Handed>, lock: OwnerLock) -> Self {
-        Self { connection, batches, _lock: lock }
+    pub fn new(
+        connection: Connection,
+        batches: Receiver<Handed>,
+        lock: OwnerLock,
+        history_kept: Option<Duration>,
+    ) -> Self {
+        let retention = history_kept.map(|kept| Retention::new(kept, Instant::now()));
+        Self { connection, batches, retention, _lock: lock }
     }
 
     /// Works until the other end of the channel is gone and everything in it is done. Blocks.
@@ -95,11 +107,37 @@ impl Writer {
 
     fn store(&mut self, group: &[Handed]) -> Result<Vec<Outcome>, QueueError> {
         let begun = self.connection.transaction_with_behavior(TransactionBehavior::Immediate);
-        let transaction = begun.map_err(storage("begin a transaction"))?;
+        let mut transaction = begun.map_err(storage("begin a transaction"))?;
         let outcomes = group.iter().map(|handed| execute(&transaction, &handed.batch)).collect::<Result<_, _>>()?;
+        let entries = group.iter().map(|handed| handed.batch.entries()).sum();
+        let swept = self.retention.as_ref().map(|retention| sweep(retention, &mut transaction, entries));
         transaction.commit().map_err(storage("commit"))?;
+        match swept {
+            Some(Ok(Some(next))) => self.retention = Some(next),
+            Some(Err(error)) => {
+                warn!(error = &error as &dyn std::error::Error, "old requests are kept until the next start");
+                self.retention = None;
+            }
+            Some(Ok(None)) | None => {}
+        }
         Ok(outcomes)
     }
+}
+
+/// Drops old requests; what goes wrong undoes that alone.
+fn sweep(
+    retention: &Retention,
+    transaction: &mut Transaction<'_>,
+    entries: usize,
+) -> Result<Option<Retention>, QueueError> {
+    let now = Instant::now();
+    if !retention.is_due(now) {
+        return Ok(None);
+    }
+    let savepoint = transaction.savepoint().map_err(storage("begin to drop old requests"))?;
+    let next = retention.sweep(&savepoint, entries, now)?;
+    savepoint.commit().map_err(storage("drop old requests"))?;
+    Ok(Some(next))
 }
 
 fn execute(transaction: &Transaction<'_>, batch: &Batch) -> Result<Outcome, QueueError> {

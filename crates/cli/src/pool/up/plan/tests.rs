@@ -30,6 +30,14 @@ fn queue_lies_in_the_state_directory() {
 }
 
 #[test]
+fn history_is_kept_for_days_or_for_ever() {
+    let history = |words: &[&str]| plan(words, &[]).unwrap().history;
+    assert_eq!(history(&[]), Some(30 * DAY));
+    assert_eq!(history(&["--history-days", "2"]), Some(2 * DAY));
+    assert_eq!(history(&["--history-days", "0"]), None);
+}
+
+#[test]
 fn workers_get_everything_they_need() {
     let program = std::env::current_exe().unwrap();
     let dir = tempfile::tempdir().unwrap();

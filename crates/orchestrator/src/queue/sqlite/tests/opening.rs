@@ -16,7 +16,8 @@ use crate::queue::{
 };
 
 async fn refused(path: PathBuf) -> OpenError {
-    let error = SqliteQueue::open(Options { path: path.clone(), size_bytes_max: None }).await.unwrap_err();
+    let error =
+        SqliteQueue::open(Options { path: path.clone(), size_bytes_max: None, history_kept: None }).await.unwrap_err();
     assert_eq!(error.path(), path);
     let text = error.to_string();
     assert!(text.contains(&*path.to_string_lossy()), "{text}");
@@ -199,7 +200,9 @@ async fn child_opens_and_reports() {
     let told = std::env::var_os(CHILD);
     let own = TempDir::new();
     let path = told.clone().map_or_else(|| own.as_ref().unwrap().path().to_owned(), PathBuf::from);
-    match SqliteQueue::open(Options { path: path.join("queue.sqlite3"), size_bytes_max: None }).await {
+    match SqliteQueue::open(Options { path: path.join("queue.sqlite3"), size_bytes_max: None, history_kept: None })
+        .await
+    {
         Ok(queue) => queue.close().await.unwrap(),
         Err(error) if told.is_some() => println!("refused: {error}: {}", error.source().unwrap()),
         Err(error) => panic!("{error:?}"),
