@@ -42,7 +42,9 @@ async fn measure(directory: &Path) {
     );
     for (callers, batch) in [(1, 1), (1, 16), (1, 64), (1, 512), (4, 64), (64, 1), (256, 1)] {
         let path = directory.path().join(format!("queue-{callers}-{batch}.sqlite3"));
-        let queue = SqliteQueue::open(Options { path, size_bytes_max: None, history_kept: None }).await.expect("the store opens");
+        let queue = SqliteQueue::open(Options { path, size_bytes_max: None, history_kept: None })
+            .await
+            .expect("the store opens");
         let queue = Arc::new(queue);
         let cpu = [processor_time()];
         let (enqueued, enqueuing) = run(&queue, callers, batch, Step::Enqueue, usize::MAX).await;
