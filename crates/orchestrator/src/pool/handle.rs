@@ -52,7 +52,7 @@ impl Handle {
         let mut refused = Vec::new();
         let mut admitted = Vec::with_capacity(requests.len());
         for (index, request) in requests.into_iter().enumerate() {
-            match self.view.admission(&request.function, require_worker) {
+            match self.view.admission(&request.function, require_worker, admitted.len()) {
                 Ok(()) => admitted.push(request),
                 Err(error) => refused.push((index, error)),
             }

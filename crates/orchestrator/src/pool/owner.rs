@@ -63,6 +63,8 @@ pub(crate) struct Owner {
     numbers: Numbers,
     capabilities: Capabilities,
     ring_bytes: usize,
+    /// When what an earlier process left was read back.
+    recovered: Tick,
     /// Whether anything happened that may let a waiting request be placed.
     plan_needed: bool,
     tickets: HashMap<u64, admit::Ticket>,
@@ -87,6 +89,7 @@ impl Owner {
             numbers: Numbers::default(),
             capabilities: Capabilities::new(),
             ring_bytes: 0,
+            recovered: clock.now(),
             plan_needed: false,
             tickets: HashMap::new(),
             last_ticket: 0,
@@ -120,6 +123,11 @@ impl Owner {
             tokio::task::yield_now().await;
         }
         inputs.close();
+        // What was read before the stop has happened: a worker counts a result that it wrote as delivered.
+        self.now = self.clock.now();
+        while let Ok(input) = inputs.try_recv() {
+            self.input(input);
+        }
         self.shut_down().await;
     }
 

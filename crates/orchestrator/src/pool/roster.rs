@@ -38,7 +38,7 @@ pub(crate) struct Worker {
     pub(crate) release_id: String,
     /// The stream, while it is up.
     pub(crate) link: Option<Link>,
-    /// Counts arrivals and departures: tells a timer set for one absence from the next.
+    /// Number of its last arrival or departure, never given twice: tells a timer set for one absence from the next.
     pub(crate) epoch: u64,
     pub(crate) draining: bool,
     pub(crate) phase: Phase,
@@ -97,6 +97,8 @@ pub(crate) struct Roster {
     workers: Vec<Option<Worker>>,
     by_id: HashMap<Arc<str>, WorkerKey>,
     by_session: HashMap<SessionId, WorkerKey>,
+    /// Epochs given out. One count for all: an index that is used again must not bring an old epoch back.
+    epochs: u64,
 }
 
 impl Limit {
@@ -328,7 +330,9 @@ impl Roster {
         if let Some(key) = self.by_id.get(worker_id) {
             return *key;
         }
-        let worker = Worker::away(Arc::clone(worker_id));
+        let mut worker = Worker::away(Arc::clone(worker_id));
+        self.epochs += 1;
+        worker.epoch = self.epochs;
         let key = match self.workers.iter().position(Option::is_none) {
             Some(free) => free,
             None => {
@@ -341,6 +345,14 @@ impl Roster {
         }
         self.by_id.insert(Arc::clone(worker_id), key);
         key
+    }
+
+    /// A worker came or went: a new epoch begins for it.
+    pub(crate) fn turn(&mut self, key: WorkerKey) {
+        self.epochs += 1;
+        if let Some(worker) = self.workers.get_mut(key).and_then(Option::as_mut) {
+            worker.epoch = self.epochs;
+        }
     }
 
     /// The worker a stream belongs or belonged to.

@@ -27,6 +27,8 @@ pub(crate) struct View {
     workers: RwLock<BTreeMap<String, Arc<WorkerCell>>>,
     /// Totals and gauges.
     pub(crate) totals: Totals,
+    /// Requests on their way to the disk.
+    pub(crate) incoming: AtomicU64,
     /// Most unfinished requests.
     unfinished_max: usize,
 }
@@ -121,12 +123,18 @@ impl View {
             manifests: RwLock::default(),
             workers: RwLock::default(),
             totals: Totals::default(),
+            incoming: AtomicU64::new(0),
             unfinished_max,
         }
     }
 
-    /// Whether a request for `function` may be taken in.
-    pub(crate) fn admission(&self, function: &FunctionName, require_worker: bool) -> Result<(), SubmitError> {
+    /// Whether a request for `function` may be taken in, beside `others` of the same submit.
+    pub(crate) fn admission(
+        &self,
+        function: &FunctionName,
+        require_worker: bool,
+        others: usize,
+    ) -> Result<(), SubmitError> {
         let functions = self.functions.read();
         let Some(cell) = functions.get(function) else {
             return Err(unknown(function, &functions));
@@ -136,7 +144,8 @@ impl View {
             return Err(SubmitError::NoWorker);
         }
         let unfinished = self.totals.queued.load(Relaxed) + self.totals.running.load(Relaxed);
-        if usize::try_from(unfinished).unwrap_or(usize::MAX) >= self.unfinished_max {
+        let unfinished = unfinished + self.incoming.load(Relaxed);
+        if usize::try_from(unfinished).unwrap_or(usize::MAX).saturating_add(others) >= self.unfinished_max {
             return Err(SubmitError::QueueFull { limit: self.unfinished_max });
         }
         Ok(())

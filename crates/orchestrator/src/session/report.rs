@@ -150,20 +150,20 @@ impl Parser {
                 state: pb::ModelState::try_from(event.state).ok()?,
                 r#ref: event.r#ref,
                 vram_bytes: event.vram_bytes,
-                error: event.error,
+                error: cut(event.error),
                 bytes_done: event.bytes_done,
                 bytes_total: event.bytes_total,
             }),
             Msg::FnUnavailable(function) => Report::Unavailable(UnavailableReport {
                 function: FunctionName::parse(&function.function_name).ok()?,
-                reason: function.reason,
-                detail: function.detail,
+                reason: cut(function.reason),
+                detail: cut(function.detail),
             }),
             Msg::FnDegraded(function) => Report::Degraded(DegradedReport {
                 function: FunctionName::parse(&function.function_name).ok()?,
-                wanted: function.wanted,
-                ran: function.ran,
-                reason: function.reason,
+                wanted: cut(function.wanted),
+                ran: cut(function.ran),
+                reason: cut(function.reason),
                 latency_multiplier: function.est_latency_multiplier,
             }),
         })
@@ -282,13 +282,10 @@ impl From<pb::JobResult> for ResultReport {
             (pb::JobStatus::Canceled, _) => Verdict::Status(Status::Canceled),
             (pb::JobStatus::Fatal | pb::JobStatus::Unspecified, _) => Verdict::Status(Status::Fatal),
         };
-        let mut message = match status {
+        let message = cut(match status {
             pb::JobStatus::Unspecified => format!("worker sent unknown status {}", result.status),
             _ => result.safe_message,
-        };
-        if let Some((end, _)) = message.char_indices().nth(limits::SAFE_MESSAGE_CHARS_MAX) {
-            message.truncate(end);
-        }
+        });
         Self {
             pair: RawPair::new(result.request_id, result.attempt),
             verdict,
@@ -307,6 +304,14 @@ impl From<pb::JobResult> for ResultReport {
             }),
         }
     }
+}
+
+/// A text of a worker, no longer than a message may be.
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(limits::SAFE_MESSAGE_CHARS_MAX) {
+        text.truncate(end);
+    }
+    text
 }
 
 #[cfg(test)]

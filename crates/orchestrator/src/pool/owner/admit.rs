@@ -1,6 +1,6 @@
 //! Taking requests in: ids that are in memory are answered here, durable requests go through the store first.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering::Relaxed};
 
 use gen_worker_proto::RequestId;
 use tokio::sync::oneshot;
@@ -64,6 +64,7 @@ impl Owner {
                 }
                 None => {
                     self.work.incoming.push(Incoming { request, place: TicketPlace { ticket, index, at } });
+                    add(&self.view.incoming);
                     missing += 1;
                     None
                 }
@@ -121,6 +122,7 @@ impl Owner {
 
     /// The store has taken a batch in, or could not.
     pub(super) fn enqueued(&mut self, places: Vec<TicketPlace>, outcome: Result<Vec<Enqueued>, QueueError>) {
+        self.view.incoming.fetch_sub(places.len() as u64, Relaxed);
         match outcome {
             Ok(entries) => {
                 for (place, entry) in places.into_iter().zip(entries) {

@@ -50,7 +50,12 @@ impl Owner {
             if let Some(key) = keys.get(lane) {
                 self.lanes.leave(*key, place);
             }
-            self.dispatch(place.sequence, worker);
+            if self.roster.get(worker).is_some_and(crate::pool::roster::Worker::takes_work) {
+                self.dispatch(place.sequence, worker);
+            } else {
+                // Its stream was cut by what was sent a moment ago.
+                self.enter(place.sequence);
+            }
         }
     }
 

@@ -75,7 +75,9 @@ impl Owner {
         let live = self.table.get(sequence)?;
         let timeout = u64::try_from(live.request.submitted.options.timeout_ms).ok().filter(|timeout| *timeout > 0)?;
         let allowed = Duration::from_millis(timeout).saturating_add(self.options.overtime);
-        (live.life.phase() == Phase::Running).then_some(live.accepted?.after(allowed))
+        // After a restart its worker has the time to come back and tell how it ended.
+        let earliest = self.recovered.after(self.options.reconnect_window);
+        (live.life.phase() == Phase::Running).then_some(live.accepted?.after(allowed).max(earliest))
     }
 
     /// Whether a timer can still have something to do.

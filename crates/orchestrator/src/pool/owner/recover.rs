@@ -110,6 +110,9 @@ impl Owner {
 
     /// Gives the workers of recovered requests their time to come back.
     fn await_workers(&mut self) {
+        // Reading back may have taken a while, in which no worker could connect.
+        self.now = self.clock.now();
+        self.recovered = self.now;
         let due = self.now.after(self.options.reconnect_window);
         let away: Vec<_> =
             self.roster.iter().map(|(key, worker)| (key, worker.epoch, Arc::clone(&worker.cell))).collect();

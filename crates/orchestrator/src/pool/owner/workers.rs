@@ -33,6 +33,10 @@ const SUPERSEDES_LOUD: usize = 3;
 /// See [`SUPERSEDES_LOUD`]. A worker that reconnects by itself backs off beyond this soon.
 const SUPERSEDE_SPAN: Duration = Duration::from_secs(60);
 
+/// Most functions that a worker may call unavailable, and as many degraded: far above any real endpoint. Each such
+/// message costs time with their number.
+const FUNCTIONS_TOLD_MAX: usize = 512;
+
 /// Most waiting requests of one function that hear about a model on its way.
 const PHASE_READERS_MAX: usize = 1_000;
 
@@ -49,10 +53,10 @@ impl Owner {
         let Some(worker) = self.roster.get_mut(key) else { return };
         info!(worker = %worker.id, session = session.0, phase = hello.state.phase.name(), jobs = listed.len(), "worker connected");
         worker.hello(hello, at);
-        worker.epoch += 1;
         worker.link = Some(Link { session, outbound });
         let (held, cell) = (worker.jobs.clone(), Arc::clone(&worker.cell));
         self.roster.bind(session, key);
+        self.roster.turn(key);
         self.send(
             key,
             Msg::HelloAck(pb::HelloAck {
@@ -157,11 +161,19 @@ impl Owner {
             Report::State(state) => worker.state(state),
             Report::Unavailable(report) => {
                 warn!(worker = %worker.id, function = %report.function, reason = report.reason, "function is unavailable on a worker");
+                if worker.disabled.len() >= FUNCTIONS_TOLD_MAX && !worker.disabled.contains_key(&report.function) {
+                    return add(&self.view.totals.stale);
+                }
                 worker.available.remove(&report.function);
                 worker.loading.remove(&report.function);
                 worker.disabled.insert(report.function.clone(), report);
             }
-            Report::Degraded(report) => drop(worker.degraded.insert(report.function.clone(), report)),
+            Report::Degraded(report) => {
+                if worker.degraded.len() >= FUNCTIONS_TOLD_MAX && !worker.degraded.contains_key(&report.function) {
+                    return add(&self.view.totals.stale);
+                }
+                worker.degraded.insert(report.function.clone(), report);
+            }
             Report::Model(event) => {
                 if event.state == pb::ModelState::Failed {
                     warn!(worker = %worker.id, model = event.r#ref, error = event.error, "model operation failed");
@@ -273,13 +285,13 @@ impl Owner {
     /// A worker has no stream any more.
     pub(super) fn detached(&mut self, key: WorkerKey, session: SessionId, clean: bool) {
         self.view.totals.workers.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
-        let Some(worker) = self.roster.get_mut(key) else { return };
-        worker.epoch += 1;
+        self.roster.turn(key);
+        let Some(worker) = self.roster.get(key) else { return };
         let (epoch, gone) = (worker.epoch, clean || worker.draining);
         info!(worker = %worker.id, session = session.0, clean, jobs = worker.jobs.len(), "worker disconnected");
         self.refresh(key);
         if gone {
-            self.forget_worker(key);
+            self.forget_worker(key, clean);
         } else {
             self.timers.at(self.now.after(self.options.reconnect_window), Timer::Away(key, epoch));
         }
@@ -288,18 +300,21 @@ impl Owner {
     /// A worker had its time to come back.
     pub(super) fn stayed_away(&mut self, key: WorkerKey, epoch: u64) {
         if self.roster.get(key).is_some_and(|worker| worker.link.is_none() && worker.epoch == epoch) {
-            self.forget_worker(key);
+            self.forget_worker(key, false);
         }
     }
 
-    /// Gives up on a worker: what it held goes elsewhere. What a draining one held does not count as failed.
-    fn forget_worker(&mut self, key: WorkerKey) {
+    /// Gives up on a worker: what it held goes elsewhere. What a draining one held does not count as failed, nor what
+    /// crossed the goodbye of one that ended its stream in order (`clean`).
+    fn forget_worker(&mut self, key: WorkerKey, clean: bool) {
         let Some(worker) = self.roster.get(key) else { return };
         let draining = worker.draining;
         let jobs: Vec<Sequence> = worker.jobs.iter().copied().collect();
         for sequence in jobs {
-            let Some(attempt) = self.table.get(sequence).map(|live| live.life.attempt()) else { continue };
-            let happened = if draining { Happened::Returned(attempt) } else { Happened::Lost(attempt) };
+            let Some(live) = self.table.get(sequence) else { continue };
+            let attempt = live.life.attempt();
+            let crossed = clean && live.life.phase() == Phase::Assigned;
+            let happened = if draining || crossed { Happened::Returned(attempt) } else { Happened::Lost(attempt) };
             self.happen(sequence, happened, Detail::text("worker was lost"));
         }
         if let Some(worker) = self.roster.remove(key) {

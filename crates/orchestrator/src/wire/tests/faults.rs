@@ -7,12 +7,14 @@ use std::sync::{
 
 use futures::future::BoxFuture;
 use gen_worker_proto::{FunctionName, RequestId, pb};
+use gen_worker_tasks::Scope;
 
 use super::harness::{Pool, hello, request};
 use crate::{
-    pool::{PoolError, Submitted},
+    pool::{Options, PoolError, SubmitError, Submitted},
     queue::{Applied, Change, Enqueued, Filter, Queue, QueueError, memory::MemoryQueue},
     request::{NewRequest, Request, State},
+    session::OpenGate,
 };
 
 /// The memory queue, except for what its fields say.
@@ -21,6 +23,8 @@ struct Faulty {
     inner: MemoryQueue,
     /// The next batch is taken in and reported as failed: a connection that broke between commit and reply.
     unclear: AtomicBool,
+    /// Nothing is written as long as this is held.
+    disk: tokio::sync::Mutex<()>,
 }
 
 /// Changes of requests with this id meet a row that cannot be read.
@@ -29,6 +33,7 @@ const DAMAGED: &str = "damaged";
 impl Queue for Faulty {
     fn enqueue(&self, requests: Vec<NewRequest>) -> BoxFuture<'_, Result<Vec<Enqueued>, QueueError>> {
         Box::pin(async {
+            drop(self.disk.lock().await);
             let outcome = self.inner.enqueue(requests).await;
             if self.unclear.swap(false, Relaxed) {
                 return Err(QueueError::Unavailable { operation: "commit", source: "connection lost".into() });
@@ -114,4 +119,41 @@ async fn the_repeat_of_a_submit_with_an_unclear_outcome_runs_it() {
     worker.expect_run("r", 2).await;
     worker.finish("r", 2, pb::JobStatus::Ok, "").await;
     assert_eq!(pool.ended("r").await.state, State::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_hangs_fills_the_queue_and_not_the_memory() {
+    let store = Arc::new(Faulty::default());
+    let options = Options { unfinished_max: 10, ..Options::default() };
+    let pool = Pool::start_with(options, Arc::<Faulty>::clone(&store), Arc::new(OpenGate)).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    let hung = store.disk.lock().await;
+    let clients = Scope::new("clients");
+    let waiting: Vec<_> = (0..10)
+        .map(|n| {
+            let handle = pool.handle.clone();
+            clients.spawn_bare(async move { handle.submit(vec![request(&format!("r{n}"), "echo")], false).await })
+        })
+        .collect();
+    let full = Some(SubmitError::QueueFull { limit: 10 });
+    let mut outcome = None;
+    while outcome != full {
+        tokio::task::yield_now().await;
+        let more = super::harness::memory("more", "echo");
+        let counted = pool.handle.submit(vec![more], false).await.expect("open").remove(0);
+        outcome = counted.err();
+    }
+    drop(hung);
+    for accepted in waiting {
+        let results = accepted.await.expect("no panic").expect("stored in the end");
+        assert!(results.iter().all(Result::is_ok));
+    }
+    for _ in 0..10 {
+        let run = worker.next().await;
+        assert!(matches!(run, super::harness::down::Msg::RunJob(_)), "{run:?}");
+    }
+    // One submit of many counts each of them.
+    let many = (0..20).map(|n| request(&format!("m{n}"), "echo")).collect();
+    let results = pool.handle.submit(many, false).await.expect("open");
+    assert!(results.iter().filter(|result| result.is_ok()).count() <= 10);
 }

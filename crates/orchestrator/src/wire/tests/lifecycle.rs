@@ -184,3 +184,73 @@ async fn o23_state_of_a_worker_is_never_answered() {
     worker.silent_for(Duration::from_secs(90)).await;
     assert_eq!(pool.handle.workers()[0].available_functions, ["a", "b"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn o11_the_window_of_one_absence_says_nothing_about_another_worker() {
+    let pool = Pool::start().await;
+    let first = pool.worker(hello("a", &["echo"])).await;
+    drop(first);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    // It comes back and leaves in order: its place in the roster is free again.
+    let mut first = pool.worker(hello("a", &["echo"])).await;
+    first.half_close();
+    assert!(first.end().await.is_none());
+    let mut second = pool.worker(hello("b", &["echo"])).await;
+    pool.submit(request("r", "echo")).await;
+    second.expect_run("r", 1).await;
+    second.accept("r", 1).await;
+    pool.reaches("r", State::Running).await;
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    drop(second);
+    // The window of the first absence ends two seconds later; that of this one has begun a moment ago.
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let mut second = pool.worker(hello_with("b", &["echo"], &[("r", 1)])).await;
+    second.silent_for(Duration::from_secs(30)).await;
+    second.finish("r", 1, pb::JobStatus::Ok, "").await;
+    let ended = pool.ended("r").await;
+    assert_eq!((ended.state, ended.attempt.0), (State::Succeeded, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn o17_what_crosses_the_goodbye_of_a_worker_does_not_count_as_failed() {
+    let pool = Pool::start().await;
+    let mut leaving = pool.worker(hello("a", &["echo"])).await;
+    let options = crate::request::Options { max_attempts: 1, ..Default::default() };
+    pool.submit(super::harness::request_with("r", "echo", options)).await;
+    leaving.expect_run("r", 1).await;
+    leaving.half_close();
+    assert!(leaving.end().await.is_none());
+    let mut other = pool.worker(hello("b", &["echo"])).await;
+    other.expect_run("r", 2).await;
+    other.finish("r", 2, pb::JobStatus::Ok, "").await;
+    let ended = pool.ended("r").await;
+    assert_eq!((ended.state, ended.attempts.len()), (State::Succeeded, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_cannot_call_any_number_of_functions_unavailable() {
+    let pool = Pool::start().await;
+    let worker = pool.worker(hello("w", &["echo"])).await;
+    for n in 0..600 {
+        let text = "x".repeat(5_000);
+        worker
+            .send(up::Msg::FnUnavailable(pb::FnUnavailable {
+                function_name: format!("f{n}"),
+                reason: text.clone(),
+                detail: text,
+                ..Default::default()
+            }))
+            .await;
+    }
+    worker.accept("nobody", 1).await;
+    let view = loop {
+        // The message after them was counted: all of them have been looked at.
+        let view = pool.handle.workers().remove(0);
+        if pool.handle.counters().stale == 89 {
+            break view;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(view.disabled_functions.len(), 512);
+    assert!(view.disabled_functions.iter().all(|function| function.detail.len() <= 1_024));
+}

@@ -141,3 +141,22 @@ async fn no_accepted_request_is_lost_by_a_kill() {
         assert_eq!(pool.ended(&format!("r{number}")).await.state, State::Succeeded);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn o15_a_restart_gives_the_worker_time_to_tell_how_an_overlong_attempt_ended() {
+    let store = Arc::new(MemoryQueue::default());
+    let options = crate::request::Options { timeout_ms: 300, ..Default::default() };
+    store.enqueue(vec![super::harness::request_with("r", "echo", options)]).await.expect("open");
+    // Long ago: far beyond any time it may take.
+    let changes = vec![
+        Change::Assign { pair: pair("r", 1), worker_id: "w".into(), at: UnixMs(1) },
+        Change::Start { pair: pair("r", 1), at: UnixMs(2) },
+    ];
+    store.apply(changes).await.expect("open");
+    let pool = Pool::start_on(store).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let mut worker = pool.worker(hello_with("w", &["echo"], &[("r", 1)])).await;
+    worker.finish("r", 1, pb::JobStatus::Ok, "").await;
+    assert_eq!(pool.ended("r").await.state, State::Succeeded);
+    worker.silent_for(Duration::from_secs(60)).await;
+}
