@@ -191,14 +191,14 @@ impl Life {
     /// A request read back after a restart. What was stored as queued may have been sent once more without a
     /// record; what was stored as assigned cannot have been.
     #[must_use]
-    pub fn recovered(state: State, attempt: Attempt, failures: u8, max_attempts: u8) -> Self {
+    pub fn recovered(state: State, attempt: Attempt, failures: u8, max_attempts: u8, cancel: bool) -> Self {
         let (phase, ceiling) = match state {
             State::Queued => (Phase::Queued, attempt.next()),
             State::Assigned => (Phase::Assigned, attempt),
             State::Running => (Phase::Running, attempt),
             State::Succeeded | State::Failed | State::Canceled => (Phase::Ended, attempt),
         };
-        Self { phase, attempt, ceiling, failures, ..Self::new(max_attempts) }
+        Self { phase, attempt, ceiling, failures, cancel, ..Self::new(max_attempts) }
     }
 
     /// Where it is.

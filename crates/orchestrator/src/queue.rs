@@ -17,6 +17,7 @@
 //! | `Start` | attempt = stored, assigned | running, start time |
 //! | `Start` | attempt = stored, running | nothing changed, [`Applied::Done`]: the first start stands |
 //! | `Requeue` | attempt = stored and assigned or running; or attempt > stored | queued, that attempt, the failure appended |
+//! | `Cancel` | anything | nothing changed but the mark |
 //! | `Finish` | attempt >= stored, a terminal ending | that attempt, the ending; its placement as worker and times |
 //!
 //! So a queued request stores the last attempt that is over, 0 before the first. A `Requeue` or `Finish` above the
@@ -78,6 +79,11 @@ pub enum Change {
         /// What came of it; `None` when the attempt does not count as a failure (a drained worker gave it back).
         failure: Option<AttemptRecord>,
     },
+    /// A client wants it cancelled: a mark that stays until the end. `pair.attempt` does not matter.
+    Cancel {
+        /// The pair that was current.
+        pair: Pair,
+    },
     /// The request ended. For a request that was never assigned the attempt is 0.
     Finish {
         /// The current pair.
@@ -95,6 +101,7 @@ impl Change {
             Self::Assign { pair, .. }
             | Self::Start { pair, .. }
             | Self::Requeue { pair, .. }
+            | Self::Cancel { pair }
             | Self::Finish { pair, .. } => pair,
         }
     }
@@ -211,6 +218,7 @@ impl Request {
             assigned_at: None,
             started_at: None,
             attempts: Vec::new(),
+            cancel_requested: false,
             ending: None,
         }
     }

@@ -269,6 +269,8 @@ pub struct Request {
     pub started_at: Option<UnixMs>,
     /// Failed attempts so far.
     pub attempts: Vec<AttemptRecord>,
+    /// A client asked for its cancel while a worker had it. As the store has it; false once it has ended.
+    pub cancel_requested: bool,
     /// Present exactly when the state is terminal.
     pub ending: Option<Ending>,
 }

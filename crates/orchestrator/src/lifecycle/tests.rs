@@ -119,18 +119,18 @@ fn p14_cancel_of_a_queued_request_ends_it_and_of_a_lost_one_too() {
 
 #[test]
 fn recovered_requests_are_numbered_above_everything_that_may_be_in_flight() {
-    let mut queued = Life::recovered(State::Queued, Attempt(4), 1, 3);
+    let mut queued = Life::recovered(State::Queued, Attempt(4), 1, 3, false);
     assert!(queued.is_adoptable(Attempt(5)));
     assert!(!queued.is_adoptable(Attempt(4)));
     assert!(!queued.is_adoptable(Attempt(6)));
     assert_eq!(queued.dispatch(), Attempt(6));
     assert!(!queued.is_adoptable(Attempt(5)));
 
-    let mut adopted = Life::recovered(State::Queued, Attempt(4), 1, 3);
+    let mut adopted = Life::recovered(State::Queued, Attempt(4), 1, 3, false);
     assert!(adopted.adopt(Attempt(5)));
     assert_eq!(adopted.phase(), Phase::Running);
 
-    let mut assigned = Life::recovered(State::Assigned, Attempt(4), 1, 3);
+    let mut assigned = Life::recovered(State::Assigned, Attempt(4), 1, 3, false);
     assert!(matches!(assigned.step(Happened::Lost(Attempt(4))), Step::Requeue { .. }));
     assigned.step(Happened::Stored);
     assert_eq!(assigned.dispatch(), Attempt(5));
@@ -171,7 +171,7 @@ proptest! {
         happenings in proptest::collection::vec(happened(), 0..60),
     ) {
         let mut life = match recovered {
-            Some(state) => Life::recovered(state, Attempt(stored_attempt), 0, max_attempts),
+            Some(state) => Life::recovered(state, Attempt(stored_attempt), 0, max_attempts, false),
             None => Life::new(max_attempts),
         };
         let (mut finishes, mut announcements) = (0, 0);

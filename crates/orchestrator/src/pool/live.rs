@@ -86,6 +86,8 @@ pub(crate) struct Live {
     pub(crate) waiters: Vec<Waiter>,
     /// Cancels that wait for the end to be on disk.
     pub(crate) cancelers: Vec<Canceler>,
+    /// Cancels that wait for their mark to be on disk.
+    pub(crate) asked: Vec<Canceler>,
     pub(crate) ring: Ring,
     pub(crate) subscribers: Vec<Publisher>,
 }

@@ -38,6 +38,7 @@ pub(super) fn judge(stored: Standing, change: &Change) -> Verdict {
         Change::Start { .. } if current && stored.state == State::Assigned => Verdict::Write,
         Change::Start { .. } if current && stored.state == State::Running => Verdict::Holds,
         Change::Requeue { .. } if current && dispatched => Verdict::Write,
+        Change::Cancel { .. } => Verdict::Write,
         Change::Finish { ending, .. } if ending.state.is_terminal() && raises => Verdict::Raise,
         Change::Finish { ending, .. } if ending.state.is_terminal() && current => Verdict::Write,
         _ => Verdict::Stale,

@@ -214,7 +214,9 @@ fn write(request: &mut Request, change: Change) -> bool {
             request.attempt = pair.attempt;
             request.attempts.extend(failure);
         }
+        Change::Cancel { .. } => request.cancel_requested = true,
         Change::Finish { pair, mut ending } => {
+            request.cancel_requested = false;
             request.state = ending.state;
             request.attempt = pair.attempt;
             if let Some(placement) = ending.placement.take() {

@@ -166,6 +166,12 @@ pub fn give_back(id: &str, attempt: i64) -> Change {
     Change::Requeue { pair: pair(id, attempt), failure: None }
 }
 
+/// A client's wish to cancel.
+#[must_use]
+pub fn cancel(id: &str, attempt: i64) -> Change {
+    Change::Cancel { pair: pair(id, attempt) }
+}
+
 /// A success with a small output.
 #[must_use]
 pub fn finish(id: &str, attempt: i64) -> Change {

@@ -103,6 +103,7 @@ impl Owner {
             decided: None,
             waiters: Vec::new(),
             cancelers: Vec::new(),
+            asked: Vec::new(),
             ring: Ring::default(),
             subscribers: Vec::new(),
         };

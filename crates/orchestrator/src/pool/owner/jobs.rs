@@ -126,7 +126,8 @@ impl Owner {
         self.watch_overtime(sequence);
     }
 
-    fn ask_worker(&mut self, sequence: Sequence) {
+    /// Tells the worker of a request to stop it, and waits for its answer no longer than the grace.
+    pub(super) fn ask_worker(&mut self, sequence: Sequence) {
         let Some(live) = self.table.get(sequence) else { return };
         let attempt = live.life.attempt();
         let connected = live.worker.filter(|key| self.roster.get(*key).is_some_and(|worker| worker.link.is_some()));
@@ -351,7 +352,7 @@ fn end(live: &mut Live, ending: Ending) {
     for waiter in live.waiters.drain(..) {
         drop(waiter.send(Some(Arc::clone(&live.request))));
     }
-    for canceler in live.cancelers.drain(..) {
+    for canceler in live.cancelers.drain(..).chain(live.asked.drain(..)) {
         let request = Arc::clone(&live.request);
         drop(canceler.send(Some(CancelOutcome::Canceled(request))));
     }

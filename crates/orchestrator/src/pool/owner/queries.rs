@@ -9,12 +9,13 @@ use crate::{
         live::{Canceler, Live},
         views::CancelOutcome,
     },
-    queue::{Filter, LIST_ROWS_MAX},
+    queue::{Change, Filter, LIST_ROWS_MAX},
     request::Request,
 };
 
 impl Owner {
-    /// Cancels (P-14). One that waits in the queue is answered when its end is on disk, one on a worker at once.
+    /// Cancels (P-14). One that waits in the queue is answered when its end is on disk, one on a worker when the wish
+    /// is: no restart forgets what was promised.
     pub(super) fn cancel(&mut self, id: &RequestId, reply: Canceler) {
         let Some(live) = self.table.find_mut(id.as_str()) else { return drop(reply.send(None)) };
         if live.state.is_terminal() {
@@ -26,6 +27,17 @@ impl Owner {
         if waits {
             live.cancelers.push(reply);
             self.happen(sequence, Happened::Cancel, Detail::default());
+            return;
+        }
+        let is_first = !live.life.cancel_requested();
+        let may_be_forgotten = matches!(live.life.phase(), Phase::Assigned | Phase::Running | Phase::Requeueing);
+        if live.is_durable() && may_be_forgotten && (is_first || !live.asked.is_empty()) {
+            live.asked.push(reply);
+            if is_first {
+                let pair = live.pair();
+                self.work.changes.push(Change::Cancel { pair });
+                self.happen(sequence, Happened::Cancel, Detail::default());
+            }
             return;
         }
         self.happen(sequence, Happened::Cancel, Detail::default());

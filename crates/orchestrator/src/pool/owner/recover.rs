@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tracing::info;
 
-use super::Owner;
+use super::{Owner, ending::Detail};
 use crate::{
-    lifecycle::Life,
+    lifecycle::{Happened, Life},
     pool::{
         event::Event,
         live::{Live, Recorded, Spot},
@@ -54,7 +54,8 @@ impl Owner {
     pub(super) fn restore(&mut self, request: Request) {
         let lane = self.lanes.key(&request.submitted.function);
         let failures = u8::try_from(request.attempts.len()).unwrap_or(u8::MAX);
-        let life = Life::recovered(request.state, request.attempt, failures, request.submitted.options.max_attempts);
+        let (attempts_max, cancel) = (request.submitted.options.max_attempts, request.cancel_requested);
+        let life = Life::recovered(request.state, request.attempt, failures, attempts_max, cancel);
         let on_worker = life.is_on_worker();
         let tick = |at| self.clock.tick(at);
         let submitted = tick(request.submitted.created_at).min(self.now);
@@ -71,6 +72,7 @@ impl Owner {
             decided: None,
             waiters: Vec::new(),
             cancelers: Vec::new(),
+            asked: Vec::new(),
             ring: Ring::default(),
             subscribers: Vec::new(),
             life,
@@ -106,6 +108,9 @@ impl Owner {
         self.table.insert(live);
         self.plan_needed = true;
         self.watch_overtime(sequence);
+        if cancel && !on_worker {
+            self.happen(sequence, Happened::Cancel, Detail::default());
+        }
     }
 
     /// Gives the workers of recovered requests their time to come back.

@@ -14,7 +14,10 @@ use super::{
 };
 use crate::{
     lifecycle::{Happened, Step},
-    pool::view::{View, add},
+    pool::{
+        view::{View, add},
+        views::CancelOutcome,
+    },
     queue::{Applied, Change, Enqueued, Queue, QueueError},
 };
 
@@ -35,10 +38,19 @@ pub(super) struct Work {
     applies: usize,
 }
 
+/// A change that the store is done with.
+pub(super) struct Written {
+    pair: Pair,
+    /// It was a wish to cancel, not a decision.
+    is_cancel: bool,
+    /// None when it could not be written.
+    applied: Option<Applied>,
+}
+
 /// A batch that the store is done with.
 pub(super) enum Done {
     Enqueued(Vec<TicketPlace>, Result<Vec<Enqueued>, QueueError>),
-    Applied(Vec<Pair>, Result<Vec<Applied>, QueueError>),
+    Applied(Vec<Written>),
     Remembered,
 }
 
@@ -74,73 +86,87 @@ impl Owner {
                 self.work.enqueues -= 1;
                 self.enqueued(places, outcome);
             }
-            Done::Applied(pairs, outcome) => {
+            Done::Applied(changes) => {
                 self.work.applies -= 1;
-                self.applied(&pairs, outcome);
+                self.applied(&changes);
             }
             Done::Remembered => {}
         }
     }
 
-    fn applied(&mut self, pairs: &[Pair], outcome: Result<Vec<Applied>, QueueError>) {
-        let applied = match outcome {
-            Ok(applied) => applied,
-            Err(error) => {
-                // Only a closed store comes here: nothing is announced, a restart decides anew.
-                error!(%error, requests = pairs.len(), "decisions could not be written");
-                return;
-            }
-        };
-        for (pair, applied) in pairs.iter().zip(applied) {
-            if applied == Applied::Stale {
-                // A batch that was repeated after an unclear failure finds its own work done.
-                debug!(%pair, "store had this decision already, or a newer one");
-            }
-            if let Some(sequence) = self.table.sequence(pair.request_id.as_str()) {
-                let step = self.happen(sequence, Happened::Stored, Detail::default());
-                debug_assert_ne!(step, Step::Stale, "a stored decision is never stale");
+    fn applied(&mut self, changes: &[Written]) {
+        for Written { pair, is_cancel, applied } in changes {
+            let Some(sequence) = self.table.sequence(pair.request_id.as_str()) else { continue };
+            match applied {
+                // Nothing is announced that is not on disk; a restart decides anew.
+                None => {
+                    if let Some(live) = self.table.get_mut(sequence).filter(|_| *is_cancel) {
+                        // Whoever asked sees that it did not work.
+                        live.asked.clear();
+                    }
+                }
+                Some(_) if *is_cancel => {
+                    let Some(live) = self.table.get_mut(sequence) else { continue };
+                    for reply in std::mem::take(&mut live.asked) {
+                        drop(reply.send(Some(CancelOutcome::Requested(live.shown()))));
+                    }
+                }
+                Some(applied) => {
+                    if *applied == Applied::Stale {
+                        // A batch that was repeated after an unclear failure finds its own work done.
+                        debug!(%pair, "store had this decision already, or a newer one");
+                    }
+                    let step = self.happen(sequence, Happened::Stored, Detail::default());
+                    debug_assert_ne!(step, Step::Stale, "a stored decision is never stale");
+                }
             }
         }
     }
 }
 
-/// Writes decisions; tries until it works or the store is closed.
+/// Writes changes; tries until it works, the store is closed or what is there cannot be read. In the last case each
+/// change is then tried alone, so that one damaged row does not hold up the others.
 async fn apply(store: Arc<dyn Queue>, view: Arc<View>, changes: Vec<Change>) -> Done {
-    let pairs = changes.iter().map(|change| change.pair().clone()).collect();
+    let outcome = match write(&*store, &view, &changes).await {
+        Err(QueueError::Corrupt { .. }) if changes.len() > 1 => {
+            let mut each = Vec::with_capacity(changes.len());
+            for change in &changes {
+                let outcome = write(&*store, &view, std::slice::from_ref(change)).await;
+                each.push(
+                    outcome.map(|applied| applied.first().copied()).unwrap_or_else(|error| failed(change, &error)),
+                );
+            }
+            each
+        }
+        Ok(applied) => applied.into_iter().map(Some).collect(),
+        Err(error) => changes.iter().map(|change| failed(change, &error)).collect(),
+    };
+    let written = changes.into_iter().zip(outcome).map(|(change, applied)| Written {
+        is_cancel: matches!(change, Change::Cancel { .. }),
+        pair: change.pair().clone(),
+        applied,
+    });
+    Done::Applied(written.collect())
+}
+
+fn failed(change: &Change, error: &QueueError) -> Option<Applied> {
+    error!(%error, pair = %change.pair(), "a change cannot be written; its request stays as it is shown");
+    None
+}
+
+async fn write(store: &dyn Queue, view: &View, changes: &[Change]) -> Result<Vec<Applied>, QueueError> {
     let mut pause = RETRY_FIRST;
     loop {
-        match store.apply(changes.clone()).await {
+        match store.apply(changes.to_vec()).await {
             Err(error @ QueueError::Unavailable { .. }) => {
                 add(&view.totals.store_retries);
                 warn!(%error, requests = changes.len(), "decisions are not written yet, trying again");
                 tokio::time::sleep(pause).await;
                 pause = pause.saturating_mul(2).min(RETRY_MAX);
             }
-            Err(QueueError::Corrupt { .. }) if changes.len() > 1 => return apply_each(store, view, changes).await,
-            Err(error @ QueueError::Corrupt { .. }) => {
-                // No repetition helps. Nothing is announced that is not on disk: the request stays as it is shown.
-                error!(%error, pair = ?pairs, "a decision cannot be written; its request will not end");
-                return Done::Applied(Vec::new(), Ok(Vec::new()));
-            }
-            outcome => return Done::Applied(pairs, outcome),
+            outcome => return outcome,
         }
     }
-}
-
-/// Writes the decisions of a batch one by one, so that one damaged row does not hold up the others.
-async fn apply_each(store: Arc<dyn Queue>, view: Arc<View>, changes: Vec<Change>) -> Done {
-    let (mut pairs, mut applied) = (Vec::with_capacity(changes.len()), Vec::with_capacity(changes.len()));
-    for change in changes {
-        match Box::pin(apply(Arc::clone(&store), Arc::clone(&view), vec![change])).await {
-            Done::Applied(done, Ok(outcome)) => {
-                pairs.extend(done);
-                applied.extend(outcome);
-            }
-            // Closed: what follows in this batch is decided anew by a restart.
-            _ => break,
-        }
-    }
-    Done::Applied(pairs, Ok(applied))
 }
 
 /// Remembers functions; tries until it works or the store is closed.

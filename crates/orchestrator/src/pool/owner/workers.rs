@@ -79,6 +79,12 @@ impl Owner {
         let plan = reconcile(listed, held, |pair| self.standing(key, pair));
         for pair in plan.keep {
             self.on_pair(&pair, Happened::Accepted(pair.attempt), "");
+            let sequence = self.table.sequence(pair.request_id.as_str());
+            let live = sequence.and_then(|sequence| self.table.get(sequence));
+            if let Some(live) = live.filter(|live| live.life.is_on_worker() && live.life.cancel_requested()) {
+                // The wish may have been lost with the stream, or with the process before this one.
+                self.ask_worker(live.request.sequence);
+            }
         }
         for pair in plan.adopt {
             if let Some(sequence) = self.table.sequence(pair.request_id.as_str()) {

@@ -30,6 +30,8 @@ const FORGET: &str = "UPDATE live SET worker_id = NULL, assigned_at = NULL, star
 
 const PLACE: &str = "UPDATE live SET worker_id = ?2, assigned_at = ?3, started_at = ?4 WHERE sequence = ?1";
 
+const CANCEL: &str = "UPDATE live SET canceled = 1 WHERE sequence = ?1";
+
 const REQUEUE: &str = "UPDATE live SET state = 'queued', attempt = ?2, attempts = ?3 WHERE sequence = ?1";
 
 const END: &str = "
@@ -73,6 +75,7 @@ fn apply_one(transaction: &Transaction<'_>, change: &Change) -> Result<Applied, 
             let attempts = appended(id, stored.attempts, failure.as_ref())?;
             execute(transaction, REQUEUE, params![stored.sequence, pair.attempt.0, attempts])?;
         }
+        Change::Cancel { .. } => execute(transaction, CANCEL, [stored.sequence])?,
         Change::Finish { pair, ending } => end(transaction, stored.sequence, pair.attempt, ending)?,
     }
     Ok(Applied::Done)

@@ -19,7 +19,7 @@ pub(super) const COLUMNS: &str = "
     coalesce(history.attempt, live.attempt) AS attempt, coalesce(history.worker_id, live.worker_id) AS worker_id,
     coalesce(history.assigned_at, live.assigned_at) AS assigned_at,
     coalesce(history.started_at, live.started_at) AS started_at,
-    coalesce(history.attempts, live.attempts) AS attempts,
+    coalesce(history.attempts, live.attempts) AS attempts, coalesce(live.canceled, 0) AS canceled,
     history.ended_at, history.output_ref, history.error, history.timings, history.metrics, history.output";
 
 const STATES: [State; 6] =
@@ -66,6 +66,7 @@ pub(super) fn request(row: &Row<'_>) -> Result<Request, QueueError> {
         assigned_at: columns.value::<Option<i64>>()?.map(UnixMs),
         started_at: columns.value::<Option<i64>>()?.map(UnixMs),
         attempts: columns.packed()?.unwrap_or_default(),
+        cancel_requested: columns.value()?,
         ending: if is_live { None } else { Some(ending(&mut columns, state)?) },
     })
 }

@@ -9,7 +9,7 @@ use super::open::OpenCause;
 const APPLICATION_ID: i32 = 0x6777_6b71;
 
 /// Step n takes a store from format n to format n + 1. Steps are only ever added.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("format_1.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("format_1.sql"), include_str!("format_2.sql")];
 
 /// Refuses a file that is not ours, without writing to it.
 pub(super) fn recognize(connection: &Connection) -> Result<(), OpenCause> {

@@ -136,6 +136,11 @@ impl Model {
     fn apply(&mut self, change: Change) -> Applied {
         let pair = change.pair().clone();
         let row = self.rows.iter_mut().find(|row| row.submitted.id == pair.request_id);
+        if let Change::Cancel { .. } = change {
+            let Some(row) = row.filter(|row| !row.state.is_terminal()) else { return Applied::Stale };
+            row.cancel_requested = true;
+            return Applied::Done;
+        }
         let Some(row) = row.filter(|row| !row.state.is_terminal() && pair.attempt >= row.attempt) else {
             return Applied::Stale;
         };
@@ -163,6 +168,7 @@ impl Model {
             Change::Finish { ending, .. } => {
                 forget(row);
                 row.state = ending.state;
+                row.cancel_requested = false;
                 row.ending = Some(*ending);
             }
             _ => return Applied::Stale,
@@ -204,11 +210,12 @@ fn draft((number, variant, time): (u8, u8, u8)) -> Draft {
 
 fn change((number, kind, attempt): (u8, u8, i64)) -> Change {
     let id = id(number);
-    match kind % 6 {
+    match kind % 7 {
         0 => assign(&id, attempt),
         1 => start(&id, attempt),
         2 => requeue(&id, attempt),
         3 => super::give_back(&id, attempt),
+        6 => super::cancel(&id, attempt),
         4 => finish_with(&id, attempt, unsuccessful(State::Failed)),
         _ => finish_with(&id, attempt, Ending { ended_at: UnixMs(attempt), ..succeeded(attempt) }),
     }

@@ -160,3 +160,41 @@ async fn o15_a_restart_gives_the_worker_time_to_tell_how_an_overlong_attempt_end
     assert_eq!(pool.ended("r").await.state, State::Succeeded);
     worker.silent_for(Duration::from_secs(60)).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn p14_a_cancel_that_was_accepted_survives_a_restart() {
+    let pool = Pool::start().await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    pool.submit(request("r", "echo")).await;
+    worker.expect_run("r", 1).await;
+    worker.accept("r", 1).await;
+    pool.reaches("r", State::Running).await;
+    let outcome = pool.handle.cancel(&pair("r", 1).request_id).await.expect("open");
+    assert!(matches!(outcome, crate::pool::CancelOutcome::Requested(_)), "{outcome:?}");
+    worker.expect_cancel("r", 1).await;
+    let store = pool.stop().await;
+
+    // The worker comes back and still runs it: it is told again, and not waited for beyond the grace.
+    let pool = Pool::start_on(Arc::clone(&store)).await;
+    let mut worker = pool.worker(hello_with("w", &["echo"], &[("r", 1)])).await;
+    worker.expect_cancel("r", 1).await;
+    let store = pool.stop().await;
+
+    // Or it does not come back: then the request is cancelled, and not run once more.
+    let pool = Pool::start_on(store).await;
+    let mut other = pool.worker(hello("other", &["echo"])).await;
+    assert_eq!(pool.ended("r").await.state, State::Canceled);
+    other.silent_for(Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn p14_a_queued_request_whose_cancel_was_stored_is_cancelled_at_the_start() {
+    let store = Arc::new(MemoryQueue::default());
+    store.enqueue(vec![request("r", "echo")]).await.expect("open");
+    store.apply(vec![Change::Cancel { pair: pair("r", 0) }]).await.expect("open");
+    let pool = Pool::start_on(store).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    assert_eq!(pool.ended("r").await.state, State::Canceled);
+    worker.silent_for(Duration::from_secs(60)).await;
+    assert_eq!(pool.handle.counters().queued, 0);
+}

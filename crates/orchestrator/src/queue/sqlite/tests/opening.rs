@@ -12,7 +12,7 @@ use crate::queue::{
         open::connect,
         schema::{MIGRATIONS, migrate},
     },
-    testing::{Draft, finish, request_id},
+    testing::{Draft, cancel, finish, request_id},
 };
 
 async fn refused(path: PathBuf) -> OpenError {
@@ -29,13 +29,35 @@ async fn refused(path: PathBuf) -> OpenError {
 async fn what_was_stored_is_there_after_a_reopen() {
     let (directory, queue) = fresh().await;
     queue.enqueue(vec![Draft::new("a").rich().build(), Draft::new("b").build()]).await.unwrap();
-    queue.apply(vec![finish("b", 0)]).await.unwrap();
+    queue.apply(vec![finish("b", 0), cancel("a", 0)]).await.unwrap();
     let before = format!("{:?}", queue.get(request_id("a")).await.unwrap());
     queue.close().await.unwrap();
 
     let queue = open(&directory).await;
     assert_eq!(format!("{:?}", queue.get(request_id("a")).await.unwrap()), before);
-    assert_eq!(queue.unfinished(0, 10).await.unwrap().len(), 1);
+    let unfinished = queue.unfinished(0, 10).await.unwrap();
+    let [a] = unfinished.as_slice() else { panic!("{unfinished:?}") };
+    assert!(a.cancel_requested);
+    queue.close().await.unwrap();
+}
+
+/// Format 1, as the first version wrote it.
+#[tokio::test]
+async fn the_first_format_is_brought_forward_when_it_is_opened() {
+    let directory = TempDir::new().unwrap();
+    let path = options(&directory).path;
+    let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_CREATE;
+    let mut connection = connect(&path, flags).unwrap();
+    migrate(&mut connection, &MIGRATIONS[..1]).unwrap();
+    let row = "INSERT INTO request VALUES (1, 'a', 'f', 'dev', 'dev', 1, 1, zeroblob(32), NULL, NULL, x'80')";
+    connection.execute(row, []).unwrap();
+    connection.execute("INSERT INTO live (sequence, state, attempt) VALUES (1, 'queued', 0)", []).unwrap();
+    drop(connection);
+    let queue = open(&directory).await;
+    let a = queue.get(request_id("a")).await.unwrap().unwrap();
+    assert!(!a.cancel_requested && !a.state.is_terminal());
+    queue.apply(vec![cancel("a", 0)]).await.unwrap();
+    assert!(queue.get(request_id("a")).await.unwrap().unwrap().cancel_requested);
     queue.close().await.unwrap();
 }
 
