@@ -226,3 +226,50 @@ async fn c19_w17_a_slow_handler_ends_at_its_deadline_and_the_next_job_runs() {
     session.run("r2", 1, "echo", &text("next")).await;
     assert_eq!(session.result().await.status(), JobStatus::Ok);
 }
+
+#[tokio::test(start_paused = true)]
+async fn w5_every_message_of_a_job_carries_the_attempt_of_its_dispatch() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    let dispatches: [(&str, &str, Vec<u8>); 5] = [
+        ("r1", "numbers", count(3)),
+        ("r2", "chatty", count(2)),
+        ("r3", "refuse", text("no")),
+        ("r4", "nobody", text("a")),
+        ("r5", "echo", b"\x80".to_vec()),
+    ];
+    for (at, (id, function, payload)) in (1_i64..).zip(dispatches) {
+        // Neither the first nor in a row: nothing can be guessed.
+        let attempt = at * 1_000 + 7;
+        session.run(id, attempt, function, &payload).await;
+        loop {
+            let (pair, is_last) = match session.next().await {
+                Msg::JobAccepted(job) => ((job.request_id, job.attempt), false),
+                Msg::JobProgress(job) => ((job.request_id, job.attempt), false),
+                Msg::JobResult(job) => ((job.request_id, job.attempt), true),
+                _ => continue,
+            };
+            assert_eq!(pair, (id.to_owned(), attempt));
+            if is_last {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w15_a_cancel_for_another_pair_changes_nothing() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    session.cancel("unknown", 1).await;
+    session.run("r1", 2, "gated-echo", &text("a")).await;
+    session.accepted().await;
+    for attempt in [1, 3, 0, -1] {
+        session.cancel("r1", attempt).await;
+    }
+    session.silence().await;
+    fixture.probe.open("a");
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    session.cancel("r1", 2).await;
+    session.silence().await;
+}
