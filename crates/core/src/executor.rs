@@ -30,6 +30,7 @@ use crate::{
     job::{Ending, Outcome},
     outbox::{JobEnd, SharedOutbox},
     sanitize::sanitize,
+    spool::Spool,
 };
 
 pub(crate) use cell::JobCell;
@@ -76,6 +77,7 @@ pub(crate) struct Executor {
     models: Arc<dyn ModelSource>,
     uploader: Option<Arc<dyn OutputUploader>>,
     memory: PeakMemory,
+    spool: Option<Spool>,
 }
 
 impl Executor {
@@ -85,8 +87,9 @@ impl Executor {
         outbox: SharedOutbox,
         models: Arc<dyn ModelSource>,
         uploader: Option<Arc<dyn OutputUploader>>,
+        spool: Option<Spool>,
     ) -> Self {
-        Self { scope, events, outbox, models, uploader, memory: PeakMemory::default() }
+        Self { scope, events, outbox, models, uploader, memory: PeakMemory::default(), spool }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
@@ -179,7 +182,10 @@ impl Executor {
         let Ending { status, output, message } = ending;
         let message = if message.is_empty() { message } else { sanitize(&message) };
         let metrics = job.metrics(&mut self.memory);
-        let end = JobEnd { pair: job.pair().clone(), status, output, message, metrics };
+        let mut end = JobEnd { pair: job.pair().clone(), status, output, message, metrics, record: None };
+        if let Some(spool) = &self.spool {
+            spool.keep(&mut end);
+        }
         self.outbox.finish(job.gate(), end);
     }
 }

@@ -161,6 +161,11 @@ impl<J: Clone> JobTable<J> {
         self.jobs.iter().map(|(id, job)| Pair { request_id: id.clone(), attempt: job.attempt })
     }
 
+    /// A pair that an earlier process finished: not run again (W9).
+    pub fn remember_finished(&mut self, pair: Pair) {
+        self.finished.remember(pair);
+    }
+
     /// A pair was dispatched to this worker. `handle` makes the caller's handle once the pair is accepted.
     pub fn arrived(&mut self, arrival: Arrival<'_>, handle: impl FnOnce(Pair) -> J, actions: &mut Vec<Action<J>>) {
         let pair = arrival.pair;

@@ -11,6 +11,7 @@
 mod connection;
 mod inbound;
 mod jobs;
+mod kept;
 mod model_ops;
 mod roster;
 mod serving;
@@ -94,10 +95,16 @@ impl Worker {
             return Err(WorkerExit::NoFunctions);
         }
         let scope = Arc::new(Scope::new("worker"));
-        let mut serving = Serving::new(self.options, &self.registry, self.models, scope.clone());
+        let mut options = self.options;
+        let kept = kept::open(&mut options, &scope).await;
+        let spool = kept.spool.clone();
+        let mut serving = Serving::new(options, &self.registry, self.models, scope.clone(), kept);
         let ended = serving.run(&cancel).await;
         // With the connection's handles gone its tasks say goodbye and end.
         drop(serving);
+        if let Some(spool) = spool {
+            spool.close();
+        }
         scope.join(CLOSE_LIMIT).await;
         // A stuck handler still borrows its instance: waiting for it would only put off the end.
         if !matches!(ended, Ok(Ended::Killed) | Err(WorkerExit::HandlerStuck { .. })) {

@@ -116,6 +116,12 @@ pub(crate) struct WorkerArgs {
     /// Seconds that running jobs get after SIGTERM or SIGINT
     #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
     pub(crate) drain_timeout: Option<std::time::Duration>,
+    /// Directory for finished results that are not delivered yet
+    #[arg(long, value_name = "PATH")]
+    pub(crate) spool_dir: Option<PathBuf>,
+    /// Results to keep on disk until they are delivered: those of handlers that ran 100 ms or longer, all, or none
+    #[arg(long, value_name = "auto|always|never", value_parser = super::spool::spool_policy)]
+    pub(crate) spool: Option<gen_worker_core::SpoolPolicy>,
     /// Seconds without a connection after which the worker exits; 0 = never
     #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
     pub(crate) disconnect_limit: Option<std::time::Duration>,

@@ -149,6 +149,25 @@ variables! {
         default: "0, which means 30",
         meaning: "Seconds that running jobs get after SIGTERM or SIGINT."
     }
+    GEN_WORKER_SPOOL_DIR {
+        aliases: [],
+        flag: "worker --spool-dir",
+        default: "`gen-worker/spool/<address>` below XDG_STATE_HOME",
+        meaning: "Directory in which finished results wait, durably, until they are delivered; one directory per worker \
+                  id below it. The next process with that id delivers them."
+    }
+    GEN_WORKER_SPOOL {
+        aliases: [],
+        flag: "worker --spool",
+        default: "`auto`",
+        meaning: "Which results wait on disk: `auto` = those of handlers that ran 100 ms or longer, `always`, `never`."
+    }
+    GEN_WORKER_SPOOL_BYTES {
+        aliases: [],
+        flag: "",
+        default: "268435456",
+        meaning: "Bytes that waiting results may take on disk; beyond that they wait in memory, with a warning."
+    }
     WORKER_IMAGE_DIGEST {
         aliases: [],
         flag: "",
@@ -217,9 +236,9 @@ variables! {
     }
     XDG_STATE_HOME {
         aliases: [],
-        flag: "up --db",
+        flag: "up --db, worker --spool-dir",
         default: "`.local/state` below HOME",
-        meaning: "Where `up` keeps its queue: the file `gen-worker/queue.sqlite` below it."
+        meaning: "Where `up` keeps its queue (the file `gen-worker/queue.sqlite` below it) and workers their results."
     }
     HOME {
         aliases: [],

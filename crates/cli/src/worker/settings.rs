@@ -5,14 +5,15 @@ mod tests;
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use gen_worker_core::{Address, WorkerOptions};
+use gen_worker_core::{Address, SpoolOptions, SpoolPolicy, WorkerOptions};
 use tracing::{info, warn};
 
 use super::identity::Claims;
 use crate::{
-    args::WorkerArgs,
+    args::{SPOOL_POLICIES, WorkerArgs, spool_policy},
     env::{Environment, names},
     exit::Failure,
+    state,
 };
 
 /// Threads of the runtime. Two: one can stay inside a handler that computes without yielding while the other keeps the
@@ -56,6 +57,7 @@ pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOpti
     provenance(&mut options, env)?;
     limits(&mut options, args, env)?;
     redial(&mut options, args, env)?;
+    options.spool = spool(args, env, &options.address)?;
     if env.text(&names::MODEL_MANAGER_CLASS)?.is_some() {
         info!("{} is for Python workers; ignored", names::MODEL_MANAGER_CLASS.name);
     }
@@ -119,6 +121,26 @@ fn limits(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> 
         options.drain_budget = budget;
     }
     Ok(())
+}
+
+/// Where results wait, if they do.
+fn spool(args: &WorkerArgs, env: &Environment, address: &Address) -> Result<Option<SpoolOptions>, Failure> {
+    let expected = SPOOL_POLICIES;
+    let text = env.text(&names::GEN_WORKER_SPOOL)?;
+    let wrong = |_| Failure::usage(format!("{} must be {expected}", names::GEN_WORKER_SPOOL.name));
+    let set = args.spool.map(Ok).or_else(|| text.map(|text| spool_policy(text).map_err(wrong)));
+    let policy = set.transpose()?.unwrap_or_default();
+    if policy == SpoolPolicy::Never {
+        return Ok(None);
+    }
+    let dir = args.spool_dir.clone().or_else(|| env.raw(&names::GEN_WORKER_SPOOL_DIR).map(PathBuf::from));
+    // Results belong to the orchestrator that asked for them.
+    let own = || state::directory(env).join("spool").join(format!("{}_{}", address.host(), address.port()));
+    let mut options = SpoolOptions { policy, ..SpoolOptions::new(dir.unwrap_or_else(own)) };
+    if let Some(bytes) = env.parsed(&names::GEN_WORKER_SPOOL_BYTES, "a whole number of bytes")? {
+        options.bytes_max = bytes;
+    }
+    Ok(Some(options))
 }
 
 fn redial(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> Result<(), Failure> {

@@ -51,6 +51,8 @@ pub struct JobEnd {
     pub message: String,
     /// Measurements; absent when the handler never started.
     pub metrics: Option<pb::JobMetrics>,
+    /// Where the spool keeps it until it is written.
+    pub record: Option<u64>,
 }
 
 /// Output of a pair.

@@ -141,7 +141,7 @@ impl Serving {
 
     fn refuse(&mut self, pair: Pair, ending: Ending) {
         let message = sanitize(&ending.message);
-        let end = JobEnd { pair, status: ending.status, output: EndOutput::None, message, metrics: None };
+        let end = JobEnd { pair, status: ending.status, output: EndOutput::None, message, metrics: None, record: None };
         self.outbox.push(Outgoing::Result(end));
     }
 }

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::{
     Ended, WorkerExit,
     connection::{Connection, ConnectionEvent},
+    kept::Kept,
     model_ops::ModelOps,
     roster::Roster,
     setup::{self, SetupEvent},
@@ -33,7 +34,7 @@ use crate::{
     executor::{Executor, JobCell, JobEvent},
     job::{Action, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
-    outbox::SharedOutbox,
+    outbox::{Outgoing, SharedOutbox},
     worker_options::WorkerOptions,
 };
 
@@ -88,16 +89,20 @@ struct Ready {
 
 impl Serving {
     pub(super) fn new(
-        mut options: WorkerOptions,
+        options: WorkerOptions,
         registry: &Registry,
         models: Arc<dyn ModelSource>,
         scope: Arc<Scope>,
+        kept: Kept,
     ) -> Self {
-        if options.worker_id.is_empty() {
-            options.worker_id = setup::made_up_id();
-        }
         let roster = Roster::new(registry);
-        let outbox = SharedOutbox::new(options.send_queue_entries);
+        let Kept { spool, ends } = kept;
+        let mut table = JobTable::new(roster.len(), options.limits);
+        let outbox = SharedOutbox::new(options.send_queue_entries, spool.clone());
+        for end in ends {
+            table.remember_finished(end.pair.clone());
+            outbox.push(Outgoing::Result(end));
+        }
         let (events, events_received) = mpsc::channel(EVENTS_MAX);
         let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
         let policy =
@@ -109,9 +114,9 @@ impl Serving {
         let functions = roster.iter().map(|function| (function.name().clone(), readiness(function.instance())));
         Self {
             availability: Availability::new(functions),
-            table: JobTable::new(roster.len(), options.limits),
+            table,
             actions: Vec::new(),
-            executor: Executor::new(jobs, events, outbox.clone(), models.clone(), options.uploader.clone()),
+            executor: Executor::new(jobs, events, outbox.clone(), models.clone(), options.uploader.clone(), spool),
             timers: Timers::default(),
             drain: None,
             models,
@@ -282,8 +287,10 @@ impl Serving {
         if let Some(drain) = &mut self.drain
             && drain.is_closing()
         {
-            let lost = !matches!(failure, LinkFailure::Ended) && self.outbox.has_pending();
-            if !lost {
+            if matches!(failure, LinkFailure::Ended) {
+                self.outbox.all_read();
+            }
+            if !self.outbox.has_pending() {
                 return;
             }
             drain.flush_again();

@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::{roster::distinct_cells, serving::Serving};
 use crate::{
     FailureClass, InstanceCell, ModelResidency, Registry, Tier, WorkerError, availability::Unavailable,
-    backoff::random_unit, sanitize::sanitize,
+    sanitize::sanitize,
 };
 
 /// How long instances may take to shut down, all of them together. The process ends anyway after it.
@@ -107,14 +107,4 @@ pub(super) fn residency(held: ModelResidency) -> pb::ModelResidency {
     };
     let vram_bytes = i64::try_from(held.vram_bytes).unwrap_or(i64::MAX);
     pb::ModelResidency { r#ref: held.reference, tier: tier.into(), vram_bytes }
-}
-
-/// An id when none was given: host name and a random suffix. A process id would be 1 in every container, and two
-/// workers of one id replace each other's stream for ever.
-pub(super) fn made_up_id() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
-    let host = if host.is_empty() { "worker" } else { host };
-    let suffix = (random_unit() * f64::from(u32::MAX)) as u32;
-    format!("{host}-{suffix:08x}")
 }

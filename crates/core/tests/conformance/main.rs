@@ -15,5 +15,6 @@ mod jobs;
 mod models;
 mod orchestrator;
 mod queue;
+mod spool;
 mod streams;
 mod uploads;

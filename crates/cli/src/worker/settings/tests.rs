@@ -95,6 +95,24 @@ fn provenance_is_reported() {
 }
 
 #[test]
+fn results_wait_where_the_flag_says_else_by_address() {
+    let spool = |args: &WorkerArgs, pairs: &[(&str, &str)]| {
+        let mut all = vec![("ORCHESTRATOR_PUBLIC_ADDR", "grpc://h:9"), ("XDG_STATE_HOME", "/s")];
+        all.extend_from_slice(pairs);
+        built(args, &all).map(|options| options.spool)
+    };
+    let none = WorkerArgs::default();
+    assert_eq!(spool(&none, &[]).unwrap(), Some(SpoolOptions::new("/s/gen-worker/spool/h_9")));
+    let set = [("GEN_WORKER_SPOOL_DIR", "/d"), ("GEN_WORKER_SPOOL", "always"), ("GEN_WORKER_SPOOL_BYTES", "7")];
+    let want = SpoolOptions { dir: "/d".into(), policy: SpoolPolicy::Always, bytes_max: 7 };
+    assert_eq!(spool(&none, &set).unwrap(), Some(want));
+    assert_eq!(spool(&none, &[("GEN_WORKER_SPOOL", "never")]).unwrap(), None);
+    assert!(spool(&none, &[("GEN_WORKER_SPOOL", "often")]).unwrap_err().message().contains("auto, always, never"));
+    let args = WorkerArgs { spool_dir: Some("/f".into()), spool: Some(SpoolPolicy::Auto), ..WorkerArgs::default() };
+    assert_eq!(spool(&args, &set).unwrap().map(|spool| spool.dir), Some("/f".into()));
+}
+
+#[test]
 fn threads_are_bounded() {
     let of = |pairs: &[(&str, &str)]| threads(&WorkerArgs::default(), &Environment::of_pairs(pairs));
     assert_eq!(of(&[]).unwrap(), DEFAULT_THREADS);
