@@ -5,6 +5,7 @@
 //! handler gets a thread. All of them end with one [`JobEvent`], except where the job machine dropped them.
 
 mod cell;
+mod gpu_lease;
 mod handler;
 mod inline;
 mod metrics;
@@ -34,6 +35,8 @@ use crate::{
 };
 
 pub(crate) use cell::JobCell;
+use gpu_lease::GpuLease;
+pub(crate) use gpu_lease::GpusFreed;
 use handler::Call;
 pub(crate) use inline::InlinePolicy;
 use metrics::PeakMemory;
@@ -77,6 +80,7 @@ pub(crate) struct Executor {
     models: Arc<dyn ModelSource>,
     uploader: Option<Arc<dyn OutputUploader>>,
     memory: PeakMemory,
+    gpus_freed: GpusFreed,
     spool: Option<Spool>,
 }
 
@@ -88,8 +92,9 @@ impl Executor {
         models: Arc<dyn ModelSource>,
         uploader: Option<Arc<dyn OutputUploader>>,
         spool: Option<Spool>,
+        gpus_freed: GpusFreed,
     ) -> Self {
-        Self { scope, events, outbox, models, uploader, memory: PeakMemory::default(), spool }
+        Self { scope, events, outbox, models, uploader, memory: PeakMemory::default(), gpus_freed, spool }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
@@ -110,17 +115,19 @@ impl Executor {
     pub(crate) fn start(&self, job: &Arc<JobCell>, function: &Arc<Function>, inline: bool) -> Started {
         let Some((run, instance)) = job.begin(function.timeout()) else { return Started::Running };
         let payload = run.input_payload.clone();
-        let inline = inline && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
+        // What runs on an accelerator is never done at once, and its permit goes with its task.
+        let lease = job.gpu().map(|span| GpuLease::new(span, &self.gpus_freed));
+        let inline = inline && lease.is_none() && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
         // What is larger has to be stored somewhere.
         let summary_bytes_max = if self.uploader.is_some() { usize::MAX } else { INLINE_OUTPUT_BYTES_MAX };
         let context = context(job, function, run, summary_bytes_max);
         let call = Call { job: job.clone(), function: function.clone(), context, payload, instance };
         if function.is_blocking() {
-            self.start_thread(call);
+            self.start_thread(call, lease);
             return Started::Running;
         }
         if !inline {
-            self.start_task(call);
+            self.start_task(call, lease);
             return Started::Running;
         }
         match call.poll_once() {
@@ -138,12 +145,14 @@ impl Executor {
         }
     }
 
-    fn start_task(&self, call: Call) {
+    fn start_task(&self, call: Call, lease: Option<GpuLease>) {
         let (events, job) = (self.events.clone(), call.job.clone());
         let task = self.scope.spawn_bare({
             let job = job.clone();
             async move {
+                let lease = lease;
                 let (outcome, first_poll) = call.run().await;
+                drop(lease);
                 let (ended, first_poll) = (Instant::now(), Some(first_poll));
                 drop(events.send(JobEvent::Returned { job, outcome, ended, first_poll }).await);
             }
@@ -151,11 +160,12 @@ impl Executor {
         job.runs_as(task.abort_handle());
     }
 
-    fn start_thread(&self, call: Call) {
+    fn start_thread(&self, call: Call, lease: Option<GpuLease>) {
         let (events, job) = (self.events.clone(), call.job.clone());
         job.thread_started();
         drop(self.scope.spawn_blocking(move || {
             let outcome = call.run_blocking();
+            drop(lease);
             job.thread_ended();
             let ended = Instant::now();
             drop(events.blocking_send(JobEvent::ThreadEnded { job, outcome, ended }));

@@ -76,6 +76,7 @@ impl WorkerOptions {
                 input_bytes_max: 0,
                 output_bytes_max: 0,
                 threads: THREADS,
+                jobs_per_gpu: 1,
                 finished_max: FINISHED_PAIRS_MAX,
             },
             drain_budget: Duration::from_secs(30),

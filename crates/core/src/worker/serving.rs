@@ -32,7 +32,7 @@ use crate::{
     backoff::random_unit,
     drain::{Drain, DrainStep, DrainView},
     executor::{Executor, JobCell, JobEvent},
-    job::{Action, JobTable},
+    job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
     outbox::{Outgoing, SharedOutbox},
     worker_options::WorkerOptions,
@@ -71,6 +71,7 @@ pub(super) struct Serving {
 struct Sources {
     events: mpsc::Receiver<JobEvent>,
     setups: mpsc::Receiver<SetupEvent>,
+    gpus: mpsc::UnboundedReceiver<GpuSpan>,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
     /// While draining: the writer took all there was.
@@ -84,6 +85,7 @@ struct Ready {
     messages: Vec<Inbound>,
     events: Vec<JobEvent>,
     setups: Vec<SetupEvent>,
+    gpus: Vec<GpuSpan>,
     timer: bool,
 }
 
@@ -105,6 +107,7 @@ impl Serving {
         }
         let (events, events_received) = mpsc::channel(EVENTS_MAX);
         let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
+        let (gpus_freed, gpus_received) = mpsc::unbounded_channel();
         let policy =
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
         let jobs = Scope::under("jobs", scope.cancel());
@@ -116,7 +119,15 @@ impl Serving {
             availability: Availability::new(functions),
             table,
             actions: Vec::new(),
-            executor: Executor::new(jobs, events, outbox.clone(), models.clone(), options.uploader.clone(), spool),
+            executor: Executor::new(
+                jobs,
+                events,
+                outbox.clone(),
+                models.clone(),
+                options.uploader.clone(),
+                spool,
+                gpus_freed,
+            ),
             timers: Timers::default(),
             drain: None,
             models,
@@ -129,6 +140,7 @@ impl Serving {
             sources: Sources {
                 events: events_received,
                 setups: setups_received,
+                gpus: gpus_received,
                 timer: Box::pin(sleep(NEVER)),
                 armed: None,
                 drained: None,
@@ -203,12 +215,13 @@ impl Serving {
         }
         let events = sources.events.poll_recv_many(cx, &mut ready.events, EVENTS_MAX).is_ready();
         let setups = sources.setups.poll_recv_many(cx, &mut ready.setups, EVENTS_MAX).is_ready();
+        let gpus = sources.gpus.poll_recv_many(cx, &mut ready.gpus, EVENTS_MAX).is_ready();
         ready.timer = sources.timer.as_mut().poll(cx).is_ready();
         let drained = sources.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready());
         if drained {
             sources.drained = None;
         }
-        let any = ready.connection.is_some() || events || setups || ready.timer || drained;
+        let any = ready.connection.is_some() || events || setups || gpus || ready.timer || drained;
         if any { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -218,6 +231,12 @@ impl Serving {
             self.job_event(event);
         }
         self.ready.events = events;
+        let mut gpus = std::mem::take(&mut self.ready.gpus);
+        for span in gpus.drain(..) {
+            self.table.gpu_ended(span, &mut self.actions);
+            self.perform();
+        }
+        self.ready.gpus = gpus;
         for event in std::mem::take(&mut self.ready.setups) {
             self.setup_event(event);
         }

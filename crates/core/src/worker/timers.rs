@@ -127,7 +127,7 @@ mod tests {
         let (mut timers, now) = (Timers::default(), Instant::now());
         let job = || {
             let (run, outbox) = (pb::RunJob::default(), SharedOutbox::new(1, None));
-            Arc::new(JobCell::new(pair("a"), 0, run, None, outbox, now))
+            Arc::new(JobCell::new(pair("a"), 0, run, None, None, outbox, now))
         };
         let (done, busy) = (job(), job());
         busy.thread_started();
