@@ -16,6 +16,7 @@ pub mod env;
 
 mod args;
 mod bounded;
+mod capabilities;
 mod console;
 mod describe;
 mod embedded;

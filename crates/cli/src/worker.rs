@@ -9,12 +9,17 @@ mod settings;
 
 use std::sync::Arc;
 
-use gen_worker_core::{ModelSource, Registry, Worker, WorkerOptions};
+use gen_worker_core::{
+    ModelSource, Registry, Worker, WorkerOptions,
+    gpu::{CudaDriver, GpuProbe as _},
+    memory::SystemMemory,
+};
 use gen_worker_tasks::Cancel;
 use tracing::{info, level_filters::LevelFilter, warn};
 
 use crate::{
     args::WorkerArgs,
+    capabilities,
     env::Environment,
     exit::{Exit, Failure, Outcome, chain},
     logging, models,
@@ -29,8 +34,12 @@ const SPARE_BLOCKING_THREADS: usize = 8;
 pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     logging::start(&args.log, env, LevelFilter::INFO)?;
     let threads = settings::threads(args, env)?;
-    let options = settings::options(args, env)?;
+    let mut options = settings::options(args, env)?;
     let registry = load()?;
+    let driver = Arc::new(CudaDriver::default());
+    options.gpus = driver.gpus();
+    options.memory = Arc::new(SystemMemory::new(driver));
+    options.resources.installed_libs = capabilities::present(&registry, !options.gpus.is_empty(), env);
     let models = models::source(&args.models, env)?;
     if args.exit_with_stdin {
         parent::exit_with_stdin()?;

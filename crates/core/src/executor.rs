@@ -25,10 +25,11 @@ use gen_worker_tasks::Scope;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    Instance, ModelSource, RequestContext, WorkerError,
+    Instance, RequestContext, WorkerError,
     context::{ContextParts, Deadline, Device, Lora, OutputMode},
     function::Function,
     job::{Ending, Outcome},
+    loader::Loader,
     outbox::{JobEnd, SharedOutbox},
     sanitize::sanitize,
     spool::Spool,
@@ -77,7 +78,7 @@ pub(crate) struct Executor {
     scope: Scope,
     events: mpsc::Sender<JobEvent>,
     outbox: SharedOutbox,
-    models: Arc<dyn ModelSource>,
+    loader: Arc<Loader>,
     uploader: Option<Arc<dyn OutputUploader>>,
     memory: PeakMemory,
     gpus_freed: GpusFreed,
@@ -89,23 +90,23 @@ impl Executor {
         scope: Scope,
         events: mpsc::Sender<JobEvent>,
         outbox: SharedOutbox,
-        models: Arc<dyn ModelSource>,
+        loader: Arc<Loader>,
         uploader: Option<Arc<dyn OutputUploader>>,
         spool: Option<Spool>,
         gpus_freed: GpusFreed,
     ) -> Self {
-        Self { scope, events, outbox, models, uploader, memory: PeakMemory::default(), gpus_freed, spool }
+        Self { scope, events, outbox, loader, uploader, memory: PeakMemory::default(), gpus_freed, spool }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
     /// set-up goes on, and its function can run here from then on.
     pub(crate) fn prepare(&self, job: &Arc<JobCell>, function: &Function) {
         let Some(cell) = function.instance().cloned() else { return };
-        let (models, events) = (self.models.clone(), self.events.clone());
+        let (loader, events) = (self.loader.clone(), self.events.clone());
         let snapshots: HashMap<_, _> = job.snapshots();
         let (job, function) = (Arc::downgrade(job), job.function());
         drop(self.scope.spawn_bare(async move {
-            let result = cell.get(&models, &snapshots).await;
+            let result = loader.load(&cell, &snapshots).await;
             // The receiver goes away only with the worker.
             drop(events.send(JobEvent::Prepared { job, function, result }).await);
         }));

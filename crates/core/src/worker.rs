@@ -9,10 +9,12 @@
 //! One event loop owns every decision. It never waits for the writer, for a handler or for the network.
 
 mod connection;
+mod held;
 mod inbound;
 mod jobs;
 mod kept;
 mod model_ops;
+mod model_reports;
 mod roster;
 mod serving;
 mod setup;

@@ -11,8 +11,10 @@ use gen_worker_proto::{
 use crate::{
     address::Address,
     executor::OutputUploader,
+    gpu::{Gpu, NoGpus},
     job::JobLimits,
     link::{Dial, RedialOptions, TcpDial},
+    memory::{MemoryProbe, SystemMemory},
     spool::SpoolOptions,
 };
 
@@ -35,7 +37,7 @@ pub struct WorkerOptions {
     pub worker_id: String,
     /// Release in Hello.
     pub release_id: String,
-    /// Static facts in Hello.
+    /// Static facts in Hello. What concerns accelerators is filled in from [`Self::gpus`].
     pub resources: pb::WorkerResources,
     /// How attempts follow each other.
     pub redial: RedialOptions,
@@ -52,6 +54,11 @@ pub struct WorkerOptions {
     /// Where outputs go that are too large for the stream. Without one such a job ends retryable with
     /// `output upload failed`.
     pub uploader: Option<Arc<dyn OutputUploader>>,
+    /// Accelerators that this process may use, by ordinal. Hello describes them, and functions that need others are
+    /// not offered.
+    pub gpus: Vec<Gpu>,
+    /// What memory there is, for what is loaded and what has to go.
+    pub memory: Arc<dyn MemoryProbe>,
     /// Where finished results are kept until they are written; none keeps them in memory only.
     pub spool: Option<SpoolOptions>,
 }
@@ -82,6 +89,8 @@ impl WorkerOptions {
             drain_budget: Duration::from_secs(30),
             dial: Arc::new(TcpDial),
             uploader: None,
+            gpus: Vec::new(),
+            memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
             spool: None,
         }
     }

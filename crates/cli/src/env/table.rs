@@ -250,7 +250,15 @@ variables! {
         aliases: [],
         flag: "",
         default: "empty",
-        meaning: "Where `gen-worker run` looks for an endpoint binary that is in no build output directory."
+        meaning: "Where `gen-worker run` looks for an endpoint binary that is in no build output directory, and a worker for \
+                  programs that functions ask for with `libraries`."
+    }
+    LD_LIBRARY_PATH {
+        aliases: [],
+        flag: "",
+        default: "empty",
+        meaning: "Where a worker looks for the shared objects that functions ask for with `libraries`, before the \
+                  system's directories."
     }
     CARGO_TARGET_DIR {
         aliases: [],

@@ -14,7 +14,8 @@ use tracing::warn;
 use super::{Plan, Slots};
 use crate::{
     endpoint::{InstanceValue, Work},
-    model_source::ModelSource,
+    model_fetch,
+    model_source::{ModelSource, NoProgress},
     sanitize::sanitize,
     worker_error::{Result, WorkerError},
 };
@@ -30,7 +31,7 @@ pub(super) async fn run(
     let mut dirs = BTreeMap::new();
     for (slot, binding) in &plan.slots {
         let name = binding.wire_ref();
-        let fetched = models.fetch(binding, snapshots.get(&name)).await;
+        let fetched = model_fetch::fetch(models, binding, snapshots.get(&name), &NoProgress).await;
         let dir = fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?;
         dirs.insert(slot.clone(), dir);
     }

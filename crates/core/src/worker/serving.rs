@@ -22,6 +22,7 @@ use super::{
     connection::{Connection, ConnectionEvent},
     kept::Kept,
     model_ops::ModelOps,
+    model_reports::ReportingModels,
     roster::Roster,
     setup::{self, SetupEvent},
     timers::{STUCK_AFTER, Timers},
@@ -32,8 +33,11 @@ use crate::{
     backoff::random_unit,
     drain::{Drain, DrainStep, DrainView},
     executor::{Executor, JobCell, JobEvent},
+    gate, gpu,
     job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
+    loader::Loader,
+    memory::MemoryProbe,
     outbox::{Outgoing, SharedOutbox},
     worker_options::WorkerOptions,
 };
@@ -56,6 +60,7 @@ pub(super) struct Serving {
     pub(super) policy: RedialPolicy,
     pub(super) drain: Option<Drain>,
     pub(super) models: Arc<dyn ModelSource>,
+    pub(super) loader: Arc<Loader>,
     pub(super) model_ops: ModelOps,
     pub(super) setups: mpsc::Sender<SetupEvent>,
     pub(super) scope: Arc<Scope>,
@@ -91,13 +96,14 @@ struct Ready {
 
 impl Serving {
     pub(super) fn new(
-        options: WorkerOptions,
+        mut options: WorkerOptions,
         registry: &Registry,
         models: Arc<dyn ModelSource>,
         scope: Arc<Scope>,
         kept: Kept,
     ) -> Self {
         let roster = Roster::new(registry);
+        gpu::describe(&options.gpus, &mut options.resources);
         let Kept { spool, ends } = kept;
         let mut table = JobTable::new(roster.len(), options.limits);
         let outbox = SharedOutbox::new(options.send_queue_entries, spool.clone());
@@ -108,6 +114,8 @@ impl Serving {
         let (events, events_received) = mpsc::channel(EVENTS_MAX);
         let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
         let (gpus_freed, gpus_received) = mpsc::unbounded_channel();
+        let models: Arc<dyn ModelSource> = Arc::new(ReportingModels::new(models, setups.clone()));
+        let loader = loader(&roster, &models, options.memory.clone(), setups.clone());
         let policy =
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
         let jobs = Scope::under("jobs", scope.cancel());
@@ -115,15 +123,23 @@ impl Serving {
             DialOptions { dial: options.dial.clone(), ca_bundle: options.ca_bundle.clone(), scope: scope.clone() };
         let readiness = |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
         let functions = roster.iter().map(|function| (function.name().clone(), readiness(function.instance())));
+        let mut availability = Availability::new(functions);
+        let first_vram_bytes = options.gpus.first().map_or(0, |gpu| gpu.total_bytes);
+        for function in roster.iter() {
+            if let Some(why) = gate::gate(function.resources(), &options.resources, first_vram_bytes) {
+                warn!(function = %function.name(), reason = why.reason, detail = why.detail, "not offered on this machine");
+                drop(availability.disable(function.name(), why));
+            }
+        }
         Self {
-            availability: Availability::new(functions),
+            availability,
             table,
             actions: Vec::new(),
             executor: Executor::new(
                 jobs,
                 events,
                 outbox.clone(),
-                models.clone(),
+                loader.clone(),
                 options.uploader.clone(),
                 spool,
                 gpus_freed,
@@ -131,6 +147,7 @@ impl Serving {
             timers: Timers::default(),
             drain: None,
             models,
+            loader,
             model_ops: ModelOps::default(),
             setups,
             acknowledged: pb::HelloAck::default(),
@@ -265,6 +282,7 @@ impl Serving {
 
     /// Hello, rebuilt from live state (W2).
     fn hello(&mut self) -> pb::Hello {
+        self.sample_memory();
         let pairs: BTreeSet<_> = self.table.held().chain(self.outbox.pending()).collect();
         pb::Hello {
             protocol_version: pb::ProtocolVersion::Current.into(),
@@ -272,7 +290,7 @@ impl Serving {
             release_id: self.options.release_id.clone(),
             resources: Some(self.options.resources.clone()),
             state: Some(self.availability.connecting()),
-            models: self.models.residency().into_iter().map(setup::residency).collect(),
+            models: self.residency(),
             in_flight: pairs
                 .into_iter()
                 .map(|pair| pb::InFlightJob {
@@ -285,7 +303,9 @@ impl Serving {
 
     /// A HelloAck, first or repeated: its content replaces what was there, and state follows (W6).
     pub(super) fn acknowledge(&mut self, ack: pb::HelloAck) {
+        self.models.spare(&ack.keep);
         self.acknowledged = ack;
+        self.sample_memory();
         let (disabled, state) = self.availability.acknowledged();
         for message in disabled {
             self.outbox.push(Msg::FnUnavailable(message));
@@ -396,6 +416,23 @@ impl Serving {
             self.sources.timer.as_mut().reset(at);
         }
     }
+}
+
+/// The loader of a roster's instances; what has to make room is told on the event loop.
+fn loader(
+    roster: &Roster,
+    models: &Arc<dyn ModelSource>,
+    memory: Arc<dyn MemoryProbe>,
+    setups: mpsc::Sender<SetupEvent>,
+) -> Arc<Loader> {
+    let on_gpu = |cell: &_| roster.sharing(cell).any(|function| function.resources().gpu());
+    let cells: Vec<_> = roster.cells().into_iter().map(|cell| (on_gpu(&cell), cell)).collect();
+    let evicted = move |cell| {
+        if setups.try_send(SetupEvent::Evicted(cell)).is_err() {
+            warn!("the worker is too busy to tell that a model was unloaded");
+        }
+    };
+    Arc::new(Loader::new(models.clone(), memory, cells, evicted))
 }
 
 enum Turn {

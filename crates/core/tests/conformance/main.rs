@@ -15,6 +15,7 @@ mod jobs;
 mod models;
 mod orchestrator;
 mod queue;
+mod shelf;
 mod spool;
 mod streams;
 mod uploads;
