@@ -18,6 +18,8 @@ mod drain;
 pub mod endpoint;
 mod executor;
 pub mod function;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod instance;
 pub mod io_type;
 mod job;

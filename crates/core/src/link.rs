@@ -17,6 +17,8 @@ mod redial;
 
 pub use dial::{Dial, DialedIo, TcpDial};
 pub(crate) use dial::{DialOptions, Transport, dial};
+#[cfg(feature = "fuzzing")]
+pub(crate) use encode::encode;
 pub(crate) use failure::LinkFailure;
 pub(crate) use live::{Live, open};
 pub use redial::{FatalRefusal, RedialOptions};
