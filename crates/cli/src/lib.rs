@@ -29,6 +29,7 @@ mod run;
 mod select;
 mod signals;
 mod state;
+mod token_check;
 mod tokens;
 mod worker;
 

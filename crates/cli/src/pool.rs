@@ -13,7 +13,7 @@ use self::args::{Command, Pool};
 use crate::{
     args::{Parsed, parse},
     embedded::{finish, print_text},
-    env::Environment,
+    env::{ConfigFiles, Environment},
     exit::{Failure, Outcome},
 };
 
@@ -29,17 +29,19 @@ fn dispatch(args: &[OsString]) -> Outcome {
         Parsed::Text(text) => return print_text(&text),
         Parsed::Command(Pool { command }) => command,
     };
-    let env = Environment::of_process();
+    let process = Environment::of_process;
+    let env = || process().with_files(&ConfigFiles::of_process());
     match command {
-        Command::Up(args) => up::run(*args, &env),
+        Command::Up(args) => up::run(*args, &env()?),
         Command::Submit(args) => {
+            let env = env()?;
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
             runtime.block_on(submit::run(*args, &env))
         }
-        Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &env, args),
-        Command::Describe(describe) => passthrough::become_endpoint(&describe.endpoint, &env, args),
+        Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &process(), args),
+        Command::Describe(describe) => passthrough::become_endpoint(&describe.endpoint, &process(), args),
     }
 }

@@ -35,6 +35,7 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     logging::start(&args.log, env, LevelFilter::INFO)?;
     let threads = settings::threads(args, env)?;
     let mut options = settings::options(args, env)?;
+    let check = settings::token::check(&options, env)?;
     let registry = load()?;
     let driver = Arc::new(CudaDriver::default());
     options.gpus = driver.gpus();
@@ -51,7 +52,13 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
-    let outcome = runtime.block_on(serve(options, registry, models));
+    let outcome = runtime.block_on(async {
+        // Before anything is connected, and before signals are held back.
+        if let Some(check) = check {
+            settings::token::apply(check, &mut options).await?;
+        }
+        serve(options, registry, models).await
+    });
     // A blocking handler that ignored its cancel must not keep the process.
     runtime.shutdown_background();
     outcome

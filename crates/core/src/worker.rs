@@ -19,6 +19,7 @@ mod roster;
 mod serving;
 mod setup;
 mod timers;
+mod token;
 
 use std::{sync::Arc, time::Duration};
 

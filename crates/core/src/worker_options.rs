@@ -16,6 +16,7 @@ use crate::{
     link::{Dial, RedialOptions, TcpDial},
     memory::{MemoryProbe, SystemMemory},
     spool::SpoolOptions,
+    token_check::TokenCheck,
 };
 
 /// Blocking handlers at once unless told otherwise. A thread mostly waits for a disk, a network or a device, so
@@ -33,6 +34,8 @@ pub struct WorkerOptions {
     pub ca_bundle: Option<Vec<u8>>,
     /// Bearer token; none sends no credential at all.
     pub token: Option<String>,
+    /// Judges tokens that the orchestrator pushes; without one they are believed. [`Self::token`] is the caller's.
+    pub token_check: Option<Arc<dyn TokenCheck>>,
     /// Id in Hello; empty lets the worker make one from the host name and a random suffix.
     pub worker_id: String,
     /// Release in Hello.
@@ -72,6 +75,7 @@ impl WorkerOptions {
             seeds: Vec::new(),
             ca_bundle: None,
             token: None,
+            token_check: None,
             worker_id: String::new(),
             release_id: String::new(),
             resources: pb::WorkerResources::default(),

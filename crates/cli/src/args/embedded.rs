@@ -21,11 +21,17 @@ pub(crate) struct Embedded {
     pub(crate) command: Command,
 }
 
+/// Where else settings come from, for those who read the help.
+const SETTINGS: &str = "Settings come from flags, then the environment, `.env` in the working directory, \
+    /run/secrets/NAME, /etc/gen-worker/config.yaml or gen-worker.yaml, and then defaults. Secrets have no flags. \
+    All names: docs/env.md.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run one function on this machine and print its result
     Run(Box<RunArgs>),
     /// Join a pool: connect to an orchestrator and serve its jobs
+    #[command(after_help = SETTINGS)]
     Worker(Box<WorkerArgs>),
     /// Print the description document (same as `run --list`)
     #[command(hide = true)]

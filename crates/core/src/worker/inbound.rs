@@ -7,7 +7,7 @@ use gen_worker_proto::{
     pb::{self, scheduler_message::Msg as Inbound},
 };
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::serving::Serving;
 use crate::{
@@ -30,11 +30,7 @@ impl Serving {
                 let grace = u64::try_from(drain.deadline_ms).ok().filter(|millis| *millis > 0);
                 self.begin_drain(grace.map(Duration::from_millis), false);
             }
-            Inbound::TokenRefresh(refresh) if refresh.token.is_empty() => debug!("empty token ignored"),
-            Inbound::TokenRefresh(refresh) => {
-                self.options.token = Some(refresh.token);
-                self.policy.forgive();
-            }
+            Inbound::TokenRefresh(refresh) => self.token_pushed(refresh.token),
             Inbound::ModelOp(op) => self.model_op(op),
         }
     }

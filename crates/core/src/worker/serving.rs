@@ -26,6 +26,7 @@ use super::{
     roster::Roster,
     setup::{self, SetupEvent},
     timers::{STUCK_AFTER, Timers},
+    token::{Checked, PushedToken},
 };
 use crate::{
     ModelSource, Registry,
@@ -64,6 +65,7 @@ pub(super) struct Serving {
     pub(super) model_ops: ModelOps,
     pub(super) setups: mpsc::Sender<SetupEvent>,
     pub(super) scope: Arc<Scope>,
+    pub(super) pushed: PushedToken,
     /// The latest HelloAck.
     pub(super) acknowledged: pb::HelloAck,
     pub(super) exit: Option<WorkerExit>,
@@ -91,6 +93,7 @@ struct Ready {
     events: Vec<JobEvent>,
     setups: Vec<SetupEvent>,
     gpus: Vec<GpuSpan>,
+    token: Option<Checked>,
     timer: bool,
 }
 
@@ -150,6 +153,7 @@ impl Serving {
             loader,
             model_ops: ModelOps::default(),
             setups,
+            pushed: PushedToken::default(),
             acknowledged: pb::HelloAck::default(),
             exit: None,
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
@@ -224,7 +228,7 @@ impl Serving {
 
     /// Collects everything that is ready.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { connection, ready, sources, .. } = self;
+        let Self { connection, ready, sources, pushed, .. } = self;
         if ready.connection.is_none()
             && let Poll::Ready(event) = connection.poll(cx, &mut ready.messages)
         {
@@ -238,7 +242,11 @@ impl Serving {
         if drained {
             sources.drained = None;
         }
-        let any = ready.connection.is_some() || events || setups || gpus || ready.timer || drained;
+        if let Poll::Ready(checked) = pushed.poll(cx) {
+            ready.token = Some(checked);
+        }
+        let woken = events || setups || gpus || drained;
+        let any = woken || ready.connection.is_some() || ready.token.is_some() || ready.timer;
         if any { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -262,6 +270,9 @@ impl Serving {
             self.message(message);
         }
         self.ready.messages = messages;
+        if let Some(checked) = self.ready.token.take() {
+            self.token_checked(checked);
+        }
         match self.ready.connection.take() {
             Some(ConnectionEvent::Reached) => {
                 let hello = self.hello();
