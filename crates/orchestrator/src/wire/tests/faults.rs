@@ -19,7 +19,7 @@ use crate::{
 
 /// The memory queue, except for what its fields say.
 #[derive(Debug, Default)]
-struct Faulty {
+pub(super) struct Faulty {
     inner: MemoryQueue,
     /// The next batch is taken in and reported as failed: a connection that broke between commit and reply.
     unclear: AtomicBool,
@@ -28,6 +28,8 @@ struct Faulty {
     answered: tokio::sync::Notify,
     /// Nothing is written as long as this is held.
     disk: tokio::sync::Mutex<()>,
+    /// No change is written as long as this is held.
+    pub(super) changes: tokio::sync::Mutex<()>,
 }
 
 /// Changes of requests with this id meet a row that cannot be read.
@@ -54,7 +56,10 @@ impl Queue for Faulty {
         if changes.iter().any(|change| change.pair().request_id.as_str() == DAMAGED) {
             return Box::pin(async { Err(QueueError::Corrupt { detail: format!("request {DAMAGED}: column state") }) });
         }
-        self.inner.apply(changes)
+        Box::pin(async {
+            drop(self.changes.lock().await);
+            self.inner.apply(changes).await
+        })
     }
 
     fn apply_lazily(&self, changes: Vec<Change>) {
