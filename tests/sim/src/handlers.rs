@@ -26,6 +26,8 @@ pub(crate) struct Work {
     pub(crate) fails_until: i64,
     /// Items of a stream.
     pub(crate) items: u64,
+    /// Makes the message as long as it is.
+    pub(crate) padding: String,
 }
 
 /// Which execution made this.

@@ -46,6 +46,9 @@ enum Batch {
 /// Out of a hundred batches, how many find the disk unavailable.
 const UNAVAILABLE_PERCENT: u64 = 2;
 
+/// Out of a hundred batches, how many meet a disk that is busy with something else.
+const SLOW_PERCENT: u64 = 2;
+
 impl Journal {
     /// A process that opens the disk.
     pub(crate) fn open(disk: Arc<MemoryQueue>, rng: Rng) -> Self {
@@ -99,7 +102,8 @@ impl Journal {
                 return Err(QueueError::Unavailable { operation: "commit", source: "disk is away".into() });
             }
             let number = log.append(batch(reply));
-            (number, log.rng.millis(0, 6), log.rng.maybe_millis(20, 1, 10))
+            let slow = log.rng.maybe_millis(SLOW_PERCENT, 50, 2_000);
+            (number, slow.unwrap_or_else(|| log.rng.millis(0, 6)), log.rng.maybe_millis(20, 1, 10))
         };
         pass(before).await;
         self.commit(&mut self.log.lock(), number);

@@ -89,7 +89,10 @@ impl Outcomes {
     /// Whether a request may have ended like this at all.
     fn judge(&self, plan: &Plan, request: &Request, end: &End) {
         let id = plan.id.as_str();
-        let attempts: Vec<i64> = request.attempts.iter().map(|record| record.attempt).collect();
+        // The record of the last failure is part of the ending; the store keeps it there alone.
+        let error = request.ending.as_ref().and_then(|ending| ending.error.as_ref());
+        let records = error.map_or(&request.attempts, |error| &error.attempts);
+        let attempts: Vec<i64> = records.iter().map(|record| record.attempt).collect();
         let most = usize::from(plan.options.max_attempts);
         let in_order = attempts.is_sorted_by(|a, b| a < b) && attempts.last().is_none_or(|last| *last <= end.attempt);
         self.trace.check(in_order && attempts.len() <= most, || format!("{id} failed {attempts:?} of {most} times"));
@@ -102,7 +105,7 @@ impl Outcomes {
             (State::Failed, Some("deadline_exceeded")) => plan.is_timed(),
             _ => false,
         };
-        self.trace.check(possible, || format!("{id} ({}) ended as {end:?}: {:?}", plan.function, request.ending));
+        self.trace.check(possible, || format!("{id} ({}) ended as {end:?} of {most}: {error:?}", plan.function));
         if end.state == State::Succeeded && plan.function != "stream" {
             self.prove(plan, request, end);
         }

@@ -17,6 +17,9 @@ use crate::{
 /// Weights of [`FUNCTIONS`], in the same order.
 const WEIGHTS: [u64; FUNCTIONS.len()] = [40, 15, 25, 8, 6, 6];
 
+/// Longest padding of a payload: several frames, and more than what a window or a pipe of the test holds at once.
+const PADDING_BYTES: usize = 150_000;
+
 /// A run.
 #[derive(Clone, Debug)]
 pub(crate) struct Scenario {
@@ -94,11 +97,12 @@ impl Plan {
             _ => rng.within(0, 50),
         };
         let fails_until = if rng.percent(20) { i64::from(rng.percent(50)) + 1 } else { 0 };
+        let padding = if rng.percent(15) { rng.index(PADDING_BYTES) } else { 0 };
         let trouble_ms = u64::try_from(trouble.as_millis()).unwrap_or(0);
         Self {
             id: RequestId::parse(format!("r{number}")).expect("a short id"),
             function,
-            work: Work { run_ms, fails_until, items: rng.within(0, 30) },
+            work: Work { run_ms, fails_until, items: rng.within(0, 30), padding: "x".repeat(padding) },
             at: rng.millis(0, trouble_ms),
             deadline: rng.maybe_millis(10, 500, 30_000),
             options: Options {
