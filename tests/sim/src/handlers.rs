@@ -62,8 +62,8 @@ struct Host {
 }
 
 /// The functions of the worker `worker_id`. `together` waits for everyone in the last round.
-pub(crate) fn registry(ledger: &Ledger, worker_id: &str, together: &Arc<Barrier>) -> Registry {
-    let host = || Host { ledger: ledger.clone(), worker_id: worker_id.into(), together: Arc::clone(together) };
+pub(crate) fn registry(ledger: &Ledger, worker_id: &Arc<str>, together: &Arc<Barrier>) -> Registry {
+    let host = || Host { ledger: ledger.clone(), worker_id: Arc::clone(worker_id), together: Arc::clone(together) };
     let (polite, deaf, streams, wrong, broken, panicking, barrier) =
         (host(), host(), host(), host(), host(), host(), host());
     let registry = Registry::builder()

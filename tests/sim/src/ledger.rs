@@ -81,9 +81,9 @@ impl Ledger {
         self.book.lock().executions.iter().filter(|execution| execution.fate == Fate::Running).count()
     }
 
-    /// Executions on one worker that have not ended.
-    pub(crate) fn running_on(&self, worker_id: &str) -> usize {
-        let on = |it: &&Execution| it.fate == Fate::Running && *it.worker_id == *worker_id;
+    /// Executions in one process, which gave this very id to its handlers, that have not ended.
+    pub(crate) fn running_on(&self, worker_id: &Arc<str>) -> usize {
+        let on = |it: &&Execution| it.fate == Fate::Running && Arc::ptr_eq(&it.worker_id, worker_id);
         self.book.lock().executions.iter().filter(on).count()
     }
 

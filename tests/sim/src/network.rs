@@ -5,7 +5,14 @@
 //! worker <-- duplex --> cable (chunks, delay, gate, budget) <-- duplex --> orchestrator
 //! ```
 
-use std::{io, sync::Arc, time::Duration};
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use futures::{FutureExt, future::BoxFuture};
 use gen_worker_core::{Address, Dial, DialedIo};
@@ -43,16 +50,18 @@ pub(crate) enum Gate {
 
 /// All sites and the orchestrator's door.
 pub(crate) struct Network {
-    sites: Vec<Arc<Site>>,
+    places: Vec<[Arc<Site>; 2]>,
+    /// Which of its sites each place uses.
+    used: Vec<AtomicUsize>,
     door: Arc<Door>,
 }
 
 /// Where the orchestrator takes connections; closed while there is none.
 type Door = Mutex<Option<mpsc::UnboundedSender<Accepted>>>;
 
-/// The network of one worker.
+/// The network of one worker process.
 pub(crate) struct Site {
-    name: usize,
+    name: String,
     gate: watch::Sender<Gate>,
     cables: Mutex<Vec<Arc<Cable>>>,
     rng: Mutex<Rng>,
@@ -62,10 +71,10 @@ pub(crate) struct Site {
 }
 
 impl Network {
-    /// A network with `sites` workers and no orchestrator.
-    pub(crate) fn new(sites: usize, rng: &mut Rng, trace: &Trace) -> Self {
+    /// A network with `places` for workers, two sites each, and no orchestrator.
+    pub(crate) fn new(places: usize, rng: &mut Rng, trace: &Trace) -> Self {
         let door = Arc::new(Door::default());
-        let site = |name| {
+        let mut site = |name| {
             Arc::new(Site {
                 name,
                 gate: watch::Sender::new(Gate::Open),
@@ -76,12 +85,19 @@ impl Network {
                 scope: Scope::new("network"),
             })
         };
-        Self { sites: (0..sites).map(site).collect(), door }
+        let mut place = |index| [site(format!("{index}a")), site(format!("{index}b"))];
+        let used = (0..places).map(|_| AtomicUsize::new(0)).collect();
+        Self { places: (0..places).map(&mut place).collect(), used, door }
     }
 
-    /// The network of worker `index`.
-    pub(crate) fn site(&self, index: usize) -> &Arc<Site> {
-        &self.sites[index]
+    /// The network that a place uses now.
+    pub(crate) fn site(&self, place: usize) -> &Arc<Site> {
+        &self.places[place][self.used[place].load(Relaxed)]
+    }
+
+    /// Lets the next process of a place use its other site.
+    pub(crate) fn use_other_site(&self, place: usize) {
+        self.used[place].fetch_xor(1, Relaxed);
     }
 
     /// An orchestrator takes connections from now on.
@@ -98,16 +114,21 @@ impl Network {
 
     /// Cuts every connection.
     pub(crate) fn cut_all(&self) {
-        self.sites.iter().for_each(|site| site.cut());
+        self.places.iter().flatten().for_each(|site| site.cut());
     }
 
     /// Ends every disturbance.
     pub(crate) fn heal(&self) {
-        self.sites.iter().for_each(|site| site.set(Gate::Open));
+        self.places.iter().flatten().for_each(|site| site.set(Gate::Open));
     }
 }
 
 impl Site {
+    /// What it is called in the log.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Lets pass, or not.
     pub(crate) fn set(&self, gate: Gate) {
         self.gate.send_if_modified(|current| std::mem::replace(current, gate) != gate);

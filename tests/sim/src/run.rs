@@ -1,6 +1,9 @@
 //! One run: scenario, processes, clients, troubles, and what must hold once it is quiet again.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
 use futures::future::join_all;
@@ -170,6 +173,7 @@ impl Run {
             && ready == self.orders.len()
             && workers.iter().all(|worker| worker.jobs == 0)
             && self.world.ledger.running() == 0
+            && self.world.replaced.load(Relaxed) == 0
     }
 
     /// As many jobs as there are permits, each of which waits for all of the others: none was lost on the way here.

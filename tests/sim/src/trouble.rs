@@ -49,14 +49,14 @@ impl Trouble<'_> {
     async fn one(&mut self) {
         match self.rng.within(0, 99) {
             0..=14 => {
-                let (name, site) = self.site();
-                self.world.trace.note(format_args!("site {name}: cut"));
+                let site = self.site();
+                self.world.trace.note(format_args!("site {}: cut", site.name()));
                 site.cut();
             }
             15..=34 => {
-                let (name, site) = self.site();
+                let site = self.site();
                 let bytes = self.rng.within(0, 2_500);
-                self.world.trace.note(format_args!("site {name}: cut after {bytes} bytes"));
+                self.world.trace.note(format_args!("site {}: cut after {bytes} bytes", site.name()));
                 site.cut_after(bytes);
             }
             35..=49 => self.hold(Gate::Held),
@@ -65,7 +65,8 @@ impl Trouble<'_> {
             72..=77 => self.restart(false).await,
             78..=87 => self.order(Order::Kill),
             88..=91 => self.order(Order::Stop),
-            92..=96 => self.drain().await,
+            92..=94 => self.order(Order::Replace),
+            95..=97 => self.drain().await,
             _ => {
                 self.world.trace.note("every connection: cut");
                 self.world.network.cut_all();
@@ -73,18 +74,18 @@ impl Trouble<'_> {
         }
     }
 
-    fn site(&mut self) -> (usize, Arc<Site>) {
-        let index = self.rng.index(self.workers.len());
-        (index, Arc::clone(self.world.network.site(index)))
+    fn site(&mut self) -> Arc<Site> {
+        let place = self.rng.index(self.workers.len());
+        Arc::clone(self.world.network.site(place))
     }
 
     /// Holds a worker's bytes for a while; some longer than keepalive and reconnect window allow.
     fn hold(&mut self, gate: Gate) {
-        let (name, site) = self.site();
+        let site = self.site();
         let longest = [2_000, 20_000, 50_000][self.rng.index(3)];
         let time = self.rng.millis(50, longest);
         let cut = gate == Gate::Apart && self.rng.percent(50);
-        self.world.trace.note(format_args!("site {name}: {gate:?} for {} ms", time.as_millis()));
+        self.world.trace.note(format_args!("site {}: {gate:?} for {} ms", site.name(), time.as_millis()));
         site.set(gate);
         self.scope.spawn("disturbance", async move {
             pass(time).await;

@@ -1,12 +1,17 @@
-//! Worker processes: one place each, in which one process follows the other. Owns nothing but the one that runs.
+//! Places for workers, in which one process follows the other. Owns the processes of a place.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
-use gen_worker_core::{Address, Ended, LocalModels, Worker, WorkerExit, WorkerOptions};
 use gen_worker_tasks::{Cancel, Scope};
 use tokio::sync::mpsc;
 
-use crate::{clock::pass, handlers::registry, network::SiteDial, rng::Rng, world::World};
+mod process;
+
+use crate::{clock::pass, network::Gate, rng::Rng, world::World};
+use process::Process;
 
 /// What may happen to a worker process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,7 +20,12 @@ pub(crate) enum Order {
     Kill,
     /// SIGTERM.
     Stop,
+    /// It is cut off and taken for dead. Another one starts with its id; later the two are there at once.
+    Replace,
 }
+
+/// How long a process that was replaced takes at most to end, once its time has come.
+const GONE_WITHIN: Duration = Duration::from_secs(120);
 
 /// A place for a worker.
 pub(crate) struct Place {
@@ -32,13 +42,19 @@ impl Place {
     /// Runs processes until the run is over. Most come back with the id of the one before.
     pub(crate) async fn occupy(mut self) {
         let mut id = format!("w{}", self.index);
-        let mut process = 0_u32;
+        let mut number = 0_u32;
+        let replaced = Scope::new("replaced");
         while !self.over.is_stopped() {
-            process += 1;
-            if process > 1 && self.rng.percent(30) {
-                id = format!("w{}.{process}", self.index);
+            number += 1;
+            let capacity = self.world.scenario.capacities[self.index];
+            let site = Arc::clone(self.world.network.site(self.index));
+            let drain_budget = self.rng.millis(0, 30_000);
+            let process = Process::start(Arc::clone(&self.world), site, &id, capacity, drain_budget);
+            if let Some(left) = self.attend(process, replaced.is_empty()).await {
+                self.replace(left, &replaced);
+            } else if self.rng.percent(30) {
+                id = format!("w{}.{number}", self.index);
             }
-            self.one(&id).await;
             let pause = self.rng.millis(0, 4_000);
             tokio::select! {
                 biased;
@@ -46,57 +62,48 @@ impl Place {
                 () = pass(pause) => {}
             }
         }
+        replaced.join(GONE_WITHIN).await;
     }
 
-    /// One process, to its end.
-    async fn one(&mut self, id: &str) {
-        let world = Arc::clone(&self.world);
-        let (trace, cancel) = (&world.trace, Cancel::new());
-        trace.note(format_args!("{id} starts"));
-        let worker =
-            Worker::new(self.options(id), registry(&world.ledger, id, &world.together), Arc::new(LocalModels::new()));
-        let scope = Scope::new("worker process");
-        let mut running = scope.spawn_bare(worker.run(cancel.clone()));
-        let ended = loop {
+    /// Carries orders out, to the end of the process; gives it back when it is to be replaced.
+    async fn attend(&mut self, mut process: Process, may_be_replaced: bool) -> Option<Process> {
+        loop {
             tokio::select! {
                 biased;
-                ended = &mut running => break ended,
+                exit = process.exit() => {
+                    process.bury(exit).await;
+                    return None;
+                }
                 order = self.orders.recv() => match order {
-                    Some(Order::Stop) => cancel.stop(),
-                    Some(Order::Kill) | None => {
-                        world.network.site(self.index).cut();
-                        cancel.kill();
-                    }
+                    Some(Order::Replace) if may_be_replaced && !process.is_stopping() => return Some(process),
+                    Some(Order::Stop) => process.stop(),
+                    Some(Order::Kill | Order::Replace) | None => process.kill(),
                 },
-                () = self.over.stopped(), if !cancel.is_stopped() => cancel.stop(),
+                () = self.over.stopped(), if !process.is_stopping() => process.stop(),
             }
-        };
-        match ended {
-            Ok(ended) => self.ended(id, &cancel, ended),
-            Err(error) => trace.violation(format_args!("{id} panicked: {error}")),
-        }
-        // What it left behind belongs to a process that is gone.
-        world.network.site(self.index).cut();
-        pass(Duration::from_millis(1)).await;
-        let left = world.ledger.running_on(id);
-        trace.check(left == 0, || format!("{id} has ended and runs {left} handlers"));
-    }
-
-    fn ended(&self, id: &str, cancel: &Cancel, ended: Result<Ended, WorkerExit>) {
-        let trace = &self.world.trace;
-        match ended {
-            Ok(Ended::Drained) => trace.note(format_args!("{id} has drained")),
-            Ok(Ended::Killed) if cancel.is_killed() => trace.note(format_args!("{id} was killed")),
-            other => trace.violation(format_args!("{id} ended: {other:?}")),
         }
     }
 
-    fn options(&mut self, id: &str) -> WorkerOptions {
-        let mut options = WorkerOptions::new(Address::parse("grpc://orchestrator:1", false).expect("an address"));
-        options.dial = Arc::new(SiteDial(Arc::clone(self.world.network.site(self.index))));
-        id.clone_into(&mut options.worker_id);
-        options.limits.jobs_max = self.world.scenario.capacities[self.index];
-        options.drain_budget = self.rng.millis(0, 30_000);
-        options
+    /// Leaves a process cut off for a while, then connected, then ends it.
+    fn replace(&mut self, mut process: Process, replaced: &Scope) {
+        self.world.network.use_other_site(self.index);
+        let (away, back) = (self.rng.millis(0, 25_000), self.rng.millis(0, 8_000));
+        let killed = self.rng.percent(50);
+        let world = Arc::clone(&self.world);
+        world.replaced.fetch_add(1, Relaxed);
+        replaced.spawn("replaced", async move {
+            process.site().set(Gate::Apart);
+            pass(away).await;
+            process.site().set(Gate::Open);
+            pass(back).await;
+            if killed {
+                process.kill()
+            } else {
+                process.stop()
+            }
+            let exit = process.exit().await;
+            process.bury(exit).await;
+            world.replaced.fetch_sub(1, Relaxed);
+        });
     }
 }

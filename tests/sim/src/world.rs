@@ -1,6 +1,6 @@
 //! What every part of a run shares: the log, the ledger, the network, and who is the orchestrator now.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicUsize};
 
 use gen_worker_orchestrator::{pool::Handle, request::UnixMs};
 use tokio::sync::{Barrier, watch};
@@ -26,6 +26,8 @@ pub(crate) struct World {
     pub(crate) outcomes: Outcomes,
     pub(crate) scenario: Scenario,
     pub(crate) together: Arc<Barrier>,
+    /// Worker processes that were replaced and have not ended.
+    pub(crate) replaced: AtomicUsize,
     leader: watch::Sender<Option<Leader>>,
 }
 
@@ -38,6 +40,7 @@ impl World {
             network,
             together: Arc::new(Barrier::new(scenario.permits())),
             scenario,
+            replaced: AtomicUsize::new(0),
             leader: watch::Sender::new(None),
             trace,
         }
