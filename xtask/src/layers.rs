@@ -92,6 +92,10 @@ const LAYERS: &[Layer] = &[
         must_not_link: &[],
     },
     Layer {
+        name: "gen-worker-sim", floor: TOP, imports: &["gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &[],
+        must_not_link: &NUMBERS,
+    },
+    Layer {
         name: "xtask", floor: TOP, imports: &[], tests_import: &[], must_not_import: &["tokio", "reqwest"],
         must_not_link: &["rusqlite", "candle-core", "rustls"],
     },

@@ -362,7 +362,9 @@ impl Serving {
 
     fn time_passed(&mut self) {
         let now = Instant::now();
+        // An elapsed sleep stays elapsed: without a next moment it would wake the loop over and over.
         self.sources.armed = None;
+        self.sources.timer.as_mut().reset(now + NEVER);
         while let Some(pair) = self.timers.expired(now) {
             self.table.deadline(&pair, &mut self.actions);
             self.perform();

@@ -228,6 +228,24 @@ async fn c19_w17_a_slow_handler_ends_at_its_deadline_and_the_next_job_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_rests_after_a_deadline() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    let slow = pb::RunJob {
+        request_id: "r1".into(),
+        attempt: 1,
+        function_name: "slow".into(),
+        input_payload: count(60_000).into(),
+        timeout_ms: 300,
+        ..Default::default()
+    };
+    session.run_job(slow).await;
+    assert_eq!(session.result().await.status(), JobStatus::Fatal);
+    // The clock moves only while every task waits: a loop that turns without end would stop it here.
+    session.silence().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn w5_every_message_of_a_job_carries_the_attempt_of_its_dispatch() {
     let mut fixture = Fixture::start();
     let mut session = fixture.session().await;
