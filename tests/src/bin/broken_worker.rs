@@ -81,8 +81,7 @@ async fn serve(address: &str, worker_id: &str, fault: Fault, answered: &mut Answ
     let mut client = WorkerSchedulerClient::new(Endpoint::from_shared(address.to_owned())?.connect().await?);
     let (sender, outbound) = mpsc::channel(CHANNEL);
     let invented: &[&str] = if fault == Fault::InventsJobs { &["z", "a"] } else { &[] };
-    let in_flight =
-        invented.iter().map(|id| pb::InFlightJob { request_id: (*id).to_owned(), attempt: 1 }).collect();
+    let in_flight = invented.iter().map(|id| pb::InFlightJob { request_id: (*id).to_owned(), attempt: 1 }).collect();
     let hello = pb::Hello { protocol_version: 2, worker_id: worker_id.to_owned(), in_flight, ..pb::Hello::default() };
     send(&sender, Msg::Hello(hello)).await?;
     let mut inbound = client.connect(ReceiverStream::new(outbound)).await?.into_inner();

@@ -149,7 +149,7 @@ impl<'a> Driver<'a> {
             }
             let Some(session) = &mut self.session else { return Pumped::Lost };
             match session.receive(deadline).await {
-                Received::Message(message) => self.ledger.message(message, Instant::now().into_std()),
+                Received::Message(message) => self.ledger.message(*message, Instant::now().into_std()),
                 Received::Nothing => return Pumped::Late,
                 Received::Ended | Received::Broken => {
                     self.session = None;

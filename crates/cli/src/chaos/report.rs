@@ -32,7 +32,10 @@ impl Report {
         let slowest = cancels.last().copied();
         if let Some(slowest) = slowest.filter(|slowest| *slowest > CANCEL_MS_MAX) {
             let slow = cancels.iter().filter(|took| **took > CANCEL_MS_MAX).count();
-            notes.push(format!("{slow} of {} cancels took more than {CANCEL_MS_MAX} ms, the slowest {slowest:.0} ms", cancels.len()));
+            notes.push(format!(
+                "{slow} of {} cancels took more than {CANCEL_MS_MAX} ms, the slowest {slowest:.0} ms",
+                cancels.len()
+            ));
         }
         notes.extend(plan.skipped.iter().cloned());
         let violations = finished.ledger.findings.violations();

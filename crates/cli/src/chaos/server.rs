@@ -48,8 +48,7 @@ impl Server {
         let address = listener.local_addr().map_err(failed)?;
         let (sender, calls) = mpsc::channel(CALLS_MAX);
         let service = WorkerSchedulerServer::new(Service { calls: sender });
-        let service =
-            service.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX);
+        let service = service.max_decoding_message_size(MESSAGE_BYTES_MAX).max_encoding_message_size(MESSAGE_BYTES_MAX);
         let scope = Scope::new("chaos-server");
         scope.spawn("serve", async move {
             let served = transport::Server::builder().add_service(service).serve_with_incoming(gated(listener));

@@ -17,7 +17,7 @@ use super::{gate::Gate, server::Call};
 #[derive(Debug)]
 pub(super) enum Received {
     /// A message of a known kind.
-    Message(Msg),
+    Message(Box<Msg>),
     /// The worker ended its side in good order.
     Ended,
     /// The call broke.
@@ -47,7 +47,7 @@ impl Session {
         loop {
             return match timeout_at(deadline, self.inbound.message()).await {
                 Err(_) => Received::Nothing,
-                Ok(Ok(Some(WorkerMessage { msg: Some(msg) }))) => Received::Message(msg),
+                Ok(Ok(Some(WorkerMessage { msg: Some(msg) }))) => Received::Message(Box::new(msg)),
                 // A kind that is newer than this command.
                 Ok(Ok(Some(WorkerMessage { msg: None }))) => continue,
                 Ok(Ok(None)) => Received::Ended,

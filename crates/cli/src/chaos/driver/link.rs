@@ -1,13 +1,14 @@
 //! Connecting, and bringing both views of the jobs together again.
 
-use gen_worker_proto::pb::worker_message::Msg;
 use std::time::Duration;
+
+use gen_worker_proto::pb::worker_message::Msg;
 use tokio::time::{Instant, timeout};
 
 use super::{Driver, Pumped};
 use crate::{
     chaos::{
-        ledger::Key,
+        ledger::{Key, Ledger},
         session::{Received, Session},
     },
     exit::Failure,
@@ -67,11 +68,13 @@ impl Driver<'_> {
 
     async fn handshake(&mut self, mut session: Session, limit: Instant) -> bool {
         let hello = match session.receive(limit).await {
-            Received::Message(Msg::Hello(hello)) => hello,
-            Received::Message(other) => {
-                self.ledger.findings.violation("W1", format!("the first message is {other:?}"));
-                return false;
-            }
+            Received::Message(message) => match *message {
+                Msg::Hello(hello) => hello,
+                other => {
+                    self.ledger.findings.violation("W1", format!("the first message is {other:?}"));
+                    return false;
+                }
+            },
             Received::Nothing => {
                 self.ledger.findings.violation("W1", "a call without Hello");
                 return false;
@@ -84,7 +87,7 @@ impl Driver<'_> {
             Received::Nothing => {}
             Received::Message(early) => {
                 self.ledger.findings.violation("W1", "a message before HelloAck");
-                self.ledger.message(early, Instant::now().into_std());
+                self.ledger.message(*early, Instant::now().into_std());
             }
             Received::Ended | Received::Broken => return false,
         }
@@ -127,9 +130,7 @@ impl Driver<'_> {
         let names: Vec<String> = self.plan.calls.iter().map(|call| call.function.clone()).collect();
         let limit = self.limit();
         for name in names {
-            let known = |ledger: &crate::chaos::ledger::Ledger| {
-                ledger.is_available(&name) || ledger.why_unavailable(&name).is_some()
-            };
+            let known = |ledger: &Ledger| ledger.is_available(&name) || ledger.why_unavailable(&name).is_some();
             let pumped = self.pump(limit, known).await;
             if self.ledger.is_available(&name) {
                 continue;

@@ -143,7 +143,11 @@ impl Job {
         } else if self.probed {
             Some(("W2", "missing from Hello.in_flight, but a repeated RunJob was accepted: it was held or forgotten"))
         } else if self.has_result() {
-            Some(if self.sends > 1 { ("W9", "accepted again after its end") } else { ("W13", "accepted after its result") })
+            Some(if self.sends > 1 {
+                ("W9", "accepted again after its end")
+            } else {
+                ("W13", "accepted after its result")
+            })
         } else if self.accepts > self.sends {
             Some(("W8", "accepted more often than it was sent"))
         } else {

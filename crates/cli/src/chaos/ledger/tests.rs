@@ -38,7 +38,8 @@ impl Ledger {
         let Key { request_id, attempt } = key.clone();
         let metrics = (status == JobStatus::Ok).then(pb::JobMetrics::default);
         let output = (status == JobStatus::Ok).then(|| Output::Inline(vec![0x80].into()));
-        let result = pb::JobResult { request_id, attempt, status: status.into(), output, metrics, ..Default::default() };
+        let result =
+            pb::JobResult { request_id, attempt, status: status.into(), output, metrics, ..Default::default() };
         self.message(Msg::JobResult(result), Instant::now());
     }
 
@@ -239,8 +240,7 @@ fn different_outputs_of_one_payload_are_a_note() {
         let job = ledger.running(id);
         let output = Some(Output::Inline(vec![0x81, 0xa1, 0x61, byte].into()));
         let Key { request_id, attempt } = job;
-        let result =
-            pb::JobResult { request_id, attempt, status: JobStatus::Ok.into(), output, ..Default::default() };
+        let result = pb::JobResult { request_id, attempt, status: JobStatus::Ok.into(), output, ..Default::default() };
         ledger.message(Msg::JobResult(result), Instant::now());
     }
     assert_eq!(ledger.rules(), [""; 0]);
