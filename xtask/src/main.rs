@@ -69,6 +69,9 @@ enum Command {
         /// Write the table into README.md too
         #[arg(long)]
         update_readme: bool,
+        /// Only load a worker for so many minutes, and report what it keeps of that
+        #[arg(long, value_name = "MINUTES", conflicts_with_all = ["filter", "update_readme"], value_parser = bench::minutes)]
+        soak: Option<f64>,
     },
     /// Compare embeddings with PyTorch's (installs 5 GB)
     Parity {
@@ -104,7 +107,8 @@ fn run(command: Command) -> Result<()> {
         Command::Proto { check } => proto::run(paths.root(), check),
         Command::Layers { write } => layers::run(&paths, write),
         Command::Tidy => tidy::run(&paths),
-        Command::Bench { filter, update_readme } => bench::run(&paths, filter.as_deref(), update_readme),
+        Command::Bench { soak: Some(minutes), .. } => bench::soak(&paths, minutes),
+        Command::Bench { filter, update_readme, .. } => bench::run(&paths, filter.as_deref(), update_readme),
         Command::Parity { bench, update_readme } => parity::run(&paths, bench, update_readme),
     }
 }
