@@ -81,6 +81,9 @@ enum Command {
         /// Write the table into README.md too
         #[arg(long)]
         update_readme: bool,
+        /// Only load a worker for so many minutes, and report what it keeps of that
+        #[arg(long, value_name = "MINUTES", conflicts_with_all = ["filter", "update_readme"], value_parser = bench::minutes)]
+        soak: Option<f64>,
     },
     /// Compare embeddings with PyTorch's (installs 5 GB)
     Parity {
@@ -120,7 +123,8 @@ fn run(command: Command) -> Result<()> {
             let budget = runs.map_or(fuzz::Budget::Seconds(seconds), fuzz::Budget::Runs);
             fuzz::run(&paths, target.as_deref(), budget)
         }
-        Command::Bench { filter, update_readme } => bench::run(&paths, filter.as_deref(), update_readme),
+        Command::Bench { soak: Some(minutes), .. } => bench::soak(&paths, minutes),
+        Command::Bench { filter, update_readme, .. } => bench::run(&paths, filter.as_deref(), update_readme),
         Command::Parity { bench, update_readme } => parity::run(&paths, bench, update_readme),
     }
 }

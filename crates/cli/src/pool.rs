@@ -1,7 +1,7 @@
 //! The `gen-worker` program: a pool on this machine, and requests to one.
 
 mod args;
-mod locate;
+pub(crate) mod locate;
 mod passthrough;
 mod project;
 mod submit;
@@ -12,6 +12,7 @@ use std::{ffi::OsString, process::ExitCode};
 use self::args::{Command, Pool};
 use crate::{
     args::{Parsed, parse},
+    chaos,
     embedded::{finish, print_text},
     env::{ConfigFiles, Environment},
     exit::{Failure, Outcome},
@@ -41,6 +42,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
                 .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
             runtime.block_on(submit::run(*args, &env))
         }
+        Command::Chaos(args) => chaos::run(*args, &env()?),
         Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &process(), args),
         Command::Describe(describe) => passthrough::become_endpoint(&describe.endpoint, &process(), args),
     }

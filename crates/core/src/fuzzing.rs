@@ -1,14 +1,11 @@
 //! What fuzz targets need of the parts that are nobody else's business. Behind a feature that no binary sets.
 
 use bytes::{Bytes, BytesMut};
-use gen_worker_proto::{
-    Pair,
-    pb::{self, job_result::Output, worker_message::Msg},
-};
+use gen_worker_proto::{Pair, pb::worker_message::Msg};
 
 use crate::{
     link::encode,
-    outbox::{EndOutput, JobEnd, Outgoing, Progress},
+    outbox::{JobEnd, Outgoing, Progress},
 };
 
 /// Types of chunks that occur; a worker makes up no others.
@@ -33,21 +30,7 @@ fn outgoing(message: Msg) -> Option<Outgoing> {
             content_type: CONTENT_TYPES.into_iter().find(|known| *known == progress.content_type)?,
             data: progress.data,
         }),
-        Msg::JobResult(result) => Outgoing::Result(end(result)?),
+        Msg::JobResult(result) => Outgoing::Result(JobEnd::read(result)?),
         other => Outgoing::Other(Box::new(other)),
-    })
-}
-
-fn end(result: pb::JobResult) -> Option<JobEnd> {
-    Some(JobEnd {
-        status: pb::JobStatus::try_from(result.status).ok()?,
-        pair: Pair::parse(result.request_id, result.attempt).ok()?,
-        output: match result.output {
-            None => EndOutput::None,
-            Some(Output::Inline(bytes)) => EndOutput::Inline(bytes),
-            Some(Output::BlobRef(file_ref)) => EndOutput::BlobRef(file_ref),
-        },
-        message: result.safe_message,
-        metrics: result.metrics,
     })
 }

@@ -7,15 +7,12 @@
 //! of that number is done with; it has no payload.
 
 use bytes::{BufMut, Bytes};
-use gen_worker_proto::{
-    Pair,
-    pb::{self, job_result::Output, worker_message::Msg},
-};
+use gen_worker_proto::pb::{self, worker_message::Msg};
 use prost::Message;
 
 use crate::{
     link::encode,
-    outbox::{EndOutput, JobEnd, Outgoing},
+    outbox::{JobEnd, Outgoing},
 };
 
 /// Bytes before the payload.
@@ -96,16 +93,5 @@ fn finish(start: usize, buffer: &mut Vec<u8>) -> bool {
 /// The result in a payload; its output shares the payload's memory.
 fn result(payload: Bytes) -> Option<JobEnd> {
     let Msg::JobResult(result) = pb::WorkerMessage::decode(payload).ok()?.msg? else { return None };
-    Some(JobEnd {
-        pair: Pair::parse(result.request_id.as_str(), result.attempt).ok()?,
-        status: pb::JobStatus::try_from(result.status).ok()?,
-        output: match result.output {
-            None => EndOutput::None,
-            Some(Output::Inline(bytes)) => EndOutput::Inline(bytes),
-            Some(Output::BlobRef(file_ref)) => EndOutput::BlobRef(file_ref),
-        },
-        message: result.safe_message,
-        metrics: result.metrics,
-        record: None,
-    })
+    JobEnd::read(result)
 }
