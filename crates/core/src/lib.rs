@@ -29,6 +29,7 @@ mod outbox;
 pub mod registry;
 pub mod sanitize;
 pub mod schema;
+pub mod slot;
 pub mod stream_item;
 mod worker;
 pub mod worker_error;
