@@ -32,7 +32,7 @@ use crate::{
     sanitize::sanitize,
 };
 
-pub(crate) use cell::JobCell;
+pub(crate) use cell::{EVENT_BYTES_MAX, JobCell};
 use handler::Call;
 pub(crate) use inline::InlinePolicy;
 use metrics::PeakMemory;

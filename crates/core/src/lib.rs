@@ -47,6 +47,7 @@ pub use job::JobLimits;
 pub use link::{Dial, DialedIo, FatalRefusal, RedialOptions, TcpDial};
 pub use model_source::{LocalModels, ModelError, ModelResidency, ModelSource, Tier};
 pub use registry::{Registry, RegistryBuilder};
+pub use slot::{SlotLauncher, SlotOptions};
 pub use worker::{Ended, Worker, WorkerExit};
 pub use worker_error::{Classify, FailureClass, Result, WorkerError};
 pub use worker_options::WorkerOptions;

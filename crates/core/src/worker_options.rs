@@ -13,6 +13,7 @@ use crate::{
     executor::OutputUploader,
     job::JobLimits,
     link::{Dial, RedialOptions, TcpDial},
+    slot::SlotOptions,
 };
 
 /// Blocking handlers at once unless told otherwise. A thread mostly waits for a disk, a network or a device, so
@@ -51,6 +52,8 @@ pub struct WorkerOptions {
     /// Where outputs go that are too large for the stream. Without one such a job ends retryable with
     /// `output upload failed`.
     pub uploader: Option<Arc<dyn OutputUploader>>,
+    /// How functions with `isolation = "process"` get their processes. Without it such functions cannot be served.
+    pub slots: Option<SlotOptions>,
 }
 
 impl WorkerOptions {
@@ -78,6 +81,7 @@ impl WorkerOptions {
             drain_budget: Duration::from_secs(30),
             dial: Arc::new(TcpDial),
             uploader: None,
+            slots: None,
         }
     }
 }

@@ -214,9 +214,9 @@ pub struct Failure {
     /// Its text.
     #[prost(string, tag = "3")]
     pub message: String,
-    /// The model that could not be had, if that is what failed.
+    /// Name of the type that failed, or ref of the model that could not be had.
     #[prost(string, optional, tag = "4")]
-    pub model: Option<String>,
+    pub about: Option<String>,
 }
 
 /// What stands in the bytes of a frame.

@@ -15,5 +15,6 @@ mod jobs;
 mod models;
 mod orchestrator;
 mod queue;
+mod slots;
 mod streams;
 mod uploads;

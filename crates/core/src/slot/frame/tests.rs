@@ -13,7 +13,7 @@ fn bytes() -> impl Strategy<Value = Bytes> {
 
 fn ended() -> impl Strategy<Value = Ended> {
     let failure = (any::<u32>(), text(), text(), prop::option::of(text()))
-        .prop_map(|(class, kind, message, model)| Failure { class, kind, message, model });
+        .prop_map(|(class, kind, message, about)| Failure { class, kind, message, about });
     (prop::option::of(failure), prop::option::of(bytes())).prop_map(|(failure, output)| Ended { failure, output })
 }
 
