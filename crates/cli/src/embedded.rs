@@ -7,7 +7,7 @@ use crate::{
     console::{print_line, report},
     env::Environment,
     exit::{Exit, Failure, Outcome},
-    run, worker,
+    run, slot, worker,
 };
 
 /// Runs the command line of this process on every endpoint that is linked into it: call it from `main` and return
@@ -29,6 +29,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
             match command {
                 Command::Run(args) => run::run(&args, &env, &main),
                 Command::Worker(args) => worker::run(&args, &env),
+                Command::Slot(args) => slot::run(&args, &env),
                 Command::Describe(args) => run::describe(&args, &main),
             }
         }

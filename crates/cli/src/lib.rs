@@ -27,6 +27,7 @@ mod payload;
 mod run;
 mod select;
 mod signals;
+mod slot;
 mod tokens;
 mod worker;
 

@@ -27,6 +27,9 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Join a pool: connect to an orchestrator and serve its jobs
     Worker(Box<WorkerArgs>),
+    /// Serve one slot of a worker; started by workers only
+    #[command(hide = true)]
+    Slot(SlotArgs),
     /// Print the description document (same as `run --list`)
     #[command(hide = true)]
     Describe(DescribeArgs),
@@ -92,6 +95,12 @@ pub(crate) struct DescribeArgs {
 }
 
 #[derive(Debug, Default, Args)]
+pub(crate) struct SlotArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Default, Args)]
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -116,6 +125,9 @@ pub(crate) struct WorkerArgs {
     /// Seconds that running jobs get after SIGTERM or SIGINT
     #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
     pub(crate) drain_timeout: Option<std::time::Duration>,
+    /// Seconds that an isolated handler has to end after its cancel or deadline, before its process is killed
+    #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
+    pub(crate) cancel_grace: Option<std::time::Duration>,
     /// Seconds without a connection after which the worker exits; 0 = never
     #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
     pub(crate) disconnect_limit: Option<std::time::Duration>,

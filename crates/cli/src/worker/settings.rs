@@ -3,12 +3,12 @@
 #[cfg(test)]
 mod tests;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use gen_worker_core::{Address, WorkerOptions};
+use gen_worker_core::{Address, SlotOptions, WorkerOptions};
 use tracing::{info, warn};
 
-use super::identity::Claims;
+use super::{identity::Claims, slots::ProcessSlots};
 use crate::{
     args::WorkerArgs,
     env::{Environment, names},
@@ -56,6 +56,7 @@ pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOpti
     provenance(&mut options, env)?;
     limits(&mut options, args, env)?;
     redial(&mut options, args, env)?;
+    options.slots = Some(slots(args));
     if env.text(&names::MODEL_MANAGER_CLASS)?.is_some() {
         info!("{} is for Python workers; ignored", names::MODEL_MANAGER_CLASS.name);
     }
@@ -119,6 +120,13 @@ fn limits(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> 
         options.drain_budget = budget;
     }
     Ok(())
+}
+
+/// How isolated handlers get their processes.
+fn slots(args: &WorkerArgs) -> SlotOptions {
+    let mut slots = SlotOptions::new(Arc::new(ProcessSlots::new(&args.log)));
+    slots.cancel_grace = args.cancel_grace.unwrap_or(slots.cancel_grace);
+    slots
 }
 
 fn redial(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> Result<(), Failure> {
