@@ -171,13 +171,19 @@ fn a_handler_that_ignores_its_end_is_killed_after_the_grace_and_the_worker_lives
 #[test]
 fn a_handler_that_heeds_its_cancel_keeps_its_process() -> Result<()> {
     let slots = Slots::start(&[])?;
-    slots.submit("r1", "polite", &json!({}), &json!({}))?;
-    let child = slots.announced("polite")?;
-    ensure!(slots.pool.api.post("/v1/requests/r1/cancel", &json!({}))?.status < 300);
-    assert_eq!(slots.pool.api.ended("r1")?["state"], "canceled");
-    fs::remove_file(slots.dir.path().join("polite")).context("forget the first call")?;
-    slots.submit("r2", "polite", &json!({}), &json!({}))?;
-    assert_eq!(slots.announced("polite")?, child);
+    // The second one leaves its process no thread to hear of it, except the one that is not its own.
+    for function in ["polite", "crowd"] {
+        let (first, second) = (format!("{function}-1"), format!("{function}-2"));
+        slots.submit(&first, function, &json!({}), &json!({}))?;
+        let child = slots.announced(function)?;
+        ensure!(slots.pool.api.post(&format!("/v1/requests/{first}/cancel"), &json!({}))?.status < 300);
+        assert_eq!(slots.pool.api.ended(&first)?["state"], "canceled");
+        fs::remove_file(slots.dir.path().join(function)).context("forget the first call")?;
+        slots.submit(&second, function, &json!({}), &json!({}))?;
+        assert_eq!(slots.announced(function)?, child);
+        ensure!(slots.pool.api.post(&format!("/v1/requests/{second}/cancel"), &json!({}))?.status < 300);
+        assert_eq!(slots.pool.api.ended(&second)?["state"], "canceled");
+    }
     Ok(())
 }
 
@@ -198,6 +204,18 @@ fn children_end_with_their_worker_however_it_ends() -> Result<()> {
     slots.worker.signal(Signal::KILL)?;
     gone(idle)?;
     gone(busy)
+}
+
+#[test]
+fn run_calls_an_isolated_handler_where_it_is() -> Result<()> {
+    let mut command = Command::new(built("slot-endpoint")?);
+    command.args(["run", "--method", "slot-pid", "--payload", "{}"]);
+    let ended = Process::output(&mut command)?;
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("\"pid\""), "{ended:?}");
+    let listed = Process::output(Command::new(built("slot-endpoint")?).args(["run", "--list"]))?;
+    assert!(listed.stdout.contains("\"isolation\":\"process\""), "{listed:?}");
+    Ok(())
 }
 
 #[test]

@@ -10,6 +10,7 @@ use std::{
 };
 
 use gen_worker_core::{Registry, slot::serve_slot};
+use tokio::runtime::{Builder, Handle, Runtime};
 use tracing::{debug, level_filters::LevelFilter};
 
 use crate::{
@@ -21,8 +22,8 @@ use crate::{
     signals::StopSignals,
 };
 
-/// Threads of the runtime: one may stay inside a handler that computes without yielding. The conversation with the
-/// worker has the main thread for itself.
+/// Threads that drive the handler: one may stay inside it while it computes without yielding. The conversation with the
+/// worker has the main thread and a runtime for itself, so that it goes on when all of these are busy.
 const THREADS: usize = 2;
 
 /// Threads for work that blocks: the handler, a set-up, and name lookups and file reads of the runtime.
@@ -42,24 +43,29 @@ pub(crate) fn run(args: &SlotArgs, env: &Environment) -> Outcome {
         debug!(%error, "the kernel will not prefer this process when memory runs out");
     }
     let registry = load()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(THREADS)
-        .max_blocking_threads(BLOCKING_THREADS)
-        .thread_name("slot")
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
-    let outcome = runtime.block_on(serve(&registry, stream));
+    let handlers = built(
+        Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .max_blocking_threads(BLOCKING_THREADS)
+            .thread_name("handler"),
+    )?;
+    let conversation = built(&mut Builder::new_current_thread())?;
+    let outcome = conversation.block_on(serve(&registry, stream, handlers.handle()));
     // A handler that goes on must not keep the process.
-    runtime.shutdown_background();
+    handlers.shutdown_background();
     outcome
 }
 
-async fn serve(registry: &Registry, stream: UnixStream) -> Outcome {
+fn built(runtime: &mut Builder) -> Result<Runtime, Failure> {
+    let built = runtime.enable_all().build();
+    built.map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))
+}
+
+async fn serve(registry: &Registry, stream: UnixStream, handlers: &Handle) -> Outcome {
     let mut signals = StopSignals::listen()?;
     let stream = tokio::net::UnixStream::from_std(stream)
         .map_err(|error| Failure::failed(format!("could not use the socket: {error}")))?;
-    let mut served = std::pin::pin!(serve_slot(registry, Box::new(stream)));
+    let mut served = std::pin::pin!(serve_slot(registry, Box::new(stream), handlers));
     loop {
         tokio::select! {
             ended = &mut served => return match ended {

@@ -4,6 +4,7 @@ use std::{fs, hint::black_box, process, process::ExitCode};
 
 use futures::{Stream, stream};
 use gen_worker::prelude::*;
+use gen_worker_tasks::Scope;
 
 /// Nothing to say.
 #[derive(Payload)]
@@ -75,6 +76,23 @@ async fn spin_async(_ctx: &RequestContext, _payload: Nothing) -> Result<Pid> {
     loop {
         black_box(());
     }
+}
+
+/// Keeps every thread of its process busy until it is told to end.
+#[endpoint(isolation = "process")]
+async fn crowd(ctx: RequestContext, _payload: Nothing) -> Result<Pid> {
+    announce("crowd")?;
+    let scope = Scope::new("crowd");
+    let spin = |ctx: RequestContext| async move {
+        while !ctx.is_cancelled() {
+            black_box(());
+        }
+    };
+    for _ in 0..8 {
+        scope.spawn("spin", spin(ctx.clone()));
+    }
+    spin(ctx).await;
+    Err(WorkerError::canceled())
 }
 
 /// Tells its process, then ends when it is told to.

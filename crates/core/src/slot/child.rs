@@ -1,17 +1,19 @@
 //! The child's side of a slot: one loop that reads what the worker wants, watches the one call, and writes what comes
 //! of it. Owns the instance, the call and the stream.
 //!
-//! The loop never runs the author's code itself, so it answers as long as the process can answer at all.
+//! The loop never runs the author's code itself, nor on the threads of its own runtime unless the caller wants that:
+//! so it answers as long as the process can answer at all.
 
 mod call;
 
-use std::{collections::HashMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use bytes::Bytes;
-use futures::{FutureExt as _, future::pending};
+use futures::future::pending;
 use gen_worker_proto::limits::MESSAGE_BYTES_MAX;
 use gen_worker_tasks::Scope;
 use tokio::{
+    runtime::Handle,
     sync::mpsc,
     task::{JoinError, JoinHandle},
 };
@@ -54,6 +56,8 @@ struct Child<'a> {
     registry: &'a Registry,
     io: FrameIo<Box<dyn SlotIo>>,
     scope: Scope,
+    /// Where the author's code runs.
+    handlers: &'a Handle,
     outgoing: mpsc::Receiver<Outgoing>,
     outlet: Outlet,
     cell: Option<Arc<InstanceCell>>,
@@ -72,14 +76,18 @@ enum Turn {
 /// Serves one slot over `stream` until the worker says Shutdown, or is gone: then a call under way is dropped. The
 /// author's shutdown runs only in the first case. The caller ends the process next, whatever may still run in it.
 ///
+/// Everything the author wrote runs on `handlers`. With a runtime of their own they may keep all its threads busy, and
+/// the worker is answered all the same.
+///
 /// # Errors
 /// When the worker cannot be understood.
-pub async fn serve_slot(registry: &Registry, stream: Box<dyn SlotIo>) -> Result<(), SlotServeError> {
+pub async fn serve_slot(registry: &Registry, stream: Box<dyn SlotIo>, handlers: &Handle) -> Result<(), SlotServeError> {
     let (sender, outgoing) = mpsc::channel(OUTGOING_MAX);
     let mut child = Child {
         registry,
         io: FrameIo::new(stream),
         scope: Scope::new("slot"),
+        handlers,
         outgoing,
         outlet: Outlet::new(sender),
         cell: None,
@@ -152,6 +160,7 @@ impl Child<'_> {
             .iter()
             .fold(LocalModels::new(), |models, model| models.with(model.reference.as_str(), translate::dir(model)));
         let (cell, models) = (self.cell.clone(), Arc::new(models) as Arc<dyn ModelSource>);
+        let _here = self.handlers.enter();
         self.setup = Some(self.scope.spawn_bare(async move {
             match cell {
                 Some(cell) => cell.get(&models, &HashMap::new()).await.map(Some),
@@ -184,6 +193,7 @@ impl Child<'_> {
         let (parts, payload, caller) =
             translate::call(start, cancel.clone(), Arc::new(outlet.clone())).map_err(SlotIoError::Frame)?;
         let call = Call { context: RequestContext::new(parts), payload, instance: self.instance.clone(), caller };
+        let _here = self.handlers.enter();
         self.call = Some(Running::start(&self.scope, function, call, outlet, cancel));
         Ok(())
     }
@@ -215,8 +225,12 @@ impl Child<'_> {
     async fn shut_down(&mut self) {
         self.instance = None;
         if let Some(cell) = self.cell.take() {
+            let closing = {
+                let _here = self.handlers.enter();
+                self.scope.spawn_bare(async move { cell.shutdown().await })
+            };
             // A panic of the author's code must not look like a crash of the slot.
-            drop(AssertUnwindSafe(cell.shutdown()).catch_unwind().await);
+            drop(closing.await);
         }
     }
 }

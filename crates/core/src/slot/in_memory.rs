@@ -7,6 +7,7 @@ use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 use tokio::{
     io::duplex,
+    runtime::Handle,
     sync::watch,
     task::{AbortHandle, JoinHandle},
 };
@@ -74,7 +75,7 @@ impl SlotLauncher for InMemorySlots {
             let exit = exit.clone();
             async move {
                 let _ended = sender;
-                let served = serve_slot(&registry, Box::new(theirs)).await;
+                let served = serve_slot(&registry, Box::new(theirs), &Handle::current()).await;
                 *exit.lock() = SlotExit::Code(i32::from(served.is_err()));
             }
         });
