@@ -23,9 +23,9 @@ pub struct SlotCounters {
 pub struct SlotCounts {
     /// Children started.
     pub started: u64,
-    /// Children that ended under a call or a set-up.
+    /// Children that ended by themselves, stopped answering, or could not be understood.
     pub crashed: u64,
-    /// Children killed because they ignored a cancel or stopped answering.
+    /// Children killed because their handler ignored its cancel.
     pub killed: u64,
     /// Calls that were cancelled, by request or by deadline, and have ended.
     pub cancels: u64,
