@@ -6,6 +6,7 @@ mod system {
     mod conformance;
     mod crash;
     mod run;
+    mod slots;
     mod submit;
     mod up;
     mod worker;

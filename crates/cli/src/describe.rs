@@ -7,7 +7,11 @@ mod tests;
 
 use std::collections::BTreeSet;
 
-use gen_worker_core::{Binding, Function, Registry, binding::Provider, endpoint::Kind};
+use gen_worker_core::{
+    Binding, Function, Registry,
+    binding::Provider,
+    endpoint::{Isolation, Kind},
+};
 use serde_json::{Map, Value, json};
 
 pub(crate) use schema::inlined;
@@ -82,6 +86,10 @@ fn entry(function: &Function, detected: &Detected) -> Value {
     let resources = fit::resources(function.resources());
     if !resources.is_empty() {
         add("resources", resources.into());
+    }
+    if function.isolation() == Isolation::Process {
+        // Not in the peer, which has no such thing.
+        add("isolation", function.isolation().as_str().into());
     }
     add("fit", fit.into());
     if !reason.is_empty() {

@@ -7,7 +7,7 @@ use crate::{
     console::{print_line, report},
     env::{ConfigFiles, Environment},
     exit::{Exit, Failure, Outcome},
-    run, worker,
+    run, slot, worker,
 };
 
 /// Runs the command line of this process on every endpoint that is linked into it: call it from `main` and return
@@ -31,6 +31,8 @@ fn dispatch(args: &[OsString]) -> Outcome {
                 Command::Run(args) if args.list => run::run(&args, &Environment::of_process(), &main),
                 Command::Run(args) => run::run(&args, &env()?, &main),
                 Command::Worker(args) => worker::run(&args, &env()?),
+                // Its worker passes everything on; files of settings are not read once per slot.
+                Command::Slot(args) => slot::run(&args, &Environment::of_process()),
                 Command::Describe(args) => run::describe(&args, &main),
             }
         }

@@ -29,6 +29,7 @@ mod payload;
 mod run;
 mod select;
 mod signals;
+mod slot;
 mod state;
 mod token_check;
 mod tokens;

@@ -6,6 +6,7 @@
 mod identity;
 mod parent;
 mod settings;
+mod slots;
 
 use std::sync::Arc;
 

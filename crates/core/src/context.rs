@@ -247,6 +247,11 @@ impl RequestContext {
         self.0.device
     }
 
+    /// What it was made of.
+    pub(crate) fn parts(&self) -> &ContextParts {
+        &self.0
+    }
+
     /// Most bytes the summary of a stream may have.
     pub(crate) fn summary_bytes_max(&self) -> usize {
         self.0.summary_bytes_max

@@ -26,6 +26,8 @@ pub enum DeclCode {
     BadResources,
     /// A time limit of zero.
     BadTimeout,
+    /// More processes than a machine can have.
+    BadIsolation,
     /// A name with no letter or digit in it.
     EmptySlug,
     /// Two functions with one routable name.
@@ -47,6 +49,7 @@ impl DeclCode {
             Self::NameOnType => "name_on_type",
             Self::BadResources => "bad_resources",
             Self::BadTimeout => "bad_timeout",
+            Self::BadIsolation => "bad_isolation",
             Self::EmptySlug => "empty_slug",
             Self::DuplicateName => "duplicate_name",
         }

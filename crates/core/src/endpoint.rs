@@ -12,9 +12,11 @@ use crate::{
     worker_error::Result,
 };
 
+mod isolation;
 mod lifecycle;
 mod resources;
 
+pub use isolation::Isolation;
 pub use lifecycle::{HookFn, InstanceValue, LifecycleDecl, SetupFn, SetupParameter, Work};
 pub use resources::{ResourceError, Resources, ResourcesDecl};
 
@@ -46,6 +48,8 @@ pub struct EndpointDecl {
     pub resources: ResourcesDecl,
     /// Time a handler has when the request does not say.
     pub timeout: Option<Duration>,
+    /// Where its handlers run.
+    pub isolation: Isolation,
     /// How an instance of the type comes and goes; none for a function.
     pub lifecycle: Option<LifecycleDecl>,
     /// The routable functions.
@@ -162,6 +166,7 @@ impl EndpointDecl {
             slots: SlotsDecl::default(),
             resources: ResourcesDecl::default(),
             timeout: None,
+            isolation: Isolation::default(),
             lifecycle: None,
             handlers: vec![handler],
         }
@@ -177,6 +182,7 @@ impl EndpointDecl {
             slots: SlotsDecl::default(),
             resources: ResourcesDecl::default(),
             timeout: None,
+            isolation: Isolation::default(),
             lifecycle: Some(lifecycle),
             handlers: Vec::new(),
         }

@@ -35,7 +35,7 @@ use crate::{
     spool::Spool,
 };
 
-pub(crate) use cell::JobCell;
+pub(crate) use cell::{EVENT_BYTES_MAX, JobCell};
 use gpu_lease::GpuLease;
 pub(crate) use gpu_lease::GpusFreed;
 use handler::Call;

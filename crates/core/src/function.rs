@@ -10,7 +10,7 @@ use crate::{
     binding::Binding,
     codec,
     context::RequestContext,
-    endpoint::{CallFn, Kind, OutputShape, Resources, TypeDecl},
+    endpoint::{CallFn, Isolation, Kind, OutputShape, Resources, TypeDecl},
     instance::{Borrowed, CallSlot, Instance, InstanceCell},
     io_type::Payload,
     worker_error::{Result, WorkerError},
@@ -27,6 +27,7 @@ pub struct Function {
     pub(crate) slots: BTreeMap<String, Binding>,
     pub(crate) resources: Resources,
     pub(crate) timeout: Option<Duration>,
+    pub(crate) isolation: Isolation,
     pub(crate) shape: OutputShape,
     pub(crate) blocking: bool,
     pub(crate) payload: TypeDecl,
@@ -173,10 +174,16 @@ impl Function {
         self.shape == OutputShape::Incremental
     }
 
-    /// Whether it runs off the event loop.
+    /// Whether it takes a thread of the worker: it blocks, and does so inside the worker.
     #[must_use]
     pub fn is_blocking(&self) -> bool {
-        self.blocking
+        self.blocking && self.isolation == Isolation::Shared
+    }
+
+    /// Where its handler runs.
+    #[must_use]
+    pub fn isolation(&self) -> Isolation {
+        self.isolation
     }
 
     /// Its input type.
@@ -234,11 +241,15 @@ impl Function {
         }
     }
 
-    fn start(&self, call: Call) -> Result<Invocation> {
+    /// The same for a call in one piece.
+    pub(crate) fn start(&self, call: Call) -> Result<Invocation> {
         if self.instance.is_some() && call.instance.is_none() {
             return Err(missing_instance());
         }
-        (self.call)(call)
+        match call.instance.as_ref().and_then(Instance::remote_calls).cloned() {
+            Some(remote) => remote.invoke(call, self.shape),
+            None => (self.call)(call),
+        }
     }
 }
 

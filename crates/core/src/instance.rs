@@ -9,12 +9,14 @@
 //! ```
 //! The cell owns the task that sets up, so a caller that goes away does not interrupt it, and everybody who asks
 //! meanwhile waits for the same one. Nothing here decides when an instance is needed or let go.
+//!
+//! A cell may be given a host ([`host`]): then its instances live elsewhere, and the host answers for it.
 
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
     panic::AssertUnwindSafe,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::Duration,
 };
 
@@ -37,11 +39,14 @@ use crate::{
     worker_error::{Result, WorkerError},
 };
 
+mod host;
 mod lease;
 mod setup;
 mod slots;
 
+pub(crate) use host::{InstanceHost, RemoteCalls};
 use lease::{Lease, Leases};
+pub(crate) use setup::fetch;
 pub use slots::{CallSlot, LoadModel, LoadOptions, ModelDir, Slots};
 
 /// Where an instance lives; one per endpoint type and map of slots to bindings.
@@ -49,6 +54,7 @@ pub struct InstanceCell {
     plan: Arc<Plan>,
     state: Arc<Mutex<State>>,
     scope: Scope,
+    host: OnceLock<Arc<dyn InstanceHost>>,
 }
 
 /// A borrowed instance. The instance is not shut down while one of these is alive.
@@ -57,6 +63,7 @@ pub struct Instance {
     // Dropped before the lease, so that whoever waits for the lease holds the last reference.
     value: InstanceValue,
     slots: Slots,
+    remote: Option<Arc<dyn RemoteCalls>>,
     _lease: Lease,
 }
 
@@ -96,7 +103,14 @@ impl InstanceCell {
             plan: Arc::new(Plan { label, slots, lifecycle }),
             state: Arc::new(Mutex::new(State::Empty)),
             scope: Scope::new("instance"),
+            host: OnceLock::new(),
         }
+    }
+
+    /// From here on the host that `make` gives keeps its instances: called with the name and the models of the
+    /// endpoint, before anybody asked for an instance. A host that is there stays.
+    pub(crate) fn host_with(&self, make: impl FnOnce(&str, &BTreeMap<String, Binding>) -> Arc<dyn InstanceHost>) {
+        self.host.get_or_init(|| make(&self.plan.label, &self.plan.slots));
     }
 
     /// The instance, set up first if there is none: models fetched from `models`, pinned by `snapshots` (by wire
@@ -113,6 +127,9 @@ impl InstanceCell {
         models: &Arc<dyn ModelSource>,
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Result<Instance> {
+        if let Some(host) = self.host.get() {
+            return host.get(models, self.pinned(snapshots)).await;
+        }
         loop {
             let closing = match self.look(models, snapshots) {
                 Look::Ready(instance) => return Ok(instance),
@@ -121,6 +138,11 @@ impl InstanceCell {
             };
             closing.await;
         }
+    }
+
+    /// Whether its instances live elsewhere.
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.host.get().is_some()
     }
 
     /// The models it needs, by slot.
@@ -132,6 +154,9 @@ impl InstanceCell {
     /// Whether somebody uses the instance, or it is being set up.
     #[must_use]
     pub fn is_in_use(&self) -> bool {
+        if let Some(host) = self.host.get() {
+            return host.is_in_use();
+        }
         match &*self.state.lock() {
             State::Ready(ready) => ready.leases.is_held(),
             State::SettingUp(_) => true,
@@ -144,6 +169,13 @@ impl InstanceCell {
     /// # Cancel safety
     /// As [`InstanceCell::shutdown`].
     pub async fn shutdown_if_idle(&self) -> bool {
+        if let Some(host) = self.host.get() {
+            let idle = !host.is_in_use();
+            if idle {
+                host.shutdown().await;
+            }
+            return idle;
+        }
         let closing = match &mut *self.state.lock() {
             State::Empty => return true,
             State::SettingUp(_) => return false,
@@ -163,6 +195,9 @@ impl InstanceCell {
     /// The instance if it is set up.
     #[must_use]
     pub fn ready(&self) -> Option<Instance> {
+        if let Some(host) = self.host.get() {
+            return host.ready();
+        }
         match &mut *self.state.lock() {
             State::Ready(ready) => Some(ready.lend()),
             _ => None,
@@ -178,9 +213,12 @@ impl InstanceCell {
         }
     }
 
-    /// Whether the instance is set up.
+    /// Whether an instance is set up.
     #[must_use]
     pub fn is_ready(&self) -> bool {
+        if let Some(host) = self.host.get() {
+            return host.is_loaded();
+        }
         matches!(&*self.state.lock(), State::Ready(_))
     }
 
@@ -190,6 +228,9 @@ impl InstanceCell {
     /// # Cancel safety
     /// May be dropped; a shutdown under way goes on.
     pub async fn shutdown(&self) {
+        if let Some(host) = self.host.get() {
+            return host.shutdown().await;
+        }
         loop {
             let pending = match &mut *self.state.lock() {
                 State::Empty => return,
@@ -277,7 +318,7 @@ enum Look {
 impl Ready {
     fn lend(&mut self) -> Instance {
         self.lent = Instant::now();
-        Instance { value: self.value.clone(), slots: self.slots.clone(), _lease: self.leases.take() }
+        Instance { value: self.value.clone(), slots: self.slots.clone(), remote: None, _lease: self.leases.take() }
     }
 }
 
@@ -285,7 +326,18 @@ impl Instance {
     /// An instance that no cell owns: for programs that call functions by hand.
     #[must_use]
     pub fn detached(value: InstanceValue, slots: Slots) -> Self {
-        Self { value, slots, _lease: Leases::default().take() }
+        Self { value, slots, remote: None, _lease: Leases::default().take() }
+    }
+
+    /// An instance elsewhere, with what reaches it.
+    pub(crate) fn remote(calls: Arc<dyn RemoteCalls>) -> Self {
+        let value = Arc::new(()) as InstanceValue;
+        Self { value, slots: Slots::default(), remote: Some(calls), _lease: Leases::default().take() }
+    }
+
+    /// What reaches it, if it lives elsewhere.
+    pub(crate) fn remote_calls(&self) -> Option<&Arc<dyn RemoteCalls>> {
+        self.remote.as_ref()
     }
 
     /// The local models.

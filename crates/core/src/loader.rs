@@ -2,7 +2,7 @@
 //! peaks. Owns the order of loads and what each instance was measured to take.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use crate::{
-    Instance, InstanceCell, ModelSource, NoProgress, WorkerError,
+    Instance, InstanceCell, ModelSource, WorkerError,
+    instance::fetch,
     memory::MemoryProbe,
-    model_fetch,
     residency::{self, Held, Memory, Room},
 };
 
@@ -65,7 +65,8 @@ impl Loader {
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Result<Instance, WorkerError> {
         let entry = self.entries.iter().find(|entry| Arc::ptr_eq(&entry.cell, cell));
-        let Some(entry) = entry.filter(|entry| !entry.cell.models().is_empty()) else {
+        // Slots load side by side: a job that waits for a free one must not hold up the loads of others.
+        let Some(entry) = entry.filter(|entry| !entry.cell.models().is_empty() && !entry.cell.is_hosted()) else {
             return cell.get(&self.models, snapshots).await;
         };
         if let Some(instance) = cell.ready() {
@@ -100,13 +101,7 @@ impl Loader {
 
     /// Makes the models of an instance present. Returns their size on disk.
     async fn fetch(&self, entry: &Entry, snapshots: &HashMap<String, pb::Snapshot>) -> Result<u64, WorkerError> {
-        let mut dirs = Vec::new();
-        for binding in entry.cell.models().values() {
-            let name = binding.wire_ref();
-            let fetched = model_fetch::fetch(&*self.models, binding, snapshots.get(&name), &NoProgress).await;
-            dirs.push(fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?);
-        }
-        dirs.dedup();
+        let dirs: BTreeSet<_> = fetch(entry.cell.models(), &*self.models, snapshots).await?.into_values().collect();
         // A directory that cannot be read is setup's to complain about.
         let sizes = Scope::new("load").spawn_blocking(move || dirs.iter().map(|dir| size(dir)).sum());
         Ok(sizes.await.unwrap_or(0))

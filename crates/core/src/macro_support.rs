@@ -12,7 +12,8 @@ pub use crate::{
     codec::encode,
     context::RequestContext,
     endpoint::{
-        EndpointDecl, HandlerDecl, InstanceValue, Kind, LifecycleDecl, Linked, OutputShape, SetupParameter, Work,
+        EndpointDecl, HandlerDecl, InstanceValue, Isolation, Kind, LifecycleDecl, Linked, OutputShape, SetupParameter,
+        Work,
     },
     function::{Call, Invocation},
     instance::Slots,

@@ -28,6 +28,11 @@ const TEXT: &str = "text/plain";
 const BATCH_ITEM: &str = "application/x-batch-item+msgpack";
 const JSON: &str = "application/json";
 
+/// The media type of frames that is spelled `name`, if there is one.
+pub(crate) fn frame_type(name: &str) -> Option<&'static str> {
+    [TEXT, BATCH_ITEM, JSON].into_iter().find(|known| *known == name)
+}
+
 /// Media type of a batch item that names none.
 const OPAQUE: &str = "application/octet-stream";
 

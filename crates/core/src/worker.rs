@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 use gen_worker_tasks::{Cancel, Scope};
 
-use crate::{ModelSource, Registry, link::FatalRefusal, worker_options::WorkerOptions};
+use crate::{ModelSource, Registry, link::FatalRefusal, slot, worker_options::WorkerOptions};
 use serving::Serving;
 
 /// Serves a registry of functions to an orchestrator.
@@ -50,6 +50,9 @@ pub enum WorkerExit {
     /// There is nothing to serve.
     #[error("no function is registered")]
     NoFunctions,
+    /// A function wants a process of its own, and nothing was given that starts one.
+    #[error("{0} wants a process of its own, which this worker cannot start")]
+    NoSlots(String),
     /// The orchestrator cannot be worked with.
     #[error("the orchestrator cannot be served")]
     Refused(#[source] FatalRefusal),
@@ -68,7 +71,7 @@ impl WorkerExit {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::NoFunctions | Self::Refused(_) => 1,
+            Self::NoFunctions | Self::NoSlots(_) | Self::Refused(_) => 1,
             Self::HandlerStuck { .. } => 70,
         }
     }
@@ -97,6 +100,8 @@ impl Worker {
         if self.registry.is_empty() {
             return Err(WorkerExit::NoFunctions);
         }
+        slot::attach(&self.registry, self.options.slots.as_ref())
+            .map_err(|function| WorkerExit::NoSlots(function.as_str().to_owned()))?;
         let scope = Arc::new(Scope::new("worker"));
         let mut options = self.options;
         let kept = kept::open(&mut options, &scope).await;

@@ -6,7 +6,10 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
+mod portable;
+
 use crate::model_source::ModelError;
+pub(crate) use portable::FailureParts;
 
 /// What a failure means for the request, whoever raised it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -50,8 +53,8 @@ struct Inner {
     source: Option<Source>,
 }
 
-/// What went wrong. The class is kept beside it because transfers come in two.
-#[derive(Clone)]
+/// What went wrong. The class is kept beside it because transfers and crashes come in two.
+#[derive(Clone, PartialEq, Eq)]
 enum Kind {
     Validation,
     Decode,
@@ -72,6 +75,7 @@ enum Kind {
     },
     DeadlineExceeded,
     Panic,
+    SlotCrashed,
 }
 
 impl WorkerError {
@@ -177,6 +181,13 @@ impl WorkerError {
         Self::new(FailureClass::Fatal, Kind::Panic, message)
     }
 
+    /// The process that ran the handler ended under it; `how` says in which way. With `again` it did so before.
+    #[must_use]
+    pub fn slot_crashed(how: &str, again: bool) -> Self {
+        let class = if again { FailureClass::Fatal } else { FailureClass::Retryable };
+        Self::new(class, Kind::SlotCrashed, format!("worker slot crashed: {how}"))
+    }
+
     /// The handler panicked; `payload` is what the panic carried.
     #[must_use]
     pub fn from_panic(payload: &(dyn std::any::Any + Send)) -> Self {
@@ -221,6 +232,7 @@ impl WorkerError {
             Kind::ModelUnavailable { .. } => "ModelUnavailableError",
             Kind::DeadlineExceeded => "DeadlineExceededError",
             Kind::Panic => "Panic",
+            Kind::SlotCrashed => "SlotCrashed",
         }
     }
 
@@ -261,7 +273,7 @@ impl WorkerError {
             (_, Kind::DeadlineExceeded) => "deadline exceeded".to_owned(),
             (FailureClass::Invalid, _) if text.is_empty() => "invalid input".to_owned(),
             (FailureClass::Retryable, _) if text.is_empty() => "temporary failure".to_owned(),
-            (FailureClass::Invalid | FailureClass::Retryable, _) => text.to_owned(),
+            (FailureClass::Invalid | FailureClass::Retryable, _) | (_, Kind::SlotCrashed) => text.to_owned(),
             (FailureClass::Fatal, _) => fatal_text(self.kind(), text),
         }
     }

@@ -15,6 +15,7 @@ use crate::{
     job::JobLimits,
     link::{Dial, RedialOptions, TcpDial},
     memory::{MemoryProbe, SystemMemory},
+    slot::SlotOptions,
     spool::SpoolOptions,
     token_check::TokenCheck,
 };
@@ -64,6 +65,8 @@ pub struct WorkerOptions {
     pub memory: Arc<dyn MemoryProbe>,
     /// Where finished results are kept until they are written; none keeps them in memory only.
     pub spool: Option<SpoolOptions>,
+    /// How functions with `isolation = "process"` get their processes. Without it such functions cannot be served.
+    pub slots: Option<SlotOptions>,
 }
 
 impl WorkerOptions {
@@ -96,6 +99,7 @@ impl WorkerOptions {
             gpus: Vec::new(),
             memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
             spool: None,
+            slots: None,
         }
     }
 }

@@ -30,6 +30,11 @@ use proc_macro::TokenStream;
 /// | `slots(a = hf("o/r"), b = hub("o/s"))` | named model slots |
 /// | `resources(gpu, vram_gb = 24.0, compute_capability = 8.9, libraries("x"), max_concurrency = 2)` | needs |
 /// | `timeout = "30s"` | time a call has when the request does not say; also `ms`, `m`, `h`, or a `Duration` |
+/// | `isolation = "process"` | a worker runs the handlers, and the instance of a type, in processes of their own: see below |
+///
+/// With `isolation = "process"` a crash of a handler (abort, stack overflow, out of memory) fails its own call only,
+/// and a handler that ignores its cancel or its deadline is killed together with its process after a grace. As many
+/// processes as `max_concurrency`, one unless it is set; each has its own instance, and shares no memory with others.
 #[proc_macro_attribute]
 pub fn endpoint(arguments: TokenStream, item: TokenStream) -> TokenStream {
     endpoint::expand(arguments.into(), item.into()).unwrap_or_else(|error| error.into_compile_error()).into()

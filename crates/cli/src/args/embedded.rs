@@ -33,6 +33,9 @@ pub(crate) enum Command {
     /// Join a pool: connect to an orchestrator and serve its jobs
     #[command(after_help = SETTINGS)]
     Worker(Box<WorkerArgs>),
+    /// Serve one slot of a worker; started by workers only
+    #[command(hide = true)]
+    Slot(SlotArgs),
     /// Print the description document (same as `run --list`)
     #[command(hide = true)]
     Describe(DescribeArgs),
@@ -98,6 +101,12 @@ pub(crate) struct DescribeArgs {
 }
 
 #[derive(Debug, Default, Args)]
+pub(crate) struct SlotArgs {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Default, Args)]
 pub(crate) struct WorkerArgs {
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -128,6 +137,9 @@ pub(crate) struct WorkerArgs {
     /// Results to keep on disk until they are delivered: those of handlers that ran 100 ms or longer, all, or none
     #[arg(long, value_name = "auto|always|never", value_parser = super::spool::spool_policy)]
     pub(crate) spool: Option<gen_worker_core::SpoolPolicy>,
+    /// Seconds that an isolated handler has to end after its cancel or deadline, before its process is killed
+    #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
+    pub(crate) cancel_grace: Option<std::time::Duration>,
     /// Seconds without a connection after which the worker exits; 0 = never
     #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
     pub(crate) disconnect_limit: Option<std::time::Duration>,

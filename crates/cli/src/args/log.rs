@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub(crate) struct LogArgs {
     /// What to log: a level, or a comma list of target=level
     #[arg(long, value_name = "FILTER")]

@@ -4,7 +4,8 @@ use gen_worker_core::{
     WorkerError,
     binding::{hf, hub},
     endpoint::{
-        EndpointDecl, HandlerDecl, LifecycleDecl, OutputShape, ResourcesDecl, SetupParameter, SlotsDecl, TypeDecl, Work,
+        EndpointDecl, HandlerDecl, Isolation, LifecycleDecl, OutputShape, ResourcesDecl, SetupParameter, SlotsDecl,
+        TypeDecl, Work,
     },
 };
 
@@ -84,6 +85,18 @@ fn c30_functions_are_sorted_and_complete() {
 fn c31_kinds_are_one_or_a_sorted_list() {
     assert_eq!(kinds([Kind::Training, Kind::Training].into_iter()), json!("training"));
     assert_eq!(kinds([Kind::Training, Kind::Inference].into_iter()), json!(["inference", "training"]));
+}
+
+#[test]
+fn isolation_is_shown_where_there_is_one() {
+    let mut stroke = EndpointDecl::function("paint", handler("brush_stroke", OutputShape::Single));
+    stroke.isolation = Isolation::Process;
+    let plain = EndpointDecl::function("paint", handler("plain", OutputShape::Single));
+    let registry = Registry::from_decls(vec![stroke, plain]).expect("valid endpoints");
+    let functions = document(&registry, "paint", &Detected::default())["functions"].take();
+    assert_eq!(functions[0]["isolation"], "process");
+    assert_eq!(functions[0]["resources"], json!({"max_concurrency": 1}));
+    assert_eq!(functions[1].get("isolation"), None);
 }
 
 #[test]

@@ -40,8 +40,11 @@ mod tests {
 
     #[test]
     fn c100_events_are_compact_with_sorted_keys() {
-        let event =
-            RequestEvent { kind: "request.log", payload: json!({"message": "m", "level": "info"}), timestamp: 1.5 };
+        let event = RequestEvent {
+            kind: "request.log".into(),
+            payload: json!({"message": "m", "level": "info"}),
+            timestamp: 1.5,
+        };
         assert_eq!(
             StderrEvents::of("local-1".to_owned()).line(&event).to_string(),
             r#"{"payload":{"level":"info","message":"m"},"request_id":"local-1","timestamp":1.5,"type":"request.log"}"#

@@ -4,11 +4,11 @@
 mod tests;
 pub(super) mod token;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use gen_worker_core::{Address, SpoolOptions, SpoolPolicy, WorkerOptions};
+use gen_worker_core::{Address, SlotOptions, SpoolOptions, SpoolPolicy, WorkerOptions};
 
-use super::identity::Claims;
+use super::{identity::Claims, slots::ProcessSlots};
 use crate::{
     args::{SPOOL_POLICIES, WorkerArgs, spool_policy},
     env::{Environment, names},
@@ -60,6 +60,7 @@ pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOpti
     redial(&mut options, args, env)?;
     options.spool = spool(args, env, &options.address)?;
     env.tell_ignored();
+    options.slots = Some(slots(args));
     Ok(options)
 }
 
@@ -140,6 +141,13 @@ fn spool(args: &WorkerArgs, env: &Environment, address: &Address) -> Result<Opti
         options.bytes_max = bytes;
     }
     Ok(Some(options))
+}
+
+/// How isolated handlers get their processes.
+fn slots(args: &WorkerArgs) -> SlotOptions {
+    let mut slots = SlotOptions::new(Arc::new(ProcessSlots::new(&args.log)));
+    slots.cancel_grace = args.cancel_grace.unwrap_or(slots.cancel_grace);
+    slots
 }
 
 fn redial(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> Result<(), Failure> {

@@ -1,6 +1,9 @@
 //! Events a handler emits while it runs.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    borrow::Cow,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 /// Where events of a request go. Best effort: an implementation never blocks and may drop what it is given.
 pub trait EventSink: Send + Sync {
@@ -20,7 +23,7 @@ impl EventSink for NoEvents {
 #[derive(Clone, Debug, PartialEq)]
 pub struct RequestEvent {
     /// `request.progress`, `request.log`, ...
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     /// What it told.
     pub payload: serde_json::Value,
     /// When, in seconds since the Unix epoch.
@@ -32,7 +35,7 @@ impl RequestEvent {
     #[must_use]
     pub fn now(kind: &'static str, payload: serde_json::Value) -> Self {
         let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64());
-        Self { kind, payload, timestamp }
+        Self { kind: kind.into(), payload, timestamp }
     }
 }
 

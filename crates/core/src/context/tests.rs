@@ -32,7 +32,7 @@ fn e93_progress_and_log_become_events() {
     context.progress(0.25, None);
     context.log(Level::Warning, "careful");
     let seen = recorder.0.lock();
-    let shown: Vec<_> = seen.iter().map(|event| (event.kind, event.payload.to_string())).collect();
+    let shown: Vec<_> = seen.iter().map(|event| (&*event.kind, event.payload.to_string())).collect();
     assert_eq!(
         shown,
         [

@@ -106,6 +106,13 @@ impl Resources {
     pub fn max_concurrency(&self) -> Option<NonZeroU32> {
         self.max_concurrency
     }
+
+    /// The same, with `limit` where no other was written.
+    #[must_use]
+    pub(crate) fn at_once(mut self, limit: NonZeroU32) -> Self {
+        self.max_concurrency.get_or_insert(limit);
+        self
+    }
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Largest event: a line for people or a few numbers. What is larger belongs into the output.
-const EVENT_BYTES_MAX: usize = 64 * 1024;
+pub(crate) const EVENT_BYTES_MAX: usize = 64 * 1024;
 
 /// Events held during one poll of a stream; the oldest go first, as in the send queue.
 const EVENTS_HELD_MAX: usize = 256;
@@ -238,7 +238,7 @@ impl EventSink for JobCell {
         };
         let mut data = body(&event.payload);
         if data.len() > EVENT_BYTES_MAX {
-            warn!(pair = %self.pair, kind = event.kind, bytes = data.len(), "event is too large and was sent without its content");
+            warn!(pair = %self.pair, kind = %event.kind, bytes = data.len(), "event is too large and was sent without its content");
             data = body(&serde_json::json!({ "truncated": true, "bytes": data.len() }));
         }
         if let Some(told) = &mut *self.told.lock() {

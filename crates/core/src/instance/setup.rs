@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -13,6 +14,7 @@ use tracing::warn;
 
 use super::{Plan, Slots};
 use crate::{
+    binding::Binding,
     endpoint::{InstanceValue, Work},
     model_fetch,
     model_source::{ModelSource, NoProgress},
@@ -28,14 +30,7 @@ pub(super) async fn run(
     snapshots: &HashMap<String, pb::Snapshot>,
     cancel: &Cancel,
 ) -> Result<(InstanceValue, Slots)> {
-    let mut dirs = BTreeMap::new();
-    for (slot, binding) in &plan.slots {
-        let name = binding.wire_ref();
-        let fetched = model_fetch::fetch(models, binding, snapshots.get(&name), &NoProgress).await;
-        let dir = fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?;
-        dirs.insert(slot.clone(), dir);
-    }
-    let slots = Slots::new(dirs);
+    let slots = Slots::new(fetch(&plan.slots, models, snapshots).await?);
     let Some(lifecycle) = &plan.lifecycle else {
         return Ok((Arc::new(()), slots));
     };
@@ -47,6 +42,22 @@ pub(super) async fn run(
         return Err(error);
     }
     Ok((value, slots))
+}
+
+/// Makes every model present: slot to directory.
+pub(crate) async fn fetch(
+    bindings: &BTreeMap<String, Binding>,
+    models: &dyn ModelSource,
+    snapshots: &HashMap<String, pb::Snapshot>,
+) -> Result<BTreeMap<String, PathBuf>> {
+    let mut dirs = BTreeMap::new();
+    for (slot, binding) in bindings {
+        let name = binding.wire_ref();
+        let fetched = model_fetch::fetch(models, binding, snapshots.get(&name), &NoProgress).await;
+        let dir = fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?;
+        dirs.insert(slot.clone(), dir);
+    }
+    Ok(dirs)
 }
 
 /// Runs the author's shutdown. Its failure is logged: there is nobody left to tell.

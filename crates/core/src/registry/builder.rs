@@ -9,7 +9,7 @@ use crate::{
     codec,
     context::RequestContext,
     decl_error::DeclErrors,
-    endpoint::{CallFn, EndpointDecl, HandlerDecl, OutputShape, linked_endpoints},
+    endpoint::{CallFn, EndpointDecl, HandlerDecl, Isolation, OutputShape, linked_endpoints},
     function::{Call, Invocation},
     io_type::{Output, Payload},
     stream_item::{StreamItem, frames},
@@ -25,6 +25,14 @@ impl RegistryBuilder {
     /// Adds one endpoint.
     pub fn endpoint(mut self, decl: EndpointDecl) -> Self {
         self.0.push(decl);
+        self
+    }
+
+    /// Says where the handlers of the endpoint added last run.
+    pub fn isolation(mut self, isolation: Isolation) -> Self {
+        if let Some(last) = self.0.last_mut() {
+            last.isolation = isolation;
+        }
         self
     }
 

@@ -1,16 +1,21 @@
 //! The rules of endpoints.md section 9, as far as the compiler does not check them. Pure.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
 
 use gen_worker_proto::FunctionName;
 
 use crate::{
     binding::{Binding, BindingError},
     decl_error::{DeclCode, DeclError},
-    endpoint::{EndpointDecl, HandlerDecl, LifecycleDecl, OutputShape, Resources, SetupParameter, SlotsDecl},
+    endpoint::{
+        EndpointDecl, HandlerDecl, Isolation, LifecycleDecl, OutputShape, Resources, SetupParameter, SlotsDecl,
+    },
     function::Function,
     instance::InstanceCell,
 };
+
+/// Most processes of one endpoint. Each has its own instance; more than this is a number that was meant for calls.
+const PROCESSES_MAX: u32 = 64;
 
 /// Collects what is wrong with one endpoint.
 struct Findings<'a> {
@@ -30,10 +35,12 @@ pub(super) fn endpoint(decl: EndpointDecl, errors: &mut Vec<DeclError>) -> Vec<F
     let mut findings = Findings { label: decl.label(), errors };
     shape(&decl, &mut findings);
     let resources = resources(&decl, &mut findings);
-    let EndpointDecl { module, type_name, kind, slots, timeout, lifecycle, handlers, .. } = decl;
+    let resources = isolate(resources, decl.isolation, &mut findings);
+    let EndpointDecl { module, type_name, kind, slots, timeout, isolation, lifecycle, handlers, .. } = decl;
     let slots = bind(slots, lifecycle.as_ref(), &handlers, &mut findings);
     let label = findings.label.clone();
-    let has_instance = lifecycle.is_some() || !slots.is_empty();
+    // A process of its own is prepared like an instance, also where there is nothing in it.
+    let has_instance = lifecycle.is_some() || !slots.is_empty() || isolation == Isolation::Process;
     // One instance, shared by all handlers.
     let instance = has_instance.then(|| Arc::new(InstanceCell::new(label, slots.clone(), lifecycle)));
     let mut functions = Vec::with_capacity(handlers.len());
@@ -54,6 +61,7 @@ pub(super) fn endpoint(decl: EndpointDecl, errors: &mut Vec<DeclError>) -> Vec<F
             slots: slots.clone(),
             resources: resources.clone(),
             timeout,
+            isolation,
             shape,
             blocking,
             payload,
@@ -91,6 +99,19 @@ fn resources(decl: &EndpointDecl, findings: &mut Findings<'_>) -> Resources {
         }
         Resources::default()
     })
+}
+
+/// Functions in processes of their own run one call at a time unless they say more.
+fn isolate(resources: Resources, isolation: Isolation, findings: &mut Findings<'_>) -> Resources {
+    if isolation == Isolation::Shared {
+        return resources;
+    }
+    let resources = resources.at_once(NonZeroU32::MIN);
+    if let Some(limit) = resources.max_concurrency().filter(|limit| limit.get() > PROCESSES_MAX) {
+        let detail = format!("max_concurrency = {limit} would be as many processes; at most {PROCESSES_MAX}");
+        findings.add(DeclCode::BadIsolation, detail);
+    }
+    resources
 }
 
 /// Gives every slot its name and its binding, and checks that slots and parameters fit each other.

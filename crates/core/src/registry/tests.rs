@@ -9,7 +9,9 @@ use crate::{
     binding::{hf, hub},
     codec,
     context::{ContextParts, RequestContext},
-    endpoint::{HandlerDecl, Kind, LifecycleDecl, OutputShape, ResourcesDecl, SetupParameter, SlotsDecl, Work},
+    endpoint::{
+        HandlerDecl, Isolation, Kind, LifecycleDecl, OutputShape, ResourcesDecl, SetupParameter, SlotsDecl, Work,
+    },
     function::{Frame, Invocation},
     io_type::{Output, Payload},
     stream_item::{StreamItem, TokenDelta},
@@ -170,6 +172,22 @@ fn v10_every_parameter_has_a_slot() {
 fn v16_handlers_of_a_type_have_no_other_name() {
     let named = HandlerDecl { name: Some("other"), ..handler("f") };
     assert_eq!(codes(vec![type_decl(vec![named], vec![], SlotsDecl::default())]), ["name_on_type"]);
+}
+
+#[test]
+fn processes_are_as_many_as_calls_at_once_and_not_too_many() {
+    let isolated = |max_concurrency| EndpointDecl {
+        isolation: Isolation::Process,
+        resources: ResourcesDecl { max_concurrency, ..ResourcesDecl::default() },
+        ..EndpointDecl::function("m", HandlerDecl { blocking: true, ..handler("f") })
+    };
+    let registry = Registry::from_decls(vec![isolated(None)]).expect("sound");
+    let function = registry.get("f").expect("it is there");
+    assert_eq!(function.resources().max_concurrency().map(|limit| limit.get()), Some(1));
+    assert!(function.instance().is_some(), "it is prepared like an instance");
+    assert!(!function.is_blocking(), "it blocks no thread of the worker");
+    assert!(Registry::from_decls(vec![isolated(Some(64))]).is_ok());
+    assert_eq!(codes(vec![isolated(Some(65))]), ["bad_isolation"]);
 }
 
 #[test]

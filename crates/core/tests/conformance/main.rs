@@ -16,6 +16,7 @@ mod models;
 mod orchestrator;
 mod queue;
 mod shelf;
+mod slots;
 mod spool;
 mod streams;
 mod uploads;

@@ -19,6 +19,8 @@ pub(super) struct Arguments {
     slots: Option<(Ident, Vec<(Ident, Expr)>)>,
     resources: Option<Resources>,
     timeout: Option<TokenStream>,
+    /// Handlers run in processes of their own.
+    isolated: bool,
 }
 
 #[derive(Default)]
@@ -69,9 +71,10 @@ impl Arguments {
                 self.resources = Some(inside.parse()?);
             }
             "timeout" => self.timeout = Some(timeout(&value(input)?)?),
+            "isolation" => self.isolated = isolation(&value(input)?)?,
             _ => {
-                let message = format!("unknown argument `{key}`: one of name, kind, model, slots, resources, timeout");
-                return Err(Error::new(key.span(), message));
+                let known = "name, kind, model, slots, resources, timeout, isolation";
+                return Err(Error::new(key.span(), format!("unknown argument `{key}`: one of {known}")));
             }
         }
         Ok(())
@@ -98,7 +101,8 @@ impl Arguments {
         let resources = self.resources.as_ref().map(Resources::apply);
         let timeout =
             self.timeout.as_ref().map(|limit| quote! { decl.timeout = ::core::option::Option::Some(#limit); });
-        quote! { #kind #model #(#slots)* #resources #timeout }
+        let isolation = self.isolated.then(|| quote! { decl.isolation = __gw::Isolation::Process; });
+        quote! { #kind #model #(#slots)* #resources #timeout #isolation }
     }
 }
 
@@ -129,6 +133,15 @@ fn slots(input: ParseStream<'_>) -> Result<Vec<(Ident, Expr)>> {
         }
     }
     Ok(slots)
+}
+
+/// Whether handlers run in processes of their own.
+fn isolation(value: &LitStr) -> Result<bool> {
+    match value.value().as_str() {
+        "process" => Ok(true),
+        "shared" => Ok(false),
+        other => Err(Error::new(value.span(), format!("unknown isolation {other:?}: one of shared, process"))),
+    }
 }
 
 /// `"30s"`, or an expression of type `Duration`.

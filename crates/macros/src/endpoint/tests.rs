@@ -108,6 +108,17 @@ fn timeouts_have_a_unit() {
 }
 
 #[test]
+fn isolation_is_one_of_two() {
+    assert_eq!(
+        refused(quote!(isolation = "thread"), function()),
+        "unknown isolation \"thread\": one of shared, process"
+    );
+    let code = |text: &str| expand(quote!(isolation = #text), function()).expect("code").to_string();
+    assert!(code("process").contains("Isolation :: Process"));
+    assert!(!code("shared").contains("Isolation"), "it is the default");
+}
+
+#[test]
 fn roles_have_their_shapes() {
     let with = |method: TokenStream| quote! { impl S { #method #[handler] fn f(&self, c: &C, p: P) -> Result<O> {} } };
     let cases = [

@@ -1,0 +1,143 @@
+//! One handler in the child, and the way of what it sends. Owns the handler's task.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream::BoxStream};
+use gen_worker_proto::limits::MESSAGE_BYTES_MAX;
+use gen_worker_tasks::Scope;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    task::JoinHandle,
+};
+
+use super::{Outcome, too_large};
+use crate::{
+    context::{CancelFlag, EventSink, RequestEvent},
+    function::{Call, Frame as Item, Function, Invocation},
+    slot::{
+        frame::{Chunk, Frame},
+        translate,
+    },
+    worker_error::{Result, WorkerError},
+};
+
+/// Chunks on their way at once. They may be as large as a message; one is written while the next is made.
+const CHUNKS_MAX: usize = 2;
+
+/// A frame on its way to the loop.
+pub(super) struct Outgoing {
+    pub(super) frame: Frame,
+    call: u64,
+    _room: Option<OwnedSemaphorePermit>,
+}
+
+/// Where a call sends its frames.
+#[derive(Clone)]
+pub(super) struct Outlet {
+    frames: mpsc::Sender<Outgoing>,
+    room: Arc<Semaphore>,
+    current: Arc<AtomicU64>,
+    call: u64,
+}
+
+/// A handler that runs.
+pub(super) struct Running {
+    pub(super) task: JoinHandle<Outcome>,
+    cancel: CancelFlag,
+    blocking: bool,
+}
+
+impl Outlet {
+    pub(super) fn new(frames: mpsc::Sender<Outgoing>) -> Self {
+        Self { frames, room: Arc::new(Semaphore::new(CHUNKS_MAX)), current: Arc::default(), call: 0 }
+    }
+
+    /// The outlet of the next call. Those before it lead nowhere from now on: a task that a handler left behind
+    /// must not speak in the name of a later request.
+    pub(super) fn next_call(&self) -> Self {
+        let call = self.current.fetch_add(1, Ordering::Relaxed) + 1;
+        Self { call, ..self.clone() }
+    }
+
+    pub(super) fn is_current(&self, outgoing: &Outgoing) -> bool {
+        outgoing.call == self.current.load(Ordering::Relaxed)
+    }
+
+    async fn chunk(&self, content_type: &'static str, data: Bytes) -> Result<()> {
+        if data.len() > MESSAGE_BYTES_MAX {
+            return Err(too_large());
+        }
+        // Neither is ever closed while a call runs.
+        let room = self.room.clone().acquire_owned().await.map_err(|_| WorkerError::canceled())?;
+        let frame = Frame::Chunk(Chunk { content_type: content_type.to_owned(), data });
+        let outgoing = Outgoing { frame, call: self.call, _room: Some(room) };
+        self.frames.send(outgoing).await.map_err(|_| WorkerError::canceled())
+    }
+}
+
+impl EventSink for Outlet {
+    fn emit(&self, event: RequestEvent) {
+        let frame = Frame::Event(translate::event(&event));
+        // Best effort: a handler is not held up by what it tells.
+        drop(self.frames.try_send(Outgoing { frame, call: self.call, _room: None }));
+    }
+}
+
+impl Running {
+    pub(super) fn start(
+        scope: &Scope,
+        function: Arc<Function>,
+        call: Call,
+        outlet: Outlet,
+        cancel: CancelFlag,
+    ) -> Self {
+        let blocking = function.blocking;
+        let task = if blocking {
+            scope.spawn_blocking(move || run_blocking(&function, call))
+        } else {
+            scope.spawn_bare(run(function, call, outlet))
+        };
+        Self { task, cancel, blocking }
+    }
+
+    /// Tells the handler to end, and drops it where it waits if it can wait.
+    pub(super) fn interrupt(&self) {
+        self.cancel.set();
+        if !self.blocking {
+            self.task.abort();
+        }
+    }
+}
+
+fn run_blocking(function: &Function, call: Call) -> Outcome {
+    match function.start(call)? {
+        Invocation::Blocking(work) => work().map(Some),
+        Invocation::Async(_) | Invocation::Stream(_) => Err(wrong_shape()),
+    }
+}
+
+async fn run(function: Arc<Function>, call: Call, outlet: Outlet) -> Outcome {
+    match function.start(call)? {
+        Invocation::Async(work) => work.await.map(Some),
+        Invocation::Stream(items) => stream(items, &outlet).await,
+        Invocation::Blocking(_) => Err(wrong_shape()),
+    }
+}
+
+async fn stream(mut items: BoxStream<'static, Result<Item>>, outlet: &Outlet) -> Outcome {
+    while let Some(item) = items.next().await {
+        match item? {
+            Item::Chunk { content_type, data } => outlet.chunk(content_type, data).await?,
+            Item::End(summary) => return Ok(summary),
+        }
+    }
+    Err(WorkerError::fatal("StreamContract", "the stream ended without its terminal item"))
+}
+
+fn wrong_shape() -> WorkerError {
+    WorkerError::fatal("HandlerShape", "a handler gave work of another shape than it declared")
+}

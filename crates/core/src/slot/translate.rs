@@ -1,0 +1,129 @@
+//! Contexts, outcomes and failures as frames say them, and back. Pure.
+
+use std::{
+    collections::BTreeMap,
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use gen_worker_proto::{FunctionName, Pair};
+
+use super::frame::{Ended, Event, Failure, FrameError, Model, Overlay, Start};
+use crate::{
+    context::{CancelFlag, ContextParts, Deadline, Device, EventSink, Lora, OutputMode, RequestEvent},
+    executor::EVENT_BYTES_MAX,
+    function::{Call, Caller},
+    worker_error::{FailureParts, WorkerError},
+};
+
+/// Longest text of a failure. Whoever shows it cuts it much shorter.
+const FAILURE_BYTES_MAX: usize = 64 * 1024;
+
+/// A call as a frame.
+pub(super) fn start(call: &Call) -> Start {
+    let parts = call.context.parts();
+    let overlays = parts.loras.iter().flat_map(|(slot, loras)| {
+        loras.iter().map(|lora| Overlay { slot: slot.clone(), reference: lora.reference.clone(), weight: lora.weight })
+    });
+    Start {
+        function: parts.function.as_str().to_owned(),
+        request_id: parts.pair.request_id.as_str().to_owned(),
+        attempt: parts.pair.attempt.0,
+        tenant: parts.tenant.clone(),
+        invoker_id: parts.invoker_id.clone(),
+        models: parts.models.clone().into_iter().collect(),
+        overlays: overlays.collect(),
+        remaining_ms: call.context.time_remaining().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
+        inline: parts.output_mode == OutputMode::Inline,
+        cuda: match parts.device {
+            Device::Cpu => None,
+            Device::Cuda(ordinal) => Some(ordinal),
+        },
+        summary_bytes_max: u64::try_from(parts.summary_bytes_max).unwrap_or(u64::MAX),
+        local: call.caller == Caller::Local,
+        payload: call.payload.clone(),
+    }
+}
+
+/// The context and the payload of a call that came as a frame.
+///
+/// # Errors
+/// Ids that cannot be.
+pub(super) fn call(
+    start: Start,
+    cancel: CancelFlag,
+    events: Arc<dyn EventSink>,
+) -> Result<(ContextParts, Bytes, Caller), FrameError> {
+    let garbled = |error: &dyn std::error::Error| FrameError::Garbled(error.to_string());
+    let pair = Pair::parse(start.request_id, start.attempt).map_err(|error| garbled(&error))?;
+    let function = FunctionName::parse(&start.function).map_err(|error| garbled(&error))?;
+    let mut loras: BTreeMap<String, Vec<Lora>> = BTreeMap::new();
+    for Overlay { slot, reference, weight } in start.overlays {
+        loras.entry(slot).or_default().push(Lora { reference, weight });
+    }
+    let parts = ContextParts {
+        tenant: start.tenant,
+        invoker_id: start.invoker_id,
+        models: start.models.into_iter().collect(),
+        loras,
+        deadline: start.remaining_ms.and_then(|left| Deadline::after(Duration::from_millis(left))),
+        cancel,
+        events,
+        output_mode: if start.inline { OutputMode::Inline } else { OutputMode::Url },
+        device: start.cuda.map_or(Device::Cpu, Device::Cuda),
+        summary_bytes_max: usize::try_from(start.summary_bytes_max).unwrap_or(usize::MAX),
+        ..ContextParts::new(pair, function)
+    };
+    Ok((parts, start.payload, if start.local { Caller::Local } else { Caller::Wire }))
+}
+
+/// The end of a call or a set-up as a frame.
+pub(super) fn ended(outcome: Result<Option<Bytes>, WorkerError>) -> Ended {
+    match outcome {
+        Ok(output) => Ended { failure: None, output },
+        Err(error) => {
+            let FailureParts { class, kind, about, mut message } = error.to_parts();
+            message.truncate(message.floor_char_boundary(FAILURE_BYTES_MAX));
+            Ended { failure: Some(Failure { class, kind, message, about }), output: None }
+        }
+    }
+}
+
+/// And back.
+pub(super) fn outcome(ended: Ended) -> Result<Option<Bytes>, WorkerError> {
+    match ended.failure {
+        None => Ok(ended.output),
+        Some(Failure { class, kind, message, about }) => {
+            Err(WorkerError::from_parts(FailureParts { class, kind, about, message }))
+        }
+    }
+}
+
+/// An event as a frame. What is larger than an event may be goes without its content.
+pub(super) fn event(event: &RequestEvent) -> Event {
+    let mut payload = event.payload.to_string();
+    if payload.len() > EVENT_BYTES_MAX {
+        payload = serde_json::json!({ "truncated": true, "bytes": payload.len() }).to_string();
+    }
+    Event { kind: event.kind.clone().into_owned(), payload, timestamp: event.timestamp }
+}
+
+/// And back; nothing when the text is no JSON.
+pub(super) fn request_event(event: Event) -> Option<RequestEvent> {
+    let payload = serde_json::from_str(&event.payload).ok()?;
+    Some(RequestEvent { kind: event.kind.into(), payload, timestamp: event.timestamp })
+}
+
+/// A directory as a frame says it.
+pub(super) fn model(reference: String, dir: &Path) -> Model {
+    Model { reference, dir: Bytes::copy_from_slice(dir.as_os_str().as_bytes()) }
+}
+
+/// And back.
+pub(super) fn dir(model: &Model) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(&model.dir))
+}
