@@ -29,6 +29,8 @@ struct Log {
     /// Number of the next batch.
     next: u64,
     pending: VecDeque<(u64, Batch)>,
+    /// A batch that failed, and that nothing has been written after: a crash may still bring it to light.
+    ghost: Option<Batch>,
     closed: bool,
 }
 
@@ -52,7 +54,7 @@ const SLOW_PERCENT: u64 = 2;
 impl Journal {
     /// A process that opens the disk.
     pub(crate) fn open(disk: Arc<MemoryQueue>, rng: Rng) -> Self {
-        let log = Log { rng, next: 0, pending: VecDeque::new(), closed: false };
+        let log = Log { rng, next: 0, pending: VecDeque::new(), ghost: None, closed: false };
         Self { disk, log: Mutex::new(log) }
     }
 
@@ -67,6 +69,10 @@ impl Journal {
         let most = log.pending.len();
         let kept = log.rng.index(most + 1);
         log.pending.truncate(kept);
+        let ghost = log.ghost.take().filter(|_| kept == 0);
+        if let Some(ghost) = ghost.filter(|_| log.rng.percent(50)) {
+            log.append(ghost);
+        }
         self.commit(&mut log, u64::MAX);
         log.closed = true;
     }
@@ -74,6 +80,7 @@ impl Journal {
     /// Takes everything up to a batch onto the disk.
     fn commit(&self, log: &mut Log, number: u64) {
         while log.pending.front().is_some_and(|(first, _)| *first <= number) {
+            log.ghost = None;
             match log.pending.pop_front() {
                 Some((_, Batch::Enqueue(requests, reply))) => drop(reply.send(at_once(self.disk.enqueue(requests)))),
                 Some((_, Batch::Apply(changes, reply))) => {
@@ -99,6 +106,7 @@ impl Journal {
                 return Err(QueueError::Closed);
             }
             if log.rng.percent(UNAVAILABLE_PERCENT) {
+                log.ghost = Some(batch(reply));
                 return Err(QueueError::Unavailable { operation: "commit", source: "disk is away".into() });
             }
             let number = log.append(batch(reply));

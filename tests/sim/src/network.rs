@@ -117,9 +117,12 @@ impl Network {
         self.places.iter().flatten().for_each(|site| site.cut());
     }
 
-    /// Ends every disturbance.
+    /// Ends every disturbance, those to come included.
     pub(crate) fn heal(&self) {
-        self.places.iter().flatten().for_each(|site| site.set(Gate::Open));
+        self.places.iter().flatten().for_each(|site| {
+            site.set(Gate::Open);
+            site.cables.lock().iter().for_each(|cable| cable.cut_after(u64::MAX));
+        });
     }
 }
 

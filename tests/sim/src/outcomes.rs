@@ -97,7 +97,7 @@ impl Outcomes {
         let in_order = attempts.is_sorted_by(|a, b| a < b) && attempts.last().is_none_or(|last| *last <= end.attempt);
         self.trace.check(in_order && attempts.len() <= most, || format!("{id} failed {attempts:?} of {most} times"));
         let possible = match (end.state, end.code.as_deref()) {
-            (State::Succeeded, None) => !matches!(plan.function, "wrong" | "broken" | "panicking"),
+            (State::Succeeded, None) => plan.succeeds_in(end.attempt),
             (State::Canceled, Some("canceled")) => plan.cancel.is_some(),
             (State::Failed, Some("invalid")) => plan.function == "wrong",
             (State::Failed, Some("failed")) => plan.function == "panicking",

@@ -152,6 +152,15 @@ impl Plan {
         }
     }
 
+    /// Whether this attempt may succeed: what it is asked to do works, and in time.
+    pub(crate) fn succeeds_in(&self, attempt: i64) -> bool {
+        let steps = if self.function == "stream" { self.work.items } else { 1 };
+        let takes_ms = i64::try_from(self.work.run_ms.saturating_mul(steps)).unwrap_or(i64::MAX);
+        let in_time = self.options.timeout_ms == 0 || takes_ms <= self.options.timeout_ms;
+        let works = !matches!(self.function, "wrong" | "broken" | "panicking");
+        works && in_time && attempt > self.work.fails_until
+    }
+
     /// Why it may end out of time.
     pub(crate) fn is_timed(&self) -> bool {
         self.deadline.is_some() || self.options.timeout_ms > 0

@@ -53,7 +53,7 @@ pub fn run_seeds(seeds: &Seeds) -> Result<()> {
         })?;
     }
     drop(sender);
-    let mut failed = Vec::new();
+    let mut failed: Vec<u64> = Vec::new();
     for (seed, outcome) in outcomes {
         if !outcome?.status.success() {
             failed.push(seed);
@@ -65,6 +65,7 @@ pub fn run_seeds(seeds: &Seeds) -> Result<()> {
     }
     let run = seeds.range.end.saturating_sub(seeds.range.start);
     if !failed.is_empty() {
+        failed.sort_unstable();
         bail!("{} of {run} seeds failed: {failed:?}", failed.len());
     }
     print(&format!("{run} seeds passed"));
@@ -76,3 +77,6 @@ fn run_seed(seeds: &Seeds, seed: u64, trace: bool) -> Result<Output> {
     command.args(["--seed", &seed.to_string()]).args(trace.then_some("--trace"));
     command.output().with_context(|| format!("run {}", seeds.program.display()))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,12 @@
 //! A thousand seeds, in parts that run beside each other.
 
-use std::process::Command;
+use std::{ops::Range, process::Command};
 
 /// Seeds in all.
 const SEEDS: u64 = 1_000;
 
 /// Parts they are split into, one test each.
-const PARTS: u64 = 8;
+const PARTS: u64 = 16;
 
 /// Seeds that are run twice.
 const REPEATED: u64 = 6;
@@ -17,50 +17,50 @@ fn simulation(args: &[&str]) -> (bool, String) {
     (output.status.success(), text)
 }
 
+fn range(part: u64) -> Range<u64> {
+    part * SEEDS / PARTS..(part + 1) * SEEDS / PARTS
+}
+
 fn part(number: u64) {
-    let (from, seeds) = (number * SEEDS / PARTS, SEEDS / PARTS);
-    let (passed, text) = simulation(&["--from", &from.to_string(), "--seeds", &seeds.to_string(), "--jobs", "1"]);
+    let range = range(number);
+    let (from, seeds) = (range.start.to_string(), (range.end - range.start).to_string());
+    let (passed, text) = simulation(&["--from", &from, "--seeds", &seeds, "--jobs", "1"]);
     assert!(passed, "{text}");
 }
 
-#[test]
-fn seeds_of_part_1() {
-    part(0);
+/// One test for each part, so that they run beside each other.
+macro_rules! parts {
+    ($($name:ident = $number:literal,)*) => {
+        $(#[test]
+        fn $name() {
+            part($number);
+        })*
+
+        #[test]
+        fn every_seed_is_in_a_part() {
+            let listed: &[u64] = &[$($number),*];
+            assert!(listed.iter().copied().eq(0..PARTS), "{listed:?}");
+        }
+    };
 }
 
-#[test]
-fn seeds_of_part_2() {
-    part(1);
-}
-
-#[test]
-fn seeds_of_part_3() {
-    part(2);
-}
-
-#[test]
-fn seeds_of_part_4() {
-    part(3);
-}
-
-#[test]
-fn seeds_of_part_5() {
-    part(4);
-}
-
-#[test]
-fn seeds_of_part_6() {
-    part(5);
-}
-
-#[test]
-fn seeds_of_part_7() {
-    part(6);
-}
-
-#[test]
-fn seeds_of_part_8() {
-    part(7);
+parts! {
+    seeds_of_part_1 = 0,
+    seeds_of_part_2 = 1,
+    seeds_of_part_3 = 2,
+    seeds_of_part_4 = 3,
+    seeds_of_part_5 = 4,
+    seeds_of_part_6 = 5,
+    seeds_of_part_7 = 6,
+    seeds_of_part_8 = 7,
+    seeds_of_part_9 = 8,
+    seeds_of_part_10 = 9,
+    seeds_of_part_11 = 10,
+    seeds_of_part_12 = 11,
+    seeds_of_part_13 = 12,
+    seeds_of_part_14 = 13,
+    seeds_of_part_15 = 14,
+    seeds_of_part_16 = 15,
 }
 
 #[test]

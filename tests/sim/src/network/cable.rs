@@ -44,6 +44,7 @@ impl Cable {
         self.cut.cancelled().await;
     }
 
+    /// Cuts it after this many bytes; `u64::MAX` stands for never.
     pub(super) fn cut_after(&self, bytes: u64) {
         self.budget.store(bytes, Relaxed);
     }
