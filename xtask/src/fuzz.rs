@@ -77,7 +77,7 @@ fn build(paths: &Paths) -> Result<PathBuf> {
     let host = host(paths)?;
     let output = paths.target().join("fuzz");
     let mut cargo = paths.cargo();
-    cargo.args(["build", "--release", "--locked", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
+    cargo.args(["build", "--release", "--manifest-path", "fuzz/Cargo.toml", "--target", &host]);
     cargo.arg("--target-dir").arg(&output).env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join(SEPARATOR));
     process::run(&mut cargo)?;
     Ok(output.join(host).join("release"))

@@ -3,17 +3,23 @@
 use std::fmt;
 
 use gen_worker_core::codec::DEPTH_MAX;
+use gen_worker_orchestrator::payload::Reader;
 use rmpv::Value;
 use serde::{Deserialize, Deserializer, de};
 
 /// Whatever there is, read through our decoder.
 pub(crate) struct Any(pub(crate) Value);
 
+/// The marker that MessagePack never uses. The other implementation takes it for nil.
+const RESERVED: u8 = 0xc1;
+
 /// `input` as the other implementation reads it, if it reads all of it. Its own depth limit is far above ours.
 pub(crate) fn read(input: &[u8]) -> Option<Value> {
     let mut rest = input;
     let value = rmpv::decode::read_value(&mut rest).ok()?;
-    rest.is_empty().then_some(value)
+    // Only a reader of markers can tell one from data: that of the orchestrator, which shares no code with the worker's.
+    let is_sound = !input.contains(&RESERVED) || Reader::new(input).skip().is_ok();
+    (is_sound && rest.is_empty()).then_some(value)
 }
 
 /// Whether a payload may be `value`: a map, of text that is text, without extensions, and not too deep.

@@ -13,6 +13,10 @@ pub(super) fn check(source: &Source) -> Vec<String> {
         Ok(manifest) => manifest,
         Err(error) => return vec![format!("{}: is not TOML: {error}", source.path)],
     };
+    // A workspace of its own has nobody to inherit from.
+    if manifest.contains_key("workspace") {
+        return Vec::new();
+    }
     let mut found = Vec::new();
     let mut say = |sentence: String| found.push(format!("{}: {sentence}", source.path));
     for key in INHERITED {

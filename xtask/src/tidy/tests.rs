@@ -113,6 +113,8 @@ fn manifests_inherit() {
     assert_found("crates/a/Cargo.toml", &fine.replace("b.workspace = true", "b = \"1\""), "dependencies.b");
     assert_found("crates/a/Cargo.toml", &fine.replace("[lints]\nworkspace = true\n", ""), "the lints");
     assert_fine("Cargo.toml", "[workspace]\n");
+    let own = "[workspace]\n[package]\nname = \"a\"\nversion = \"1.0.0\"\n[dependencies]\nb = \"1\"\n";
+    assert_fine("fuzz/Cargo.toml", own);
 }
 
 #[test]
