@@ -3,6 +3,10 @@
 use std::{
     net::SocketAddr,
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -50,8 +54,10 @@ pub struct ScriptedSession {
     sender: Sender<Result<SchedulerMessage, Status>>,
     /// When its Hello came.
     pub greeted: Instant,
-    /// Numbers requests.
-    sent: u64,
+    /// Numbers the requests of all sessions: a worker remembers those of earlier ones.
+    sent: Arc<AtomicU64>,
+    /// Number of requests of earlier sessions, whose results may come again.
+    sent_before: u64,
 }
 
 /// A load: so many equal jobs, so many at once.
@@ -83,7 +89,7 @@ impl Scripted {
                 stream.set_nodelay(true)?;
                 Ok::<_, std::io::Error>(stream)
             });
-            let service = WorkerSchedulerServer::new(Service { sessions: sender });
+            let service = WorkerSchedulerServer::new(Service { sessions: sender, sent: Arc::default() });
             let service = service.max_decoding_message_size(MESSAGE_BYTES_MAX);
             let mut server =
                 Server::builder().initial_stream_window_size(WINDOW_BYTES).initial_connection_window_size(WINDOW_BYTES);
@@ -132,8 +138,11 @@ impl ScriptedSession {
     pub async fn next(&mut self) -> Result<Msg> {
         loop {
             let message = self.inbound.message().await?.context("the worker went away")?;
-            if let Some(msg) = message.msg {
-                return Ok(msg);
+            match message.msg {
+                // Its first copy arrived with the session before, but the worker could not know.
+                Some(Msg::JobResult(result)) if result.request_id <= request_id(self.sent_before) => {}
+                Some(msg) => return Ok(msg),
+                None => {}
             }
         }
     }
@@ -143,8 +152,7 @@ impl ScriptedSession {
     /// # Errors
     /// When the worker is gone.
     pub async fn dispatch(&mut self, function: &str, payload: &Bytes) -> Result<String> {
-        self.sent += 1;
-        let request_id = format!("01890a5d-ac96-774b-bcce-{:012}", self.sent);
+        let request_id = request_id(self.sent.fetch_add(1, Ordering::Relaxed) + 1);
         let job = pb::RunJob {
             request_id: request_id.clone(),
             attempt: 1,
@@ -192,8 +200,14 @@ impl ScriptedSession {
     }
 }
 
+/// Looks like an id of the orchestrator, and sorts as the numbers do.
+fn request_id(number: u64) -> String {
+    format!("01890a5d-ac96-774b-bcce-{number:012}")
+}
+
 struct Service {
     sessions: Sender<ScriptedSession>,
+    sent: Arc<AtomicU64>,
 }
 
 type Reply = Pin<Box<dyn Stream<Item = Result<SchedulerMessage, Status>> + Send>>;
@@ -213,7 +227,8 @@ impl WorkerScheduler for Service {
         let ack = pb::HelloAck { protocol_version: pb::ProtocolVersion::Current.into(), ..pb::HelloAck::default() };
         let ack = SchedulerMessage { msg: Some(Outbound::HelloAck(ack)) };
         sender.try_send(Ok(ack)).map_err(|_| Status::internal("no room for the ack"))?;
-        let session = ScriptedSession { inbound, sender, greeted, sent: 0 };
+        let sent_before = self.sent.load(Ordering::Relaxed);
+        let session = ScriptedSession { inbound, sender, greeted, sent: self.sent.clone(), sent_before };
         self.sessions.try_send(session).map_err(|_| Status::unavailable("nobody takes this worker"))?;
         Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
     }
