@@ -149,3 +149,41 @@ fn w17_a_handler_that_never_ends_takes_its_process_along_with_code_70() -> Resul
     assert_eq!(worker.wait()?.code(), Some(70), "{}", worker.log());
     Ok(())
 }
+
+#[test]
+fn a_worker_shows_its_counts_to_prometheus() -> Result<()> {
+    let mut pool = Pool::start(&PoolOptions::default())?;
+    let wire = format!("grpc://{}", pool.wire()?);
+    let mut worker = worker(&wire, &["--metrics-addr", "127.0.0.1:0", "--spool", "never", "--log-format", "json"])?;
+    let line = worker.wait_for_line("\"metrics\"")?;
+    let line: serde_json::Value = serde_json::from_str(&line).with_context(|| line.clone())?;
+    let address = line.pointer("/fields/address").or_else(|| line.get("address")).and_then(|at| at.as_str());
+    let address = address.with_context(|| line.to_string())?;
+    pool.worker("w1")?;
+    for id in ["a", "b"] {
+        pool.api.put(&format!("/v1/requests/{id}"), &json!({"function": "echo", "payload": {"text": id}}))?;
+        pool.api.ended(id)?;
+    }
+    let page = ureq::get(format!("http://{address}/metrics")).call()?.body_mut().read_to_string()?;
+    for line in [
+        "gen_worker_worker_connected 1",
+        "gen_worker_worker_jobs_ended_total{function=\"echo\",status=\"ok\"} 2",
+        "gen_worker_worker_job_run_seconds_count{function=\"echo\"} 2",
+        "gen_worker_worker_slots_started_total 0",
+    ] {
+        ensure!(page.lines().any(|other| other == line), "{line} in\n{page}");
+    }
+    let elsewhere = ureq::get(format!("http://{address}/")).call();
+    ensure!(matches!(elsewhere, Err(ureq::Error::StatusCode(404))), "{elsewhere:?}");
+    let taken = worker_that_ends(&wire, &["--metrics-addr", address])?;
+    ensure!(taken.contains("metrics cannot be served on"), "{taken}");
+    Ok(())
+}
+
+/// What a worker says that cannot start.
+fn worker_that_ends(address: &str, words: &[&str]) -> Result<String> {
+    let mut process = worker(address, words)?;
+    let status = process.wait()?;
+    ensure!(status.code() == Some(2), "{status}: {}", process.log());
+    Ok(process.log())
+}

@@ -4,18 +4,19 @@
 //! ends the process at once.
 
 mod identity;
+mod metrics;
 mod parent;
 mod settings;
 mod slots;
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
 use gen_worker_core::{
     ModelSource, Registry, Worker, WorkerOptions,
     gpu::{CudaDriver, GpuProbe as _},
     memory::SystemMemory,
 };
-use gen_worker_tasks::Cancel;
+use gen_worker_tasks::{Cancel, Scope};
 use tracing::{info, level_filters::LevelFilter, warn};
 
 use crate::{
@@ -37,6 +38,7 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     let threads = settings::threads(args, env)?;
     let mut options = settings::options(args, env)?;
     let check = settings::token::check(&options, env)?;
+    let metrics = settings::metrics(args, env)?;
     let registry = load()?;
     let driver = Arc::new(CudaDriver::default());
     options.gpus = driver.gpus();
@@ -58,17 +60,29 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
         if let Some(check) = check {
             settings::token::apply(check, &mut options).await?;
         }
-        serve(options, registry, models).await
+        serve(options, metrics, registry, models).await
     });
     // A blocking handler that ignored its cancel must not keep the process.
     runtime.shutdown_background();
     outcome
 }
 
-async fn serve(options: WorkerOptions, registry: Registry, models: Arc<dyn ModelSource>) -> Outcome {
+async fn serve(
+    options: WorkerOptions,
+    metrics: Option<SocketAddr>,
+    registry: Registry,
+    models: Arc<dyn ModelSource>,
+) -> Outcome {
     let mut signals = StopSignals::listen()?;
     let cancel = Cancel::new();
+    let slots = options.slots.as_ref().map(|slots| slots.counters.clone());
     let worker = Worker::new(options, registry, models);
+    // Ends with this function, also when it is left early.
+    let scope = Scope::new("page");
+    if let Some(address) = metrics {
+        let page = metrics::Page { stats: worker.stats(), slots };
+        metrics::serve(address, page, &scope).await?;
+    }
     let mut run = std::pin::pin!(worker.run(cancel.clone()));
     loop {
         tokio::select! {

@@ -9,6 +9,7 @@ mod gpu_lease;
 mod handler;
 mod inline;
 mod metrics;
+mod reporting;
 mod upload;
 
 use std::{
@@ -20,7 +21,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use gen_worker_proto::{limits::INLINE_OUTPUT_BYTES_MAX, pb};
+use gen_worker_proto::{FunctionName, limits::INLINE_OUTPUT_BYTES_MAX, pb};
 use gen_worker_tasks::Scope;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -29,10 +30,10 @@ use crate::{
     context::{ContextParts, Deadline, Device, Lora, OutputMode},
     function::Function,
     job::{Ending, Outcome},
+    ledger::ColdStart,
     loader::Loader,
     outbox::{JobEnd, SharedOutbox},
     sanitize::sanitize,
-    spool::Spool,
 };
 
 pub(crate) use cell::{EVENT_BYTES_MAX, JobCell};
@@ -41,6 +42,7 @@ pub(crate) use gpu_lease::GpusFreed;
 use handler::Call;
 pub(crate) use inline::InlinePolicy;
 use metrics::PeakMemory;
+pub(crate) use reporting::Reporting;
 pub use upload::{OutputUpload, OutputUploader, UploadError};
 
 /// Largest payload decoded on the event loop, in bytes. Decoding runs at some hundred MB/s, so this is a tenth of a
@@ -50,7 +52,7 @@ const INLINE_PAYLOAD_BYTES_MAX: usize = 32 * 1024;
 /// What happened to a job outside the event loop.
 pub(crate) enum JobEvent {
     /// The instance of a function, by its number, is there or cannot be had; for the job that asked, if it still waits.
-    Prepared { job: Weak<JobCell>, function: usize, result: Result<Instance, WorkerError> },
+    Prepared { job: Weak<JobCell>, function: usize, result: Result<(Instance, ColdStart), WorkerError> },
     /// Its handler ended.
     Returned { job: Arc<JobCell>, outcome: Outcome, ended: Instant, first_poll: Option<FirstPoll> },
     /// The thread of its blocking handler ended.
@@ -82,7 +84,7 @@ pub(crate) struct Executor {
     uploader: Option<Arc<dyn OutputUploader>>,
     memory: PeakMemory,
     gpus_freed: GpusFreed,
-    spool: Option<Spool>,
+    reporting: Reporting,
 }
 
 impl Executor {
@@ -92,10 +94,10 @@ impl Executor {
         outbox: SharedOutbox,
         loader: Arc<Loader>,
         uploader: Option<Arc<dyn OutputUploader>>,
-        spool: Option<Spool>,
+        reporting: Reporting,
         gpus_freed: GpusFreed,
     ) -> Self {
-        Self { scope, events, outbox, loader, uploader, memory: PeakMemory::default(), gpus_freed, spool }
+        Self { scope, events, outbox, loader, uploader, memory: PeakMemory::default(), gpus_freed, reporting }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
@@ -189,14 +191,12 @@ impl Executor {
     }
 
     /// Queues the result of a job that left the table.
-    pub(crate) fn finish(&mut self, job: &JobCell, ending: Ending) {
+    pub(crate) fn finish(&mut self, job: &JobCell, function: Option<&FunctionName>, ending: Ending) {
         let Ending { status, output, message } = ending;
         let message = if message.is_empty() { message } else { sanitize(&message) };
         let metrics = job.metrics(&mut self.memory);
         let mut end = JobEnd { pair: job.pair().clone(), status, output, message, metrics, record: None };
-        if let Some(spool) = &self.spool {
-            spool.keep(&mut end);
-        }
+        self.reporting.ended(job, function, &mut end);
         self.outbox.finish(job.gate(), end);
     }
 }

@@ -46,7 +46,7 @@ mod slots;
 
 pub(crate) use host::{InstanceHost, RemoteCalls};
 use lease::{Lease, Leases};
-pub(crate) use setup::fetch;
+pub(crate) use setup::{SetupTimes, fetch};
 pub use slots::{CallSlot, LoadModel, LoadOptions, ModelDir, Slots};
 
 /// Where an instance lives; one per endpoint type and map of slots to bindings.
@@ -93,6 +93,8 @@ struct Ready {
     leases: Leases,
     /// When somebody last borrowed it.
     lent: Instant,
+    /// How long setup and warm-up took.
+    times: SetupTimes,
 }
 
 impl InstanceCell {
@@ -204,6 +206,14 @@ impl InstanceCell {
         }
     }
 
+    /// How long the author's setup and warm-up of the instance took; zero without one, or where it lives elsewhere.
+    pub(crate) fn setup_times(&self) -> SetupTimes {
+        match &*self.state.lock() {
+            State::Ready(ready) => ready.times,
+            _ => SetupTimes::default(),
+        }
+    }
+
     /// Time since somebody last borrowed the instance; zero without one.
     #[must_use]
     pub fn idle(&self) -> Duration {
@@ -274,8 +284,13 @@ impl InstanceCell {
             // A cell whose task is lost would stay in this state: whatever panics is a failed set-up.
             let outcome = AssertUnwindSafe(setup::run(&plan, &*models, &pinned, &cancel)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|panic| Err(WorkerError::from_panic(&*panic)));
-            let mut outcome =
-                outcome.map(|(value, slots)| Ready { value, slots, leases: Leases::default(), lent: Instant::now() });
+            let mut outcome = outcome.map(|(value, slots, times)| Ready {
+                value,
+                slots,
+                leases: Leases::default(),
+                lent: Instant::now(),
+                times,
+            });
             let lent = outcome.as_mut().map(Ready::lend).map_err(|error| error.clone());
             *state.lock() = outcome.map_or(State::Empty, State::Ready);
             // Nobody may be waiting any more.
@@ -291,7 +306,7 @@ impl InstanceCell {
         let (plan, state) = (self.plan.clone(), self.state.clone());
         let cancel = self.scope.cancel().clone();
         self.scope.spawn("shutdown", async move {
-            let Ready { value, slots: _, leases, lent: _ } = ready;
+            let Ready { value, slots: _, leases, .. } = ready;
             leases.wait_idle().await;
             if let Err(panic) = AssertUnwindSafe(setup::close(&plan, value, &cancel)).catch_unwind().await {
                 let error = WorkerError::from_panic(&*panic);

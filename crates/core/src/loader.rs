@@ -5,16 +5,19 @@ use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use gen_worker_proto::pb;
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use crate::{
     Instance, InstanceCell, ModelSource, WorkerError,
-    instance::fetch,
+    instance::{SetupTimes, fetch},
+    ledger::ColdStart,
     memory::MemoryProbe,
     residency::{self, Held, Memory, Room},
 };
@@ -52,7 +55,7 @@ impl Loader {
         Self { models, memory, entries, turn: tokio::sync::Mutex::new(()), evicted: Box::new(evicted) }
     }
 
-    /// The instance of `cell`, set up first if there is none.
+    /// The instance of `cell`, set up first if there is none, and what that took.
     ///
     /// # Errors
     /// As [`InstanceCell::get`], and retryable when there is no room for it.
@@ -63,20 +66,25 @@ impl Loader {
         &self,
         cell: &Arc<InstanceCell>,
         snapshots: &HashMap<String, pb::Snapshot>,
-    ) -> Result<Instance, WorkerError> {
+    ) -> Result<(Instance, ColdStart), WorkerError> {
+        let began = Instant::now();
         let entry = self.entries.iter().find(|entry| Arc::ptr_eq(&entry.cell, cell));
         // Slots load side by side: a job that waits for a free one must not hold up the loads of others.
         let Some(entry) = entry.filter(|entry| !entry.cell.models().is_empty() && !entry.cell.is_hosted()) else {
-            return cell.get(&self.models, snapshots).await;
+            let instance = cell.get(&self.models, snapshots).await?;
+            return Ok((instance, split(began.elapsed(), Duration::ZERO, cell.setup_times())));
         };
         if let Some(instance) = cell.ready() {
-            return Ok(instance);
+            return Ok((instance, ColdStart::default()));
         }
         let _turn = self.turn.lock().await;
         if let Some(instance) = cell.ready() {
-            return Ok(instance);
+            // Somebody else's load, which this one waited for.
+            return Ok((instance, ColdStart { waited: began.elapsed(), ..ColdStart::default() }));
         }
+        let fetching = Instant::now();
         let bytes = self.fetch(entry, snapshots).await?;
+        let download = fetching.elapsed();
         self.make_room(entry, bytes).await?;
         let before = self.memory.free();
         let instance = cell.get(&self.models, snapshots).await?;
@@ -85,7 +93,7 @@ impl Loader {
             ram_bytes: before.ram_bytes.saturating_sub(after.ram_bytes),
             vram_bytes: before.vram_bytes.saturating_sub(after.vram_bytes),
         };
-        Ok(instance)
+        Ok((instance, split(began.elapsed(), download, cell.setup_times())))
     }
 
     /// What an instance was measured to take when it was loaded.
@@ -136,6 +144,15 @@ impl Loader {
         }
         Ok(())
     }
+}
+
+/// A load that took `all` in parts: what nothing else explains was waiting.
+fn split(all: Duration, download: Duration, times: SetupTimes) -> ColdStart {
+    let SetupTimes { setup, warmup } = times;
+    // Another caller's set-up may have begun before this one asked.
+    let (setup, warmup) =
+        if setup + warmup + download > all { (all.saturating_sub(download), Duration::ZERO) } else { (setup, warmup) };
+    ColdStart { waited: all.saturating_sub(download + setup + warmup), download, setup, warmup }
 }
 
 /// Bytes of the files below `dir`.

@@ -25,7 +25,7 @@ use std::{sync::Arc, time::Duration};
 
 use gen_worker_tasks::{Cancel, Scope};
 
-use crate::{ModelSource, Registry, link::FatalRefusal, slot, worker_options::WorkerOptions};
+use crate::{ModelSource, Registry, link::FatalRefusal, slot, stats::WorkerStats, worker_options::WorkerOptions};
 use serving::Serving;
 
 /// Serves a registry of functions to an orchestrator.
@@ -33,6 +33,7 @@ pub struct Worker {
     options: WorkerOptions,
     registry: Registry,
     models: Arc<dyn ModelSource>,
+    stats: Arc<WorkerStats>,
 }
 
 /// How a worker ended that ended well.
@@ -84,7 +85,14 @@ impl Worker {
     /// A worker that is not connected.
     #[must_use]
     pub fn new(options: WorkerOptions, registry: Registry, models: Arc<dyn ModelSource>) -> Self {
-        Self { options, registry, models }
+        let stats = Arc::new(WorkerStats::new(&registry));
+        Self { options, registry, models, stats }
+    }
+
+    /// Its counts, which go on changing while it runs.
+    #[must_use]
+    pub fn stats(&self) -> Arc<WorkerStats> {
+        self.stats.clone()
     }
 
     /// Serves until a drain is over or nothing can be served any more. A stop of `cancel` begins a drain of
@@ -106,7 +114,7 @@ impl Worker {
         let mut options = self.options;
         let kept = kept::open(&mut options, &scope).await;
         let spool = kept.spool.clone();
-        let mut serving = Serving::new(options, &self.registry, self.models, scope.clone(), kept);
+        let mut serving = Serving::new(options, &self.registry, self.models, scope.clone(), kept, self.stats);
         let ended = serving.run(&cancel).await;
         // With the connection's handles gone its tasks say goodbye and end.
         drop(serving);

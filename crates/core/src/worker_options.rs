@@ -13,6 +13,7 @@ use crate::{
     executor::OutputUploader,
     gpu::{Gpu, NoGpus},
     job::JobLimits,
+    ledger::JobObserver,
     link::{Dial, RedialOptions, TcpDial},
     memory::{MemoryProbe, SystemMemory},
     slot::SlotOptions,
@@ -63,6 +64,8 @@ pub struct WorkerOptions {
     pub gpus: Vec<Gpu>,
     /// What memory there is, for what is loaded and what has to go.
     pub memory: Arc<dyn MemoryProbe>,
+    /// Hears of every job that ended.
+    pub observer: Option<Arc<dyn JobObserver>>,
     /// Where finished results are kept until they are written; none keeps them in memory only.
     pub spool: Option<SpoolOptions>,
     /// How functions with `isolation = "process"` get their processes. Without it such functions cannot be served.
@@ -98,6 +101,7 @@ impl WorkerOptions {
             uploader: None,
             gpus: Vec::new(),
             memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
+            observer: None,
             spool: None,
             slots: None,
         }

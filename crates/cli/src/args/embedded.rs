@@ -131,6 +131,9 @@ pub(crate) struct WorkerArgs {
     /// Seconds that running jobs get after SIGTERM or SIGINT
     #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
     pub(crate) drain_timeout: Option<std::time::Duration>,
+    /// Serve counts in the Prometheus text format at http://ADDRESS/metrics
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics_addr: Option<std::net::SocketAddr>,
     /// Directory for finished results that are not delivered yet
     #[arg(long, value_name = "PATH")]
     pub(crate) spool_dir: Option<PathBuf>,

@@ -4,7 +4,7 @@
 mod tests;
 pub(super) mod token;
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use gen_worker_core::{Address, SlotOptions, SpoolOptions, SpoolPolicy, WorkerOptions};
 
@@ -141,6 +141,15 @@ fn spool(args: &WorkerArgs, env: &Environment, address: &Address) -> Result<Opti
         options.bytes_max = bytes;
     }
     Ok(Some(options))
+}
+
+/// Where the page of counts is, if there is one.
+///
+/// # Errors
+/// What is no address.
+pub(super) fn metrics(args: &WorkerArgs, env: &Environment) -> Result<Option<SocketAddr>, Failure> {
+    let variable = || env.parsed(&names::GEN_WORKER_METRICS_ADDR, "an address such as 127.0.0.1:9464");
+    args.metrics_addr.map_or_else(variable, |address| Ok(Some(address)))
 }
 
 /// How isolated handlers get their processes.

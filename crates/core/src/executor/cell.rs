@@ -21,6 +21,7 @@ use crate::{
     Instance,
     context::{CancelFlag, EventSink, RequestEvent},
     job::GpuSpan,
+    ledger::ColdStart,
     outbox::{Gate, SharedOutbox},
 };
 
@@ -69,7 +70,7 @@ impl JobCell {
         outbox: SharedOutbox,
         received: Instant,
     ) -> Self {
-        let clock = Clock { received, started: None, ended: None, others: 0 };
+        let clock = Clock { received, started: None, ended: None, others: 0, cold: ColdStart::default() };
         Self {
             pair,
             function,
@@ -121,9 +122,16 @@ impl JobCell {
         self.state.lock().clock.others = others;
     }
 
-    /// Hands the job the instance it runs on.
-    pub(crate) fn lend(&self, instance: Instance) {
-        self.state.lock().instance = Some(instance);
+    /// Hands the job the instance it runs on, and what that took.
+    pub(crate) fn lend(&self, instance: Instance, cold: ColdStart) {
+        let mut state = self.state.lock();
+        state.instance = Some(instance);
+        state.clock.cold = cold;
+    }
+
+    /// The moments of its life so far.
+    pub(super) fn times(&self) -> Clock {
+        self.state.lock().clock
     }
 
     pub(super) fn snapshots(&self) -> HashMap<String, pb::Snapshot> {

@@ -6,6 +6,8 @@ use std::time::Duration;
 use gen_worker_proto::pb::JobMetrics;
 use tokio::time::Instant;
 
+use crate::ledger::ColdStart;
+
 /// How old a reading of the peak may be. It costs some ten microseconds, as much as a small job.
 const READING_AGE_MAX: Duration = Duration::from_secs(1);
 
@@ -35,6 +37,8 @@ pub(super) struct Clock {
     pub(super) started: Option<Instant>,
     pub(super) ended: Option<Instant>,
     pub(super) others: usize,
+    /// What it waited for until its instance was there.
+    pub(super) cold: ColdStart,
 }
 
 impl Clock {

@@ -5,11 +5,13 @@ use std::{
     panic::AssertUnwindSafe,
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use futures::FutureExt;
 use gen_worker_proto::pb;
 use gen_worker_tasks::{Cancel, Scope};
+use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Plan, Slots};
@@ -22,6 +24,13 @@ use crate::{
     worker_error::{Result, WorkerError},
 };
 
+/// How long the author's parts of a set-up took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct SetupTimes {
+    pub(crate) setup: Duration,
+    pub(crate) warmup: Duration,
+}
+
 /// Fetches the models, makes an instance, warms it up. An instance whose warm-up fails is shut down again, since
 /// its setup succeeded.
 pub(super) async fn run(
@@ -29,19 +38,22 @@ pub(super) async fn run(
     models: &dyn ModelSource,
     snapshots: &HashMap<String, pb::Snapshot>,
     cancel: &Cancel,
-) -> Result<(InstanceValue, Slots)> {
+) -> Result<(InstanceValue, Slots, SetupTimes)> {
     let slots = Slots::new(fetch(&plan.slots, models, snapshots).await?);
     let Some(lifecycle) = &plan.lifecycle else {
-        return Ok((Arc::new(()), slots));
+        return Ok((Arc::new(()), slots, SetupTimes::default()));
     };
+    let began = Instant::now();
     let value = perform((lifecycle.setup)(slots.clone()), cancel).await?;
+    let set_up = Instant::now();
     if let Some(warmup) = &lifecycle.warmup
         && let Err(error) = perform(warmup(value.clone()), cancel).await
     {
         close(plan, value, cancel).await;
         return Err(error);
     }
-    Ok((value, slots))
+    let times = SetupTimes { setup: set_up - began, warmup: set_up.elapsed() };
+    Ok((value, slots, times))
 }
 
 /// Makes every model present: slot to directory.

@@ -1,7 +1,10 @@
 //! Performs the actions of the job machine and feeds it what comes of them, until it asks for nothing more. Owns no
 //! state.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak, atomic::Ordering},
+    time::Duration,
+};
 
 use gen_worker_proto::Pair;
 use tokio::time::Instant;
@@ -10,8 +13,10 @@ use tracing::warn;
 use super::serving::Serving;
 use crate::{
     FailureClass, Instance, WorkerError,
+    context::{EventSink as _, RequestEvent},
     executor::{JobCell, JobEvent, Started},
     job::{Action, Ending, NotStored, Outcome},
+    ledger::ColdStart,
     outbox::{EndOutput, JobEnd, Outgoing},
     sanitize::sanitize,
 };
@@ -64,7 +69,8 @@ impl Serving {
             }
             Action::Finish { job, ending } => {
                 self.timers.forget(job.pair());
-                self.executor.finish(&job, ending);
+                let function = self.roster.get(job.function()).map(|entry| entry.function.name());
+                self.executor.finish(&job, function, ending);
             }
             Action::Done => {}
         }
@@ -122,7 +128,7 @@ impl Serving {
     }
 
     /// A job's own set-up also tells whether its function can run here.
-    fn prepared(&mut self, job: &Weak<JobCell>, function: usize, result: Result<Instance, WorkerError>) {
+    fn prepared(&mut self, job: &Weak<JobCell>, function: usize, result: Result<(Instance, ColdStart), WorkerError>) {
         let cell = self.roster.get(function).and_then(|entry| entry.function.instance().cloned());
         if let Some(cell) = cell {
             self.instance_event(&cell, result.as_ref().map(drop), None);
@@ -130,8 +136,9 @@ impl Serving {
         }
         let Some(job) = job.upgrade() else { return };
         let ready = match result {
-            Ok(instance) => {
-                job.lend(instance);
+            Ok((instance, cold)) => {
+                tell_cold_start(&job, cold);
+                job.lend(instance, cold);
                 Ok(())
             }
             // Another worker, or this one later, may succeed: never the client's fault, whatever the cause.
@@ -143,6 +150,22 @@ impl Serving {
     fn refuse(&mut self, pair: Pair, ending: Ending) {
         let message = sanitize(&ending.message);
         let end = JobEnd { pair, status: ending.status, output: EndOutput::None, message, metrics: None, record: None };
+        self.stats.refused.fetch_add(1, Ordering::Relaxed);
         self.outbox.push(Outgoing::Result(end));
     }
+}
+
+/// Whoever watches the request sees what it waited for before its handler says anything.
+fn tell_cold_start(job: &JobCell, cold: ColdStart) {
+    if !cold.is_cold() {
+        return;
+    }
+    let millis = |part: Duration| u64::try_from(part.as_millis()).unwrap_or(u64::MAX);
+    let payload = serde_json::json!({
+        "waited_ms": millis(cold.waited),
+        "download_ms": millis(cold.download),
+        "setup_ms": millis(cold.setup),
+        "warmup_ms": millis(cold.warmup),
+    });
+    job.emit(RequestEvent::now("request.cold_start", payload));
 }

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     future::poll_fn,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
     time::Duration,
 };
@@ -33,13 +33,14 @@ use crate::{
     availability::{Availability, Readiness},
     backoff::random_unit,
     drain::{Drain, DrainStep, DrainView},
-    executor::{Executor, JobCell, JobEvent},
+    executor::{Executor, JobCell, JobEvent, Reporting},
     gate, gpu,
     job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
     loader::Loader,
     memory::MemoryProbe,
     outbox::{Outgoing, SharedOutbox},
+    stats::WorkerStats,
     worker_options::WorkerOptions,
 };
 
@@ -69,6 +70,7 @@ pub(super) struct Serving {
     /// The latest HelloAck.
     pub(super) acknowledged: pb::HelloAck,
     pub(super) exit: Option<WorkerExit>,
+    pub(super) stats: Arc<WorkerStats>,
     connection: Connection,
     ready: Ready,
     sources: Sources,
@@ -104,6 +106,7 @@ impl Serving {
         models: Arc<dyn ModelSource>,
         scope: Arc<Scope>,
         kept: Kept,
+        stats: Arc<WorkerStats>,
     ) -> Self {
         let roster = Roster::new(registry);
         gpu::describe(&options.gpus, &mut options.resources);
@@ -144,7 +147,7 @@ impl Serving {
                 outbox.clone(),
                 loader.clone(),
                 options.uploader.clone(),
-                spool,
+                Reporting { spool, stats: stats.clone(), observer: options.observer.clone() },
                 gpus_freed,
             ),
             timers: Timers::default(),
@@ -156,6 +159,7 @@ impl Serving {
             pushed: PushedToken::default(),
             acknowledged: pb::HelloAck::default(),
             exit: None,
+            stats,
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
             ready: Ready::default(),
             sources: Sources {
@@ -202,6 +206,7 @@ impl Serving {
                 Turn::Work => self.work(),
             }
             self.tell_availability();
+            self.stats.jobs.store(u64::try_from(self.table.len()).unwrap_or(u64::MAX), Ordering::Relaxed);
             let done = self.advance_drain();
             self.outbox.wake();
             if let Some(exit) = self.exit.take() {
@@ -281,6 +286,8 @@ impl Serving {
             Some(ConnectionEvent::Up(ack)) => {
                 info!(address = %self.connection.address(), worker_id = %self.options.worker_id, "connected");
                 self.policy.acknowledged();
+                self.stats.connected.store(true, Ordering::Relaxed);
+                self.stats.connections.fetch_add(1, Ordering::Relaxed);
                 self.acknowledge(ack);
             }
             Some(ConnectionEvent::Failed { failure, lived }) => self.disconnected(&failure, lived),
@@ -334,6 +341,7 @@ impl Serving {
     }
 
     fn disconnected(&mut self, failure: &LinkFailure, lived: Option<Duration>) {
+        self.stats.connected.store(false, Ordering::Relaxed);
         if let Some(drain) = &mut self.drain
             && drain.is_closing()
         {

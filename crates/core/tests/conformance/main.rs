@@ -12,6 +12,7 @@ mod fixture;
 mod functions;
 mod instances;
 mod jobs;
+mod ledger;
 mod models;
 mod orchestrator;
 mod queue;

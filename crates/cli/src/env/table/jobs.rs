@@ -70,6 +70,12 @@ rows! {
         default: "268435456",
         meaning: "Bytes that waiting results may take on disk; beyond that they wait in memory, with a warning."
     }
+    GEN_WORKER_METRICS_ADDR {
+        flag: "worker --metrics-addr",
+        default: "none",
+        meaning: "Address, such as 127.0.0.1:9464, at which a worker serves its counts in the Prometheus text format, under \
+                  `/metrics`. Whoever reaches it may read them."
+    }
     GEN_WORKER_THREADS {
         flag: "worker --threads",
         default: "2",
