@@ -56,7 +56,7 @@ pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOpti
     provenance(&mut options, env)?;
     limits(&mut options, args, env)?;
     redial(&mut options, args, env)?;
-    options.slots = Some(slots(args));
+    options.slots = Some(slots(args, env)?);
     if env.text(&names::MODEL_MANAGER_CLASS)?.is_some() {
         info!("{} is for Python workers; ignored", names::MODEL_MANAGER_CLASS.name);
     }
@@ -123,10 +123,11 @@ fn limits(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> 
 }
 
 /// How isolated handlers get their processes.
-fn slots(args: &WorkerArgs) -> SlotOptions {
+fn slots(args: &WorkerArgs, env: &Environment) -> Result<SlotOptions, Failure> {
     let mut slots = SlotOptions::new(Arc::new(ProcessSlots::new(&args.log)));
-    slots.cancel_grace = args.cancel_grace.unwrap_or(slots.cancel_grace);
-    slots
+    let grace = args.cancel_grace.map_or_else(|| env.seconds(&names::GEN_WORKER_CANCEL_GRACE), |set| Ok(Some(set)))?;
+    slots.cancel_grace = grace.unwrap_or(slots.cancel_grace);
+    Ok(slots)
 }
 
 fn redial(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> Result<(), Failure> {
