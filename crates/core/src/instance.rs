@@ -10,7 +10,7 @@
 //! The cell owns the task that sets up, so a caller that goes away does not interrupt it, and everybody who asks
 //! meanwhile waits for the same one. Nothing here decides when an instance is needed or let go.
 //!
-//! A cell may be given a host ([`host`]): then its instances live elsewhere, and the host answers for it.
+//! A cell may be given a host: then its instances live elsewhere, and the host answers for it.
 
 use std::{
     collections::{BTreeMap, HashMap},
