@@ -2,6 +2,7 @@
 
 mod system {
     mod bad_input;
+    mod chaos;
     mod conformance;
     mod crash;
     mod run;

@@ -5,18 +5,24 @@
 
 mod api;
 mod binaries;
+mod counting;
 mod eventually;
 mod figure;
 mod peer;
 mod pool;
 mod process;
 mod proxy;
+mod scripted;
+mod usage;
 
 pub use api::{Answer, Api, SseEvent};
 pub use binaries::{built, model_dir, workspace};
+pub use counting::Counting;
 pub use eventually::{LIMIT, eventually};
 pub use figure::{Figure, percentile};
 pub use peer::{Peer, PeerWorker};
 pub use pool::{Pool, PoolOptions};
 pub use process::{Ended, Process, is_alive};
 pub use proxy::Proxy;
+pub use scripted::{Jobs, Scripted, ScriptedSession};
+pub use usage::{open_handles, resident_mb, resident_peak_mb};

@@ -39,7 +39,14 @@ impl Peer {
     /// # Errors
     /// When it is not installed or built, or does not start.
     pub fn start(self, id: &str, wire: SocketAddr) -> Result<PeerWorker> {
-        let dir = tempfile::tempdir().context("make a directory")?;
+        self.start_in(tempfile::tempdir().context("make a directory")?, id, wire)
+    }
+
+    /// Starts one in the directory of an earlier one.
+    ///
+    /// # Errors
+    /// As [`Peer::start`].
+    pub fn start_in(self, dir: TempDir, id: &str, wire: SocketAddr) -> Result<PeerWorker> {
         let mut command = match self {
             Self::Ours => {
                 let mut command = Command::new(built("conformance-endpoint")?);
@@ -52,6 +59,7 @@ impl Peer {
             .current_dir(dir.path())
             .env("ORCHESTRATOR_PUBLIC_ADDR", format!("grpc://{wire}"))
             .env("WORKER_ID", id)
+            .env("XDG_STATE_HOME", dir.path().join("state"))
             .env("TENSORHUB_CACHE_DIR", dir.path().join("cache"));
         Ok(PeerWorker { process: Process::start(&format!("{self:?}"), &mut command)?, dir })
     }

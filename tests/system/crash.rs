@@ -1,7 +1,8 @@
 //! kill -9 of the orchestrator under load: every request that was accepted ends exactly once after a restart on the
-//! same queue file.
+//! same queue file. kill -9 of a worker whose result is finished and not delivered: it is never computed again.
 
 use std::{
+    fs,
     net::SocketAddr,
     path::Path,
     process::Command,
@@ -118,16 +119,72 @@ fn kill_9_while_workers_live_on() -> Result<()> {
     let again = Pool::start(&options(&db, (ports(http), ports(wire))))?;
     again.worker("w1")?;
     again.worker("w2")?;
-    std::fs::write(holder.dir.path().join("release-held"), "").context("release the handler")?;
+    fs::write(holder.dir.path().join("release-held"), "").context("release the handler")?;
     each_ended_once(&again.api, &accepted)?;
     let held = again.api.ended("held")?;
     ensure!(held.get("state") == Some(&json!("succeeded")), "{held}");
     let runs: usize = workers
         .iter()
-        .map(|worker| std::fs::read_to_string(worker.dir.path().join("started")).map_or(0, |text| text.lines().count()))
+        .map(|worker| fs::read_to_string(worker.dir.path().join("started")).map_or(0, |text| text.lines().count()))
         .sum();
     submit.wait_for_line(r#"{"name":"held"}"#)?;
     ensure!(submit.wait()?.code() == Some(0), "{}", submit.log());
     ensure!(runs == 1, "the held handler ran {runs} times: a worker that comes back keeps its job");
     Ok(())
+}
+
+/// Whether a worker in `dir` has a result on its disk.
+fn has_kept(dir: &Path) -> bool {
+    let mut files = vec![dir.join("state/gen-worker/spool")];
+    while let Some(path) = files.pop() {
+        match fs::read_dir(&path) {
+            Ok(entries) => files.extend(entries.flatten().map(|entry| entry.path())),
+            Err(_) => {
+                let is_spool = path.extension().is_some_and(|extension| extension == "spool");
+                // More than the magic.
+                if is_spool && path.metadata().is_ok_and(|metadata| metadata.len() > 8) {
+                    return true;
+                }
+            }
+        }
+    }
+    false
+}
+
+#[test]
+fn kill_9_of_a_worker_loses_no_finished_result() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let db = dir.path().join("queue.sqlite");
+    let mut pool = Pool::start(&options(&db, (0, 0)))?;
+    let (http, wire) = (pool.http()?, pool.wire()?);
+    let mut worker = Peer::Ours.start("w1", wire)?;
+    pool.worker("w1")?;
+    let id = "costly";
+    let answer = pool.api.put(&format!("/v1/requests/{id}"), &json!({"function": "hold", "payload": {"name": id}}))?;
+    ensure!(answer.status == 202, "{answer:?}");
+    eventually("the handler to start", || worker.dir.path().join("started").exists().then_some(()))?;
+    // Nobody can be told of the result.
+    pool.process.signal(Signal::KILL)?;
+    pool.process.wait()?;
+    // Long enough to be costly: what the policy looks at is the real time that the handler ran.
+    let ran = std::time::Instant::now();
+    eventually("the handler to run 100 ms", || (ran.elapsed().as_millis() > 100).then_some(()))?;
+    fs::write(worker.dir.path().join(format!("release-{id}")), "").context("release the handler")?;
+    eventually("the result on disk", || has_kept(worker.dir.path()).then_some(()))?;
+    worker.process.signal(Signal::KILL)?;
+    worker.process.wait()?;
+
+    let again = Pool::start(&options(&db, (http.port(), wire.port())))?;
+    let worker = Peer::Ours.start_in(worker.dir, "w1", wire)?;
+    let request = again.api.ended(id)?;
+    ensure!(request.get("state") == Some(&json!("succeeded")), "{request}");
+    ensure!(request.get("attempt") == Some(&json!(1)), "{request}");
+    let started = fs::read_to_string(worker.dir.path().join("started"))?;
+    ensure!(started.lines().count() == 1, "the handler ran again");
+    // Further traffic proves to the worker that the result is written.
+    for next in ["next-1", "next-2"] {
+        again.api.put(&format!("/v1/requests/{next}"), &json!({"function": "echo", "payload": {"text": next}}))?;
+        again.api.ended(next)?;
+    }
+    eventually("the disk to be clean", || (!has_kept(worker.dir.path())).then_some(()))
 }

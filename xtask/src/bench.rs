@@ -3,18 +3,24 @@
 //! A bench is a program `tests/src/bin/bench_<name>.rs`. It prints figures as lines of JSON on standard output, finds the programs it
 //! measures beside itself, and says what it does on standard error. Figures are never judged by tests: machines differ.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::paths::Paths;
 use crate::process::{self, say};
 use crate::setup::{self, Need};
-use crate::{figures, section, test};
+use crate::{
+    figures::{self, Figure},
+    section, test,
+};
 
 /// Where the programs are, and what their names start with.
 const SOURCES: &str = "tests/src/bin";
 const PREFIX: &str = "bench_";
+
+/// The program that loads a worker for a long time.
+const SOAK: &str = "soak";
 
 /// Runs every bench whose name contains `filter`, and prints one table. With `update_readme` it goes into the README too.
 pub(crate) fn run(paths: &Paths, filter: Option<&str>, update_readme: bool) -> Result<()> {
@@ -23,23 +29,49 @@ pub(crate) fn run(paths: &Paths, filter: Option<&str>, update_readme: bool) -> R
     if names.is_empty() {
         bail!("no bench matches; a bench is a file {SOURCES}/{PREFIX}<name>.rs");
     }
+    let built = build(paths)?;
+    let mut all = Vec::new();
+    for name in &names {
+        all.extend(measure(paths, &built, name, None)?);
+    }
+    let table = show(paths, &all)?;
+    if update_readme { section::replace(&paths.readme(), "bench", &table) } else { Ok(()) }
+}
+
+/// Loads a worker for so many minutes, and prints what it keeps of that.
+pub(crate) fn soak(paths: &Paths, minutes: f64) -> Result<()> {
+    let built = build(paths)?;
+    show(paths, &measure(paths, &built, SOAK, Some(minutes.to_string()))?).map(drop)
+}
+
+/// A length of a soak.
+pub(crate) fn minutes(text: &str) -> Result<f64, String> {
+    let minutes = text.parse().ok().filter(|minutes: &f64| minutes.is_finite() && *minutes > 0.0);
+    minutes.ok_or_else(|| "expected a number of minutes above 0".to_owned())
+}
+
+/// Builds the benches and what they measure; gives where they are.
+fn build(paths: &Paths) -> Result<PathBuf> {
     setup::run(paths, Need::Test)?;
     process::run(paths.cargo().args(["build", "--release", "--package", "gen-worker-tests", "--bins"]))?;
     // After the benches: each by itself, with its own features only, as users build them.
     test::build_binaries(paths, "release")?;
-    let built = paths.built("release")?;
-    let mut all = Vec::new();
-    for name in &names {
-        say(&format!("bench: {name}"));
-        let mut program = paths.command(built.join(name));
-        let output = process::output_with_log(&mut program)?;
-        all.extend(figures::parse(name, &output)?);
-    }
-    let table = format!("{}\n{}\n", figures::table(&all), figures::origin(paths)?);
+    paths.built("release")
+}
+
+fn measure(paths: &Paths, built: &Path, name: &str, argument: Option<String>) -> Result<Vec<Figure>> {
+    say(&format!("bench: {name}"));
+    let mut program = paths.command(built.join(name));
+    figures::parse(name, &process::output_with_log(program.args(argument))?)
+}
+
+/// Prints the table, and gives it.
+fn show(paths: &Paths, all: &[Figure]) -> Result<String> {
+    let table = format!("{}\n{}\n", figures::table(all), figures::origin(paths)?);
     print!("{table}");
-    let (bars, met) = figures::bars(&all);
+    let (bars, met) = figures::bars(all);
     say(&format!("bench: {met} of {bars} bars met"));
-    if update_readme { section::replace(&paths.readme(), "bench", &table) } else { Ok(()) }
+    Ok(table)
 }
 
 fn names(paths: &Paths) -> Result<Vec<String>> {

@@ -72,7 +72,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["axum", "rusqlite", "candle-core", "tokenizers", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {
-        name: "gen-worker-cli", floor: 6, imports: &["gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &["tonic", "prost", "rusqlite", "axum"],
+        name: "gen-worker-cli", floor: 6, imports: &["gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &["prost", "rusqlite", "axum"],
         must_not_link: &NUMBERS,
     },
     Layer {
@@ -84,8 +84,16 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["axum", "rusqlite", "gen-worker-orchestrator"],
     },
     Layer {
+        name: "gen-worker-fuzz-targets", floor: TOP, imports: &["gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto"], tests_import: &[], must_not_import: &["tokio", "tonic"],
+        must_not_link: &[],
+    },
+    Layer {
         name: "gen-worker-tests", floor: TOP, imports: &[], tests_import: &[], must_not_import: &[],
         must_not_link: &[],
+    },
+    Layer {
+        name: "gen-worker-sim", floor: TOP, imports: &["gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &[],
+        must_not_link: &NUMBERS,
     },
     Layer {
         name: "xtask", floor: TOP, imports: &[], tests_import: &[], must_not_import: &["tokio", "reqwest"],

@@ -5,6 +5,7 @@ mod ci;
 mod demo;
 mod environment;
 mod figures;
+mod fuzz;
 mod layers;
 mod parity;
 mod paths;
@@ -62,6 +63,17 @@ enum Command {
     },
     /// Check the house rules
     Tidy,
+    /// Look for input that breaks the codecs
+    Fuzz {
+        /// Only this target
+        target: Option<String>,
+        /// How long for each target
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: u32,
+        /// Stop after so many inputs for each target instead
+        #[arg(long, conflicts_with = "seconds", value_parser = clap::value_parser!(u32).range(1..))]
+        runs: Option<u32>,
+    },
     /// Print our figures beside the peer's and the floor's
     Bench {
         /// Only benches whose name contains this
@@ -69,6 +81,9 @@ enum Command {
         /// Write the table into README.md too
         #[arg(long)]
         update_readme: bool,
+        /// Only load a worker for so many minutes, and report what it keeps of that
+        #[arg(long, value_name = "MINUTES", conflicts_with_all = ["filter", "update_readme"], value_parser = bench::minutes)]
+        soak: Option<f64>,
     },
     /// Compare embeddings with PyTorch's (installs 5 GB)
     Parity {
@@ -104,7 +119,12 @@ fn run(command: Command) -> Result<()> {
         Command::Proto { check } => proto::run(paths.root(), check),
         Command::Layers { write } => layers::run(&paths, write),
         Command::Tidy => tidy::run(&paths),
-        Command::Bench { filter, update_readme } => bench::run(&paths, filter.as_deref(), update_readme),
+        Command::Fuzz { target, seconds, runs } => {
+            let budget = runs.map_or(fuzz::Budget::Seconds(seconds), fuzz::Budget::Runs);
+            fuzz::run(&paths, target.as_deref(), budget)
+        }
+        Command::Bench { soak: Some(minutes), .. } => bench::soak(&paths, minutes),
+        Command::Bench { filter, update_readme, .. } => bench::run(&paths, filter.as_deref(), update_readme),
         Command::Parity { bench, update_readme } => parity::run(&paths, bench, update_readme),
     }
 }

@@ -7,6 +7,7 @@ mod embedded;
 mod log;
 mod model;
 mod parse;
+mod spool;
 #[cfg(test)]
 mod tests;
 
@@ -16,3 +17,4 @@ pub(crate) use model::ModelDir;
 #[cfg(feature = "pool")]
 pub(crate) use parse::seconds;
 pub(crate) use parse::{Parsed, parse};
+pub(crate) use spool::{SPOOL_POLICIES, spool_policy};

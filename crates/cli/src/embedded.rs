@@ -5,7 +5,7 @@ use std::{ffi::OsString, path::Path, process::ExitCode};
 use crate::{
     args::{Command, Embedded, Parsed, parse},
     console::{print_line, report},
-    env::Environment,
+    env::{ConfigFiles, Environment},
     exit::{Exit, Failure, Outcome},
     run, slot, worker,
 };
@@ -24,12 +24,14 @@ fn dispatch(args: &[OsString]) -> Outcome {
     match parse::<Embedded>(args.iter().cloned())? {
         Parsed::Text(text) => print_text(&text),
         Parsed::Command(Embedded { command }) => {
-            let env = Environment::of_process();
+            let env = || Environment::of_process().with_files(&ConfigFiles::of_process());
             let main = name_of_program(args);
             match command {
-                Command::Run(args) => run::run(&args, &env, &main),
-                Command::Worker(args) => worker::run(&args, &env),
-                Command::Slot(args) => slot::run(&args, &env),
+                // Listings need no settings, and hosts ask for them in directories that they know nothing of.
+                Command::Run(args) if args.list => run::run(&args, &Environment::of_process(), &main),
+                Command::Run(args) => run::run(&args, &env()?, &main),
+                Command::Worker(args) => worker::run(&args, &env()?),
+                Command::Slot(args) => slot::run(&args, &env()?),
                 Command::Describe(args) => run::describe(&args, &main),
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! An endpoint binary is a `main` that returns [`main()`]: it can run its functions once (`run`), or serve them in a
 //! pool (`worker`). With feature `pool` there is also [`pool_main`], the program `gen-worker`: it starts a pool on this
-//! machine (`up`), sends requests to one (`submit`), and finds and becomes the endpoint binary of a project (`run`).
+//! machine (`up`), sends requests to one (`submit`), finds and becomes the endpoint binary of a project (`run`), and puts one
+//! through faults (`chaos`).
 //!
 //! This is the only crate that reads the environment, files named on the command line, and flags; libraries get
 //! options. It holds no logic that a user of the libraries would miss.
@@ -16,6 +17,7 @@ pub mod env;
 
 mod args;
 mod bounded;
+mod capabilities;
 mod console;
 mod describe;
 mod embedded;
@@ -28,9 +30,13 @@ mod run;
 mod select;
 mod signals;
 mod slot;
+mod state;
+mod token_check;
 mod tokens;
 mod worker;
 
+#[cfg(feature = "pool")]
+mod chaos;
 #[cfg(feature = "pool")]
 mod pool;
 

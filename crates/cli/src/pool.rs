@@ -1,7 +1,7 @@
 //! The `gen-worker` program: a pool on this machine, and requests to one.
 
 mod args;
-mod locate;
+pub(crate) mod locate;
 mod passthrough;
 mod project;
 mod submit;
@@ -12,8 +12,9 @@ use std::{ffi::OsString, process::ExitCode};
 use self::args::{Command, Pool};
 use crate::{
     args::{Parsed, parse},
+    chaos,
     embedded::{finish, print_text},
-    env::Environment,
+    env::{ConfigFiles, Environment},
     exit::{Failure, Outcome},
 };
 
@@ -29,17 +30,20 @@ fn dispatch(args: &[OsString]) -> Outcome {
         Parsed::Text(text) => return print_text(&text),
         Parsed::Command(Pool { command }) => command,
     };
-    let env = Environment::of_process();
+    let process = Environment::of_process;
+    let env = || process().with_files(&ConfigFiles::of_process());
     match command {
-        Command::Up(args) => up::run(*args, &env),
+        Command::Up(args) => up::run(*args, &env()?),
         Command::Submit(args) => {
+            let env = env()?;
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
                 .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
             runtime.block_on(submit::run(*args, &env))
         }
-        Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &env, args),
-        Command::Describe(describe) => passthrough::become_endpoint(&describe.endpoint, &env, args),
+        Command::Chaos(args) => chaos::run(*args, &env()?),
+        Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &process(), args),
+        Command::Describe(describe) => passthrough::become_endpoint(&describe.endpoint, &process(), args),
     }
 }

@@ -10,7 +10,7 @@ mod target;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gen_worker_core::{
-    CancelFlag, ContextParts, Function, Instance, ModelSource, Registry, RequestContext, WorkerError,
+    CancelFlag, ContextParts, Function, Instance, ModelSource, NoProgress, Registry, RequestContext, WorkerError,
 };
 use gen_worker_proto::Pair;
 use serde_json::{Value, json};
@@ -180,7 +180,7 @@ fn context(function: &Function, target: Target, cancel: CancelFlag) -> Result<Re
 async fn prepare(function: &Function, models: &Arc<dyn ModelSource>) -> Result<Option<Instance>, Failure> {
     let Some(cell) = function.instance() else { return Ok(None) };
     for binding in function.slots().values() {
-        models.fetch(binding, None).await.map_err(|error| Failure::model(chain(&error)))?;
+        models.fetch(binding, None, &NoProgress).await.map_err(|error| Failure::model(chain(&error)))?;
     }
     let instance = cell.get(models, &HashMap::new()).await;
     instance.map(Some).map_err(|error| match error.unavailable_model() {

@@ -10,12 +10,17 @@ mod slots;
 
 use std::sync::Arc;
 
-use gen_worker_core::{ModelSource, Registry, Worker, WorkerOptions};
+use gen_worker_core::{
+    ModelSource, Registry, Worker, WorkerOptions,
+    gpu::{CudaDriver, GpuProbe as _},
+    memory::SystemMemory,
+};
 use gen_worker_tasks::Cancel;
 use tracing::{info, level_filters::LevelFilter, warn};
 
 use crate::{
     args::WorkerArgs,
+    capabilities,
     env::Environment,
     exit::{Exit, Failure, Outcome, chain},
     logging, models,
@@ -30,8 +35,13 @@ const SPARE_BLOCKING_THREADS: usize = 8;
 pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     logging::start(&args.log, env, LevelFilter::INFO)?;
     let threads = settings::threads(args, env)?;
-    let options = settings::options(args, env)?;
+    let mut options = settings::options(args, env)?;
+    let check = settings::token::check(&options, env)?;
     let registry = load()?;
+    let driver = Arc::new(CudaDriver::default());
+    options.gpus = driver.gpus();
+    options.memory = Arc::new(SystemMemory::new(driver));
+    options.resources.installed_libs = capabilities::present(&registry, !options.gpus.is_empty(), env);
     let models = models::source(&args.models, env)?;
     if args.exit_with_stdin {
         parent::exit_with_stdin()?;
@@ -43,7 +53,13 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
-    let outcome = runtime.block_on(serve(options, registry, models));
+    let outcome = runtime.block_on(async {
+        // Before anything is connected, and before signals are held back.
+        if let Some(check) = check {
+            settings::token::apply(check, &mut options).await?;
+        }
+        serve(options, registry, models).await
+    });
     // A blocking handler that ignored its cancel must not keep the process.
     runtime.shutdown_background();
     outcome

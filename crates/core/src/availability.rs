@@ -17,6 +17,8 @@ pub struct Unavailable {
     pub detail: String,
     /// Facts of the gate that failed.
     pub axes: BTreeMap<String, String>,
+    /// The machine lacks something: nothing that happens in this process can change it.
+    pub permanent: bool,
 }
 
 /// Whether a function can be dispatched to.
@@ -69,9 +71,23 @@ impl Availability {
         self.draining = true;
     }
 
+    /// Free accelerator memory, as it is told.
+    pub fn free_vram(&mut self, bytes: i64) {
+        self.free_vram_bytes = bytes;
+    }
+
+    /// Whether the function is set up and not disabled.
+    #[must_use]
+    pub fn is_ready(&self, function: &FunctionName) -> bool {
+        let ready = |state: &FunctionState| state.readiness == Readiness::Ready && state.disabled.is_none();
+        self.functions.get(function).is_some_and(ready)
+    }
+
     /// Its instance is set up: the function is offered, and an earlier failure is forgotten.
     pub fn ready(&mut self, function: &FunctionName) {
-        if let Some(state) = self.functions.get_mut(function) {
+        if let Some(state) = self.functions.get_mut(function)
+            && !state.disabled.as_ref().is_some_and(|why| why.permanent)
+        {
             *state = FunctionState { readiness: Readiness::Ready, disabled: None, announced: false };
         }
     }

@@ -5,6 +5,7 @@
 //! handler gets a thread. All of them end with one [`JobEvent`], except where the job machine dropped them.
 
 mod cell;
+mod gpu_lease;
 mod handler;
 mod inline;
 mod metrics;
@@ -24,15 +25,19 @@ use gen_worker_tasks::Scope;
 use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
-    Instance, ModelSource, RequestContext, WorkerError,
+    Instance, RequestContext, WorkerError,
     context::{ContextParts, Deadline, Device, Lora, OutputMode},
     function::Function,
     job::{Ending, Outcome},
+    loader::Loader,
     outbox::{JobEnd, SharedOutbox},
     sanitize::sanitize,
+    spool::Spool,
 };
 
 pub(crate) use cell::{EVENT_BYTES_MAX, JobCell};
+use gpu_lease::GpuLease;
+pub(crate) use gpu_lease::GpusFreed;
 use handler::Call;
 pub(crate) use inline::InlinePolicy;
 use metrics::PeakMemory;
@@ -73,9 +78,11 @@ pub(crate) struct Executor {
     scope: Scope,
     events: mpsc::Sender<JobEvent>,
     outbox: SharedOutbox,
-    models: Arc<dyn ModelSource>,
+    loader: Arc<Loader>,
     uploader: Option<Arc<dyn OutputUploader>>,
     memory: PeakMemory,
+    gpus_freed: GpusFreed,
+    spool: Option<Spool>,
 }
 
 impl Executor {
@@ -83,21 +90,23 @@ impl Executor {
         scope: Scope,
         events: mpsc::Sender<JobEvent>,
         outbox: SharedOutbox,
-        models: Arc<dyn ModelSource>,
+        loader: Arc<Loader>,
         uploader: Option<Arc<dyn OutputUploader>>,
+        spool: Option<Spool>,
+        gpus_freed: GpusFreed,
     ) -> Self {
-        Self { scope, events, outbox, models, uploader, memory: PeakMemory::default() }
+        Self { scope, events, outbox, loader, uploader, memory: PeakMemory::default(), gpus_freed, spool }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
     /// set-up goes on, and its function can run here from then on.
     pub(crate) fn prepare(&self, job: &Arc<JobCell>, function: &Function) {
         let Some(cell) = function.instance().cloned() else { return };
-        let (models, events) = (self.models.clone(), self.events.clone());
+        let (loader, events) = (self.loader.clone(), self.events.clone());
         let snapshots: HashMap<_, _> = job.snapshots();
         let (job, function) = (Arc::downgrade(job), job.function());
         drop(self.scope.spawn_bare(async move {
-            let result = cell.get(&models, &snapshots).await;
+            let result = loader.load(&cell, &snapshots).await;
             // The receiver goes away only with the worker.
             drop(events.send(JobEvent::Prepared { job, function, result }).await);
         }));
@@ -107,17 +116,19 @@ impl Executor {
     pub(crate) fn start(&self, job: &Arc<JobCell>, function: &Arc<Function>, inline: bool) -> Started {
         let Some((run, instance)) = job.begin(function.timeout()) else { return Started::Running };
         let payload = run.input_payload.clone();
-        let inline = inline && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
+        // What runs on an accelerator is never done at once, and its permit goes with its task.
+        let lease = job.gpu().map(|span| GpuLease::new(span, &self.gpus_freed));
+        let inline = inline && lease.is_none() && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
         // What is larger has to be stored somewhere.
         let summary_bytes_max = if self.uploader.is_some() { usize::MAX } else { INLINE_OUTPUT_BYTES_MAX };
         let context = context(job, function, run, summary_bytes_max);
         let call = Call { job: job.clone(), function: function.clone(), context, payload, instance };
         if function.is_blocking() {
-            self.start_thread(call);
+            self.start_thread(call, lease);
             return Started::Running;
         }
         if !inline {
-            self.start_task(call);
+            self.start_task(call, lease);
             return Started::Running;
         }
         match call.poll_once() {
@@ -135,12 +146,14 @@ impl Executor {
         }
     }
 
-    fn start_task(&self, call: Call) {
+    fn start_task(&self, call: Call, lease: Option<GpuLease>) {
         let (events, job) = (self.events.clone(), call.job.clone());
         let task = self.scope.spawn_bare({
             let job = job.clone();
             async move {
+                let lease = lease;
                 let (outcome, first_poll) = call.run().await;
+                drop(lease);
                 let (ended, first_poll) = (Instant::now(), Some(first_poll));
                 drop(events.send(JobEvent::Returned { job, outcome, ended, first_poll }).await);
             }
@@ -148,11 +161,12 @@ impl Executor {
         job.runs_as(task.abort_handle());
     }
 
-    fn start_thread(&self, call: Call) {
+    fn start_thread(&self, call: Call, lease: Option<GpuLease>) {
         let (events, job) = (self.events.clone(), call.job.clone());
         job.thread_started();
         drop(self.scope.spawn_blocking(move || {
             let outcome = call.run_blocking();
+            drop(lease);
             job.thread_ended();
             let ended = Instant::now();
             drop(events.blocking_send(JobEvent::ThreadEnded { job, outcome, ended }));
@@ -179,7 +193,10 @@ impl Executor {
         let Ending { status, output, message } = ending;
         let message = if message.is_empty() { message } else { sanitize(&message) };
         let metrics = job.metrics(&mut self.memory);
-        let end = JobEnd { pair: job.pair().clone(), status, output, message, metrics };
+        let mut end = JobEnd { pair: job.pair().clone(), status, output, message, metrics, record: None };
+        if let Some(spool) = &self.spool {
+            spool.keep(&mut end);
+        }
         self.outbox.finish(job.gate(), end);
     }
 }

@@ -17,6 +17,7 @@ use std::{
     fmt,
     panic::AssertUnwindSafe,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use futures::{
@@ -27,6 +28,7 @@ use futures::{
 use gen_worker_proto::pb;
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
+use tokio::time::Instant;
 use tracing::warn;
 
 use crate::{
@@ -89,6 +91,8 @@ struct Ready {
     value: InstanceValue,
     slots: Slots,
     leases: Leases,
+    /// When somebody last borrowed it.
+    lent: Instant,
 }
 
 impl InstanceCell {
@@ -107,6 +111,11 @@ impl InstanceCell {
     /// endpoint, before anybody asked for an instance. A host that is there stays.
     pub(crate) fn host_with(&self, make: impl FnOnce(&str, &BTreeMap<String, Binding>) -> Arc<dyn InstanceHost>) {
         self.host.get_or_init(|| make(&self.plan.label, &self.plan.slots));
+    }
+
+    /// Whether a host keeps its instances.
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.host.get().is_some()
     }
 
     /// The instance, set up first if there is none: models fetched from `models`, pinned by `snapshots` (by wire
@@ -136,15 +145,61 @@ impl InstanceCell {
         }
     }
 
+    /// The models it needs, by slot.
+    #[must_use]
+    pub fn models(&self) -> &BTreeMap<String, Binding> {
+        &self.plan.slots
+    }
+
+    /// Whether somebody uses the instance, or it is being set up.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        match &*self.state.lock() {
+            State::Ready(ready) => ready.leases.is_held(),
+            State::SettingUp(_) => true,
+            State::Empty | State::ShuttingDown(_) => false,
+        }
+    }
+
+    /// As [`InstanceCell::shutdown`], unless somebody uses the instance: then nothing happens and this is `false`.
+    ///
+    /// # Cancel safety
+    /// As [`InstanceCell::shutdown`].
+    pub async fn shutdown_if_idle(&self) -> bool {
+        let closing = match &mut *self.state.lock() {
+            State::Empty => return true,
+            State::SettingUp(_) => return false,
+            State::ShuttingDown(closing) => closing.clone(),
+            State::Ready(ready) if ready.leases.is_held() => return false,
+            state @ State::Ready(_) => {
+                let State::Ready(ready) = std::mem::replace(state, State::Empty) else { return true };
+                let closing = self.start_shutdown(ready);
+                *state = State::ShuttingDown(closing.clone());
+                closing
+            }
+        };
+        closing.await;
+        true
+    }
+
     /// The instance if it is set up.
     #[must_use]
     pub fn ready(&self) -> Option<Instance> {
         if let Some(host) = self.host.get() {
             return host.ready();
         }
-        match &*self.state.lock() {
+        match &mut *self.state.lock() {
             State::Ready(ready) => Some(ready.lend()),
             _ => None,
+        }
+    }
+
+    /// Time since somebody last borrowed the instance; zero without one.
+    #[must_use]
+    pub fn idle(&self) -> Duration {
+        match &*self.state.lock() {
+            State::Ready(ready) => ready.lent.elapsed(),
+            _ => Duration::ZERO,
         }
     }
 
@@ -181,7 +236,7 @@ impl InstanceCell {
 
     fn look(&self, models: &Arc<dyn ModelSource>, snapshots: &HashMap<String, pb::Snapshot>) -> Look {
         let mut state = self.state.lock();
-        match &*state {
+        match &mut *state {
             State::Ready(ready) => Look::Ready(ready.lend()),
             State::SettingUp(pending) => Look::SettingUp(pending.clone()),
             State::ShuttingDown(closing) => Look::ShuttingDown(closing.clone()),
@@ -206,8 +261,9 @@ impl InstanceCell {
             // A cell whose task is lost would stay in this state: whatever panics is a failed set-up.
             let outcome = AssertUnwindSafe(setup::run(&plan, &*models, &pinned, &cancel)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|panic| Err(WorkerError::from_panic(&*panic)));
-            let outcome = outcome.map(|(value, slots)| Ready { value, slots, leases: Leases::default() });
-            let lent = outcome.as_ref().map(Ready::lend).map_err(WorkerError::clone);
+            let mut outcome =
+                outcome.map(|(value, slots)| Ready { value, slots, leases: Leases::default(), lent: Instant::now() });
+            let lent = outcome.as_mut().map(Ready::lend).map_err(|error| error.clone());
             *state.lock() = outcome.map_or(State::Empty, State::Ready);
             // Nobody may be waiting any more.
             drop(sender.send(lent));
@@ -222,7 +278,7 @@ impl InstanceCell {
         let (plan, state) = (self.plan.clone(), self.state.clone());
         let cancel = self.scope.cancel().clone();
         self.scope.spawn("shutdown", async move {
-            let Ready { value, slots: _, leases } = ready;
+            let Ready { value, slots: _, leases, lent: _ } = ready;
             leases.wait_idle().await;
             if let Err(panic) = AssertUnwindSafe(setup::close(&plan, value, &cancel)).catch_unwind().await {
                 let error = WorkerError::from_panic(&*panic);
@@ -247,7 +303,8 @@ enum Look {
 }
 
 impl Ready {
-    fn lend(&self) -> Instance {
+    fn lend(&mut self) -> Instance {
+        self.lent = Instant::now();
         Instance { value: self.value.clone(), slots: self.slots.clone(), remote: None, _lease: self.leases.take() }
     }
 }

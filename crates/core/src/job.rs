@@ -8,14 +8,15 @@
 //!   arrival ─┬─ held, same attempt ──────────────────────────────> accept again
 //!            ├─ finished and remembered ─────────────────────────> nothing
 //!            ├─ draining, unknown, disabled, too large, busy ────> refuse (not remembered)
-//!            └─ accept ─> Preparing ─> WaitingForThread ─> Running ─> Uploading ─> finish
-//!                            │ (instance)     │ (blocking)    │           │
-//!                            └────────────────┴───────────────┴───────────┴── cancel, deadline, drain: finish
-//!                                                                             newer attempt: abandon, silently
+//!            └─ accept ─> Preparing ─> WaitingForGpu ─> WaitingForThread ─> Running ─> Uploading ─> finish
+//!                            │ (instance)  │ (accelerator)  │ (blocking)      │           │
+//!                            └─────────────┴────────────────┴─────────────────┴───────────┴── cancel, deadline, drain: finish
+//!                                                                                             newer attempt: abandon, silently
 //! ```
 
 mod arrival;
 mod finished;
+mod gpus;
 mod outcome;
 mod threads;
 
@@ -28,6 +29,8 @@ use crate::{FailureClass, outbox::EndOutput};
 
 pub use arrival::{Arrival, Needs, Target};
 use finished::FinishedPairs;
+pub use gpus::GpuSpan;
+use gpus::Gpus;
 pub use outcome::{Ending, Outcome};
 use threads::Threads;
 
@@ -103,6 +106,8 @@ pub struct JobLimits {
     pub output_bytes_max: usize,
     /// Blocking handlers at once, at least one.
     pub threads: usize,
+    /// Jobs at once on one accelerator, at least one.
+    pub jobs_per_gpu: usize,
     /// Finished pairs that are remembered.
     pub finished_max: usize,
 }
@@ -110,6 +115,7 @@ pub struct JobLimits {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     Preparing,
+    WaitingForGpu,
     WaitingForThread,
     Running,
     Uploading,
@@ -123,6 +129,8 @@ struct Job<J> {
     cancel_requested: bool,
     /// Its blocking handler has a thread, which counts against its function until it ends.
     on_thread: bool,
+    /// It holds accelerators, and nobody else will say when it no longer does: its handler has not started.
+    on_gpu: bool,
     handle: J,
 }
 
@@ -132,6 +140,7 @@ pub struct JobTable<J> {
     jobs: HashMap<RequestId, Job<J>>,
     finished: FinishedPairs,
     threads: Threads,
+    gpus: Gpus,
     /// Jobs held and threads not yet free per function, by the number the caller gave it.
     per_function: Vec<usize>,
     limits: JobLimits,
@@ -145,6 +154,7 @@ impl<J: Clone> JobTable<J> {
             jobs: HashMap::new(),
             finished: FinishedPairs::new(limits.finished_max),
             threads: Threads::new(limits.threads),
+            gpus: Gpus::new(limits.jobs_per_gpu),
             per_function: vec![0; functions],
             limits,
         }
@@ -161,6 +171,11 @@ impl<J: Clone> JobTable<J> {
         self.jobs.iter().map(|(id, job)| Pair { request_id: id.clone(), attempt: job.attempt })
     }
 
+    /// A pair that an earlier process finished: not run again (W9).
+    pub fn remember_finished(&mut self, pair: Pair) {
+        self.finished.remember(pair);
+    }
+
     /// A pair was dispatched to this worker. `handle` makes the caller's handle once the pair is accepted.
     pub fn arrived(&mut self, arrival: Arrival<'_>, handle: impl FnOnce(Pair) -> J, actions: &mut Vec<Action<J>>) {
         let pair = arrival.pair;
@@ -175,6 +190,7 @@ impl<J: Clone> JobTable<J> {
             self.release(&older, &pair);
             actions.push(Action::Interrupt(older.handle.clone()));
             actions.push(Action::Abandon(older.handle));
+            self.fill_gpus(actions);
         }
         let needs = match self.refusal(&arrival.target, arrival.draining, arrival.input_bytes) {
             Ok(needs) => needs,
@@ -188,14 +204,15 @@ impl<J: Clone> JobTable<J> {
         let stage = if needs.instance {
             actions.push(Action::Prepare(handle.clone()));
             Stage::Preparing
-        } else if needs.thread && !self.threads.acquire(&pair) {
-            Stage::WaitingForThread
         } else {
-            actions.push(Action::Start(handle.clone()));
-            Stage::Running
+            self.admit(&pair, needs)
         };
-        let on_thread = needs.thread && stage == Stage::Running;
-        let job = Job { attempt: pair.attempt, stage, needs, cancel_requested: false, on_thread, handle };
+        let running = stage == Stage::Running;
+        if running {
+            actions.push(Action::Start(handle.clone()));
+        }
+        let (on_thread, on_gpu) = (needs.thread && running, needs.gpu.is_some() && stage == Stage::WaitingForThread);
+        let job = Job { attempt: pair.attempt, stage, needs, cancel_requested: false, on_thread, on_gpu, handle };
         self.jobs.insert(pair.request_id, job);
     }
 
@@ -205,7 +222,7 @@ impl<J: Clone> JobTable<J> {
             return;
         }
         match result {
-            Ok(()) => self.admit_to_thread(pair, actions),
+            Ok(()) => self.advance(pair, |table, needs| table.admit(pair, needs), actions),
             Err(ending) => self.finish(pair, ending, actions),
         }
     }
@@ -307,6 +324,13 @@ impl<J: Clone> JobTable<J> {
         }
     }
 
+    /// A handler that was started on accelerators has let go of them. Must be called once per started job that needs
+    /// some, also when it left the table long before.
+    pub fn gpu_ended(&mut self, span: GpuSpan, actions: &mut Vec<Action<J>>) {
+        self.gpus.release(span);
+        self.fill_gpus(actions);
+    }
+
     /// The grace of a drain is over: every job left goes back to the orchestrator.
     pub fn drain_deadline(&mut self, actions: &mut Vec<Action<J>>) {
         let held: Vec<_> = self.held().collect();
@@ -342,12 +366,28 @@ impl<J: Clone> JobTable<J> {
         Ok(needs)
     }
 
-    fn admit_to_thread(&mut self, pair: &Pair, actions: &mut Vec<Action<J>>) {
-        let Some(job) = self.jobs.get_mut(&pair.request_id) else { return };
-        if job.needs.thread && !self.threads.acquire(pair) {
-            job.stage = Stage::WaitingForThread;
-        } else {
-            self.start(pair, actions);
+    /// The stage of a job whose instance is there: whatever it needs is taken, or it stands in line for it.
+    fn admit(&mut self, pair: &Pair, needs: Needs) -> Stage {
+        match needs.gpu {
+            Some(span) if !self.gpus.acquire(pair, span) => Stage::WaitingForGpu,
+            _ => self.admit_to_thread(pair, needs),
+        }
+    }
+
+    fn admit_to_thread(&mut self, pair: &Pair, needs: Needs) -> Stage {
+        if needs.thread && !self.threads.acquire(pair) { Stage::WaitingForThread } else { Stage::Running }
+    }
+
+    /// Takes a job to the stage that `admit` gives it.
+    fn advance(&mut self, pair: &Pair, admit: impl FnOnce(&mut Self, Needs) -> Stage, actions: &mut Vec<Action<J>>) {
+        let Some(needs) = self.job(pair).map(|job| job.needs) else { return };
+        let stage = admit(self, needs);
+        if stage == Stage::Running {
+            return self.start(pair, actions);
+        }
+        if let Some(job) = self.job(pair) {
+            job.stage = stage;
+            job.on_gpu = needs.gpu.is_some() && stage == Stage::WaitingForThread;
         }
     }
 
@@ -355,6 +395,7 @@ impl<J: Clone> JobTable<J> {
         if let Some(job) = self.jobs.get_mut(&pair.request_id) {
             job.stage = Stage::Running;
             job.on_thread = job.needs.thread;
+            job.on_gpu = false;
             actions.push(Action::Start(job.handle.clone()));
         }
     }
@@ -364,6 +405,7 @@ impl<J: Clone> JobTable<J> {
         self.release(&job, pair);
         self.finished.remember(pair.clone());
         actions.push(Action::Finish { job: job.handle, ending });
+        self.fill_gpus(actions);
     }
 
     /// Gives back what a job that left the table held. A running blocking handler keeps its thread, and its place
@@ -372,8 +414,24 @@ impl<J: Clone> JobTable<J> {
         if !job.on_thread {
             self.uncount(job.needs.function);
         }
-        if job.stage == Stage::WaitingForThread {
-            self.threads.withdraw(&Pair { request_id: pair.request_id.clone(), attempt: job.attempt });
+        let own = || Pair { request_id: pair.request_id.clone(), attempt: job.attempt };
+        match job.stage {
+            Stage::WaitingForThread => self.threads.withdraw(&own()),
+            Stage::WaitingForGpu => self.gpus.withdraw(&own()),
+            _ => {}
+        }
+        if let (true, Some(span)) = (job.on_gpu, job.needs.gpu) {
+            self.gpus.release(span);
+        }
+    }
+
+    /// Lets everybody in who can have the accelerators that are free now.
+    fn fill_gpus(&mut self, actions: &mut Vec<Action<J>>) {
+        while self.gpus.has_waiting()
+            && let Some(pair) = self.gpus.next()
+        {
+            // Whoever leaves the table leaves the line, so the pair is held.
+            self.advance(&pair, |table, needs| table.admit_to_thread(&pair, needs), actions);
         }
     }
 

@@ -17,6 +17,7 @@ mod redial;
 
 pub use dial::{Dial, DialedIo, TcpDial};
 pub(crate) use dial::{DialOptions, Transport, dial};
+pub(crate) use encode::encode;
 pub(crate) use failure::LinkFailure;
 pub(crate) use live::{Live, open};
 pub use redial::{FatalRefusal, RedialOptions};

@@ -12,7 +12,8 @@ use crate::binding::Binding;
 /// Implementations may be asked for the same binding by several tasks at once and fetch it once.
 pub trait ModelSource: Send + Sync {
     /// Makes the model of `binding` present and returns its directory. `snapshot` pins its files if the
-    /// orchestrator sent one. The directory stays complete for as long as the process lives.
+    /// orchestrator sent one. The directory stays complete for as long as the process lives. Bytes that have to be
+    /// transferred are told to `progress`; a model that is present already tells nothing.
     ///
     /// # Errors
     /// When the model cannot be had now.
@@ -23,10 +24,28 @@ pub trait ModelSource: Send + Sync {
         &'a self,
         binding: &'a Binding,
         snapshot: Option<&'a pb::Snapshot>,
+        progress: &'a dyn FetchProgress,
     ) -> BoxFuture<'a, Result<PathBuf, ModelError>>;
 
     /// What is held now, for the next `Hello`.
     fn residency(&self) -> Vec<ModelResidency>;
+
+    /// Wire refs that eviction should spare, from the latest `HelloAck`. Replaces the earlier list.
+    fn spare(&self, _keep: &[String]) {}
+}
+
+/// Hears how a transfer goes.
+pub trait FetchProgress: Send + Sync {
+    /// `bytes_done` of `bytes_total` are there, 0 = unknown. May be called often, from any task; must not block.
+    fn fetched(&self, bytes_done: u64, bytes_total: u64);
+}
+
+/// Nobody wants to know.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoProgress;
+
+impl FetchProgress for NoProgress {
+    fn fetched(&self, _bytes_done: u64, _bytes_total: u64) {}
 }
 
 /// A model that is held, and where.
@@ -68,7 +87,23 @@ pub enum ModelError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// Another kind of source failed.
+    /// The address that the orchestrator signed is not valid any more: it has to send a new one.
+    #[error("the download address of model {0} has expired")]
+    UrlExpired(String),
+    /// The bytes that came are not the bytes that were promised.
+    #[error("a file of model {0} does not have the digest it should have")]
+    DigestMismatch(String),
+    /// It does not fit on the disk.
+    #[error("model {reference} needs {required_bytes} bytes of disk, {available_bytes} are available")]
+    InsufficientDisk {
+        /// Wire ref of the model.
+        reference: String,
+        /// What it takes, reserve included.
+        required_bytes: u64,
+        /// What there is.
+        available_bytes: u64,
+    },
+    /// Another kind of source failed. It may work the next time.
     #[error("model {reference} cannot be fetched")]
     Source {
         /// Wire ref of the model.
@@ -76,6 +111,26 @@ pub enum ModelError {
         /// What failed.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+}
+
+impl ModelError {
+    /// The word for it in a `ModelEvent` (wire contract 11.6).
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Unknown(_) => "missing_snapshot",
+            Self::UrlExpired(_) => "url_expired",
+            Self::DigestMismatch(_) => "digest_mismatch",
+            Self::InsufficientDisk { .. } => "insufficient_disk",
+            Self::Directory { .. } | Self::Source { .. } => "download_failed",
+        }
+    }
+
+    /// Whether trying again right away may help (11.7).
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::DigestMismatch(_) | Self::Source { .. })
+    }
 }
 
 /// Models in local directories, named by wire ref. Owns nothing but the table.
@@ -114,6 +169,7 @@ impl ModelSource for LocalModels {
         &'a self,
         binding: &'a Binding,
         _snapshot: Option<&'a pb::Snapshot>,
+        _progress: &'a dyn FetchProgress,
     ) -> BoxFuture<'a, Result<PathBuf, ModelError>> {
         Box::pin(ready(self.locate(binding)))
     }

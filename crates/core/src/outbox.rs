@@ -14,6 +14,7 @@
 //! the receive loop makes them and must not wait for the writer. There are few: one acceptance per job held, one
 //! state per change. Only a repeated acceptance is dropped when nothing fits, since the orchestrator asks again.
 
+mod flushes;
 mod message;
 mod shared;
 
@@ -21,6 +22,7 @@ use std::collections::VecDeque;
 
 use gen_worker_proto::Pair;
 
+pub(crate) use flushes::Flushes;
 pub use message::{EndOutput, JobEnd, Outgoing, Progress};
 pub(crate) use shared::{Gate, SharedOutbox};
 
@@ -53,7 +55,11 @@ pub struct Outbox {
     handed: u64,
     /// Results handed to the current stream, with their number, oldest first.
     unwritten: VecDeque<(u64, JobEnd)>,
+    /// Those of them that the spool keeps.
+    kept: usize,
     parked: Option<Parked>,
+    /// Spool records of results that are written or withdrawn.
+    done: Vec<u64>,
 }
 
 /// The writer took everything up to `handed` and waits.
@@ -78,7 +84,9 @@ impl Outbox {
             progress_bytes: 0,
             handed: 0,
             unwritten: VecDeque::new(),
+            kept: 0,
             parked: None,
+            done: Vec::new(),
         }
     }
 
@@ -130,6 +138,7 @@ impl Outbox {
             self.handed += 1;
             if let Outgoing::Result(end) = &message {
                 self.unwritten.push_back((self.handed, end.clone()));
+                self.kept += usize::from(end.record.is_some());
             }
             into.push_back(message);
         }
@@ -162,15 +171,35 @@ impl Outbox {
         let results = queued.into_iter().filter(|message| matches!(message, Outgoing::Result(_)));
         let unwritten = self.unwritten.drain(..).map(|(_, end)| Outgoing::Result(end));
         let again = unwritten.len();
+        self.kept = 0;
         self.queue = unwritten.chain(results).collect();
         (self.bounded, self.progress, self.progress_bytes) = (0, 0, 0);
         before + again - self.queue.len()
     }
 
+    /// The other side read the stream to its end, which came after all that was queued: nothing is left to send.
+    pub fn all_read(&mut self) {
+        self.withdraw(|_| true);
+        self.parked = None;
+    }
+
     /// Drops everything queued for `gone`: the pair was superseded.
     pub fn withdraw(&mut self, gone: impl Fn(&Pair) -> bool) {
-        self.unwritten.retain(|(_, end)| !gone(&end.pair));
-        self.queue.retain(|message| !message.pair().is_some_and(&gone));
+        let done = &mut self.done;
+        let kept = &mut self.kept;
+        self.unwritten.retain(|(_, end)| {
+            let stays = !gone(&end.pair);
+            *kept -= usize::from(!stays && end.record.is_some());
+            done.extend(end.record.filter(|_| !stays));
+            stays
+        });
+        self.queue.retain(|message| {
+            let stays = !message.pair().is_some_and(&gone);
+            if let Outgoing::Result(end) = message {
+                done.extend(end.record.filter(|_| !stays));
+            }
+            stays
+        });
         (self.bounded, self.progress, self.progress_bytes) = (0, 0, 0);
         let queue = std::mem::take(&mut self.queue);
         queue.iter().for_each(|message| self.count(message, true));
@@ -186,13 +215,26 @@ impl Outbox {
         self.unwritten.iter().map(|(_, end)| &end.pair).chain(queued)
     }
 
+    /// Whether the spool keeps results that were handed over and are not known to be written.
+    #[must_use]
+    pub fn has_kept(&self) -> bool {
+        self.kept > 0
+    }
+
+    /// Spool records of the results that were written or withdrawn since the last call.
+    pub fn done(&mut self) -> std::vec::Drain<'_, u64> {
+        self.done.drain(..)
+    }
+
     /// Forgets results that are written: the transport took them, asked for more, and flushed twice since. The
     /// first of these flushes may have begun before the transport had them to write; the second cannot.
     fn settle(&mut self, flushes: u64) {
         let Some(parked) = self.parked else { return };
         if parked.asked_again && flushes >= parked.flushes.saturating_add(2) {
             while self.unwritten.front().is_some_and(|(number, _)| *number <= parked.handed) {
-                self.unwritten.pop_front();
+                let record = self.unwritten.pop_front().and_then(|(_, end)| end.record);
+                self.kept -= usize::from(record.is_some());
+                self.done.extend(record);
             }
             self.parked = None;
         }

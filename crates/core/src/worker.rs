@@ -9,13 +9,17 @@
 //! One event loop owns every decision. It never waits for the writer, for a handler or for the network.
 
 mod connection;
+mod held;
 mod inbound;
 mod jobs;
+mod kept;
 mod model_ops;
+mod model_reports;
 mod roster;
 mod serving;
 mod setup;
 mod timers;
+mod token;
 
 use std::{sync::Arc, time::Duration};
 
@@ -99,10 +103,16 @@ impl Worker {
         slot::attach(&self.registry, self.options.slots.as_ref())
             .map_err(|function| WorkerExit::NoSlots(function.as_str().to_owned()))?;
         let scope = Arc::new(Scope::new("worker"));
-        let mut serving = Serving::new(self.options, &self.registry, self.models, scope.clone());
+        let mut options = self.options;
+        let kept = kept::open(&mut options, &scope).await;
+        let spool = kept.spool.clone();
+        let mut serving = Serving::new(options, &self.registry, self.models, scope.clone(), kept);
         let ended = serving.run(&cancel).await;
         // With the connection's handles gone its tasks say goodbye and end.
         drop(serving);
+        if let Some(spool) = spool {
+            spool.close();
+        }
         scope.join(CLOSE_LIMIT).await;
         // A stuck handler still borrows its instance: waiting for it would only put off the end.
         if !matches!(ended, Ok(Ended::Killed) | Err(WorkerExit::HandlerStuck { .. })) {

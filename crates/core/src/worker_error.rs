@@ -6,6 +6,8 @@
 
 use std::{error::Error as StdError, fmt, sync::Arc};
 
+use crate::model_source::ModelError;
+
 mod portable;
 
 pub(crate) use portable::FailureParts;
@@ -68,7 +70,10 @@ enum Kind {
     OutputTooLarge,
     RefIncompatible,
     Transfer,
-    ModelUnavailable(String),
+    ModelUnavailable {
+        reference: String,
+        reason: &'static str,
+    },
     DeadlineExceeded,
     Panic,
     SlotCrashed,
@@ -156,9 +161,13 @@ impl WorkerError {
 
     /// The model `reference` could not be had on this worker. Another attempt may bring or find it.
     #[must_use]
-    pub fn model_unavailable(reference: &str, source: impl StdError + Send + Sync + 'static) -> Self {
-        let message = format!("model {reference} is unavailable: {source}");
-        Self::new(FailureClass::Retryable, Kind::ModelUnavailable(reference.to_owned()), message).with_source(source)
+    pub fn model_unavailable(reference: &str, source: ModelError) -> Self {
+        let message = match source {
+            ModelError::UrlExpired(_) => "model download url expired".to_owned(),
+            _ => format!("model {reference} is unavailable: {source}"),
+        };
+        let kind = Kind::ModelUnavailable { reference: reference.to_owned(), reason: source.reason() };
+        Self::new(FailureClass::Retryable, kind, message).with_source(source)
     }
 
     /// The handler ran past its deadline.
@@ -221,7 +230,7 @@ impl WorkerError {
             Kind::OutputTooLarge => "OutputTooLargeError",
             Kind::RefIncompatible => "RefCompatibilitySurprise",
             Kind::Transfer => "ArtifactTransferError",
-            Kind::ModelUnavailable(_) => "ModelUnavailableError",
+            Kind::ModelUnavailable { .. } => "ModelUnavailableError",
             Kind::DeadlineExceeded => "DeadlineExceededError",
             Kind::Panic => "Panic",
             Kind::SlotCrashed => "SlotCrashed",
@@ -237,7 +246,15 @@ impl WorkerError {
     #[must_use]
     pub fn unavailable_model(&self) -> Option<&str> {
         match &self.0.kind {
-            Kind::ModelUnavailable(reference) => Some(reference),
+            Kind::ModelUnavailable { reference, .. } => Some(reference),
+            _ => None,
+        }
+    }
+
+    /// Why that model could not be had, in the word of a `ModelEvent`.
+    pub(crate) fn unavailable_reason(&self) -> Option<&'static str> {
+        match &self.0.kind {
+            Kind::ModelUnavailable { reason, .. } => Some(reason),
             _ => None,
         }
     }

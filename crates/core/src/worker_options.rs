@@ -11,9 +11,13 @@ use gen_worker_proto::{
 use crate::{
     address::Address,
     executor::OutputUploader,
+    gpu::{Gpu, NoGpus},
     job::JobLimits,
     link::{Dial, RedialOptions, TcpDial},
+    memory::{MemoryProbe, SystemMemory},
     slot::SlotOptions,
+    spool::SpoolOptions,
+    token_check::TokenCheck,
 };
 
 /// Blocking handlers at once unless told otherwise. A thread mostly waits for a disk, a network or a device, so
@@ -31,11 +35,13 @@ pub struct WorkerOptions {
     pub ca_bundle: Option<Vec<u8>>,
     /// Bearer token; none sends no credential at all.
     pub token: Option<String>,
+    /// Judges tokens that the orchestrator pushes; without one they are believed. [`Self::token`] is the caller's.
+    pub token_check: Option<Arc<dyn TokenCheck>>,
     /// Id in Hello; empty lets the worker make one from the host name and a random suffix.
     pub worker_id: String,
     /// Release in Hello.
     pub release_id: String,
-    /// Static facts in Hello.
+    /// Static facts in Hello. What concerns accelerators is filled in from [`Self::gpus`].
     pub resources: pb::WorkerResources,
     /// How attempts follow each other.
     pub redial: RedialOptions,
@@ -54,6 +60,13 @@ pub struct WorkerOptions {
     pub uploader: Option<Arc<dyn OutputUploader>>,
     /// How functions with `isolation = "process"` get their processes. Without it such functions cannot be served.
     pub slots: Option<SlotOptions>,
+    /// Accelerators that this process may use, by ordinal. Hello describes them, and functions that need others are
+    /// not offered.
+    pub gpus: Vec<Gpu>,
+    /// What memory there is, for what is loaded and what has to go.
+    pub memory: Arc<dyn MemoryProbe>,
+    /// Where finished results are kept until they are written; none keeps them in memory only.
+    pub spool: Option<SpoolOptions>,
 }
 
 impl WorkerOptions {
@@ -65,6 +78,7 @@ impl WorkerOptions {
             seeds: Vec::new(),
             ca_bundle: None,
             token: None,
+            token_check: None,
             worker_id: String::new(),
             release_id: String::new(),
             resources: pb::WorkerResources::default(),
@@ -76,12 +90,16 @@ impl WorkerOptions {
                 input_bytes_max: 0,
                 output_bytes_max: 0,
                 threads: THREADS,
+                jobs_per_gpu: 1,
                 finished_max: FINISHED_PAIRS_MAX,
             },
             drain_budget: Duration::from_secs(30),
             dial: Arc::new(TcpDial),
             uploader: None,
             slots: None,
+            gpus: Vec::new(),
+            memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
+            spool: None,
         }
     }
 }

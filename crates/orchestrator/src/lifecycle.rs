@@ -237,6 +237,13 @@ impl Life {
         self.phase == Phase::Queued && attempt > self.attempt && attempt <= self.ceiling
     }
 
+    /// Whether an earlier process may have sent one attempt more than is on record. What is sent next has to be on
+    /// record first, or a third process would give its number again.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        self.ceiling > self.attempt
+    }
+
     /// Places a queued request: its new attempt, above everything that may be anywhere.
     ///
     /// # Panics

@@ -56,8 +56,11 @@ pub async fn serve(
     serve_on(incoming, handle, verifier, sessions, cancel).await
 }
 
-/// [`serve`] on any source of connections.
-pub(crate) async fn serve_on<I, IO, E>(
+/// [`serve`] on any source of connections: the seam for tests and for transports other than TCP.
+///
+/// # Errors
+/// When the source fails.
+pub async fn serve_on<I, IO, E>(
     incoming: I,
     handle: Handle,
     verifier: Arc<dyn WorkerVerifier>,

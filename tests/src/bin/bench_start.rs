@@ -1,23 +1,15 @@
-//! A worker of marco-polo in release: from the start of its process to its Hello, and what it keeps resident while idle.
-//! The orchestrator is a bare stream that acknowledges and stays silent.
+//! A worker of marco-polo in release: from the start of its process to its Hello, and what it keeps resident while it
+//! is idle and while it works. The orchestrator is a bare stream.
 
 use std::{
-    fs,
-    pin::Pin,
+    net::SocketAddr,
     process::Command,
     time::{Duration, Instant},
 };
 
-use anyhow::{Context, Result};
-use futures::{Stream, StreamExt as _, stream};
-use gen_worker_proto::pb::{
-    self, SchedulerMessage, WorkerMessage, scheduler_message, worker_message,
-    worker_scheduler_server::{WorkerScheduler, WorkerSchedulerServer},
-};
-use gen_worker_tasks::Scope;
-use gen_worker_tests::{Figure, Process, built, percentile};
-use tokio::{net::TcpListener, sync::mpsc};
-use tonic::{Request, Response, Status, Streaming};
+use anyhow::Result;
+use bytes::Bytes;
+use gen_worker_tests::{Figure, Jobs, Process, Scripted, built, percentile, resident_mb, resident_peak_mb};
 
 /// Starts measured.
 const STARTS: usize = 20;
@@ -25,68 +17,48 @@ const STARTS: usize = 20;
 /// What a worker gets to become idle in before its memory is read.
 const SETTLE: Duration = Duration::from_secs(2);
 
-/// Says when a Hello came, acknowledges it, and reads on.
-struct Scripted {
-    hello: mpsc::Sender<Instant>,
-}
+/// Jobs of each load: some seconds.
+const JOBS: usize = 300_000;
 
-type Outbound = Pin<Box<dyn Stream<Item = Result<SchedulerMessage, Status>> + Send>>;
-
-#[tonic::async_trait]
-impl WorkerScheduler for Scripted {
-    type ConnectStream = Outbound;
-
-    async fn connect(&self, request: Request<Streaming<WorkerMessage>>) -> Result<Response<Outbound>, Status> {
-        let mut inbound = request.into_inner();
-        let first = inbound.message().await?.and_then(|message| message.msg);
-        if !matches!(first, Some(worker_message::Msg::Hello(_))) {
-            return Err(Status::failed_precondition("the first message is not Hello"));
-        }
-        // There is room for every start; a late one finds nobody and needs nobody.
-        let _ = self.hello.try_send(Instant::now());
-        let ack = pb::HelloAck { protocol_version: pb::ProtocolVersion::Current.into(), ..pb::HelloAck::default() };
-        let ack = SchedulerMessage { msg: Some(scheduler_message::Msg::HelloAck(ack)) };
-        let silence = inbound.filter_map(|_| async { None });
-        Ok(Response::new(Box::pin(stream::once(async { Ok(ack) }).chain(silence))))
-    }
-}
+/// `{"text": "marco"}` in MessagePack.
+const PAYLOAD: Bytes = Bytes::from_static(b"\x81\xa4text\xa5marco");
 
 fn main() -> Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let (hello, mut hellos) = mpsc::channel(STARTS);
-    let scope = Scope::new("scripted");
-    let address = runtime.block_on(async {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let address = listener.local_addr()?;
-        let server = tonic::transport::Server::builder().add_service(WorkerSchedulerServer::new(Scripted { hello }));
-        let incoming = tonic::transport::server::TcpIncoming::from(listener).with_nodelay(Some(true));
-        scope.spawn("server", async move { drop(server.serve_with_incoming(incoming).await) });
-        anyhow::Ok(address)
-    })?;
+    runtime.block_on(bench())
+}
+
+async fn bench() -> Result<()> {
+    let mut scripted = Scripted::listen().await?;
     let mut starts = Vec::new();
-    let mut resident = 0.0;
-    for turn in 0..STARTS {
-        let mut command = Command::new(built("marco-polo")?);
-        command.args(["worker", "--addr", &format!("grpc://{address}")]);
+    for _ in 0..STARTS {
         let started = Instant::now();
-        let worker = Process::start("marco-polo", &mut command)?;
-        let hello = hellos.blocking_recv().context("the server ended")?;
-        starts.push(hello.duration_since(started).as_secs_f64() * 1e3);
-        if turn + 1 == STARTS {
-            std::thread::sleep(SETTLE);
-            resident = resident_mb(worker.id())?;
-        }
+        let _worker = start(scripted.address())?;
+        let session = scripted.session().await?;
+        starts.push(session.greeted.duration_since(started).as_secs_f64() * 1e3);
     }
-    Figure::of("worker-start", "process start to Hello p50", "ms", percentile(&mut starts, 50)).at_most(50.0).print();
-    Figure::of("worker-start", "process start to Hello max", "ms", percentile(&mut starts, 100)).print();
-    Figure::of("worker-start", "idle resident memory", "MB", resident).at_most(20.0).print();
+    let worker = start(scripted.address())?;
+    let mut session = scripted.session().await?;
+    tokio::time::sleep(SETTLE).await;
+    let idle = resident_mb(worker.id())?;
+    let load = |in_flight| Jobs { function: "marco", payload: PAYLOAD, count: JOBS, in_flight };
+    session.run(&load(64)).await?;
+    let loaded = resident_peak_mb(worker.id())?;
+    tokio::time::sleep(SETTLE).await;
+    let after = resident_mb(worker.id())?;
+    session.run(&load(10_000)).await?;
+    let heavy = resident_peak_mb(worker.id())?;
+    let figure = |metric: &str, unit: &str, value| Figure::of("worker-start", metric, unit, value);
+    figure("process start to Hello p50", "ms", percentile(&mut starts, 50)).at_most(20.0).print();
+    figure("process start to Hello max", "ms", percentile(&mut starts, 100)).print();
+    figure("resident memory, idle", "MB", idle).at_most(12.0).print();
+    figure("resident memory, peak with 64 in flight", "MB", loaded).at_most(30.0).print();
+    figure("resident memory, idle again", "MB", after).print();
+    figure("resident memory, peak with 10,000 in flight", "MB", heavy).print();
     Ok(())
 }
 
-/// Resident memory of a process in units of 10^6 bytes.
-fn resident_mb(id: u32) -> Result<f64> {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).context("read the process status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-    let kib: f64 = line.trim().trim_end_matches("kB").trim().parse().context("VmRSS")?;
-    Ok(kib * 1024.0 / 1e6)
+fn start(address: SocketAddr) -> Result<Process> {
+    let mut command = Command::new(built("marco-polo")?);
+    Process::start("marco-polo", command.args(["worker", "--addr", &format!("grpc://{address}")]))
 }

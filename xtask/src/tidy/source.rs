@@ -8,6 +8,9 @@ use crate::process;
 /// How Tokio's test attribute puts a test on virtual time.
 const PAUSED: &str = "start_paused = true";
 
+/// Inputs of fuzz targets: bytes as they were found, whatever they look like.
+const CORPUS: &str = "fuzz/corpus/";
+
 /// One text file.
 #[derive(Debug)]
 pub(super) struct Source {
@@ -85,6 +88,9 @@ pub(super) fn read(paths: &Paths) -> Result<Vec<Source>> {
     git.args(["ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate"]);
     let mut sources = Vec::new();
     for path in process::output(&mut git)?.split('\0').filter(|path| !path.is_empty()) {
+        if path.starts_with(CORPUS) {
+            continue;
+        }
         let file = paths.root().join(path);
         // Deleted but not yet committed, or a link: nothing to read.
         if !file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {

@@ -21,11 +21,17 @@ pub(crate) struct Embedded {
     pub(crate) command: Command,
 }
 
+/// Where else settings come from, for those who read the help.
+const SETTINGS: &str = "Settings come from flags, then the environment, `.env` in the working directory, \
+    /run/secrets/NAME, /etc/gen-worker/config.yaml or gen-worker.yaml, and then defaults. Secrets have no flags. \
+    All names: docs/env.md.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run one function on this machine and print its result
     Run(Box<RunArgs>),
     /// Join a pool: connect to an orchestrator and serve its jobs
+    #[command(after_help = SETTINGS)]
     Worker(Box<WorkerArgs>),
     /// Serve one slot of a worker; started by workers only
     #[command(hide = true)]
@@ -128,6 +134,12 @@ pub(crate) struct WorkerArgs {
     /// Seconds that an isolated handler has to end after its cancel or deadline, before its process is killed
     #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
     pub(crate) cancel_grace: Option<std::time::Duration>,
+    /// Directory for finished results that are not delivered yet
+    #[arg(long, value_name = "PATH")]
+    pub(crate) spool_dir: Option<PathBuf>,
+    /// Results to keep on disk until they are delivered: those of handlers that ran 100 ms or longer, all, or none
+    #[arg(long, value_name = "auto|always|never", value_parser = super::spool::spool_policy)]
+    pub(crate) spool: Option<gen_worker_core::SpoolPolicy>,
     /// Seconds without a connection after which the worker exits; 0 = never
     #[arg(long, value_name = "SECONDS", value_parser = super::parse::seconds)]
     pub(crate) disconnect_limit: Option<std::time::Duration>,

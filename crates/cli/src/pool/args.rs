@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::args::{DescribeArgs, LogArgs, ModelDir, RunArgs};
+use crate::{
+    args::{DescribeArgs, LogArgs, ModelDir, RunArgs},
+    chaos::ChaosArgs,
+};
 
 /// The command line of `gen-worker`.
 #[derive(Debug, Parser)]
@@ -29,6 +32,8 @@ pub(super) enum Command {
     Submit(Box<SubmitArgs>),
     /// Run one function of this project's endpoint, without a pool
     Run(Box<RunArgs>),
+    /// Put an endpoint binary through drops, duplicates, restarts and cancels, and report what of the contract it breaks
+    Chaos(Box<ChaosArgs>),
     /// Print the description document of this project's endpoint
     #[command(hide = true)]
     Describe(DescribeArgs),

@@ -25,16 +25,16 @@ const PROFILES: [&str; 2] = ["release", "debug"];
 
 /// Where binaries may lie. Plain values, so that the search is testable.
 #[derive(Debug, Default)]
-pub(super) struct Places {
+pub(crate) struct Places {
     /// Build output directory that the user chose.
-    pub(super) target_dir: Option<PathBuf>,
+    pub(crate) target_dir: Option<PathBuf>,
     /// The search path.
-    pub(super) path: Vec<PathBuf>,
+    pub(crate) path: Vec<PathBuf>,
 }
 
 impl Places {
     /// The places this process knows of.
-    pub(super) fn of(env: &Environment) -> Self {
+    pub(crate) fn of(env: &Environment) -> Self {
         let path = env.raw(&names::PATH).map(|path| std::env::split_paths(path).collect());
         Self { target_dir: env.raw(&names::CARGO_TARGET_DIR).map(PathBuf::from), path: path.unwrap_or_default() }
     }
@@ -43,7 +43,7 @@ impl Places {
     ///
     /// # Errors
     /// No project, no `main`, or a binary that is not built; the text then has the command that builds it.
-    pub(super) fn endpoint(&self, args: &EndpointArgs) -> Result<PathBuf, Failure> {
+    pub(crate) fn endpoint(&self, args: &EndpointArgs) -> Result<PathBuf, Failure> {
         let here = Path::new(".");
         let project = match &args.module {
             Some(module) => Project { root: here.to_owned(), main: module.clone() },

@@ -1,18 +1,19 @@
-//! What flags and environment mean for a worker. Flags win.
+//! What flags and variables mean for a worker. Flags win.
 
 #[cfg(test)]
 mod tests;
+pub(super) mod token;
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use gen_worker_core::{Address, SlotOptions, WorkerOptions};
-use tracing::{info, warn};
+use gen_worker_core::{Address, SlotOptions, SpoolOptions, SpoolPolicy, WorkerOptions};
 
 use super::{identity::Claims, slots::ProcessSlots};
 use crate::{
-    args::WorkerArgs,
+    args::{SPOOL_POLICIES, WorkerArgs, spool_policy},
     env::{Environment, names},
     exit::Failure,
+    state,
 };
 
 /// Threads of the runtime. Two: one can stay inside a handler that computes without yielding while the other keeps the
@@ -39,13 +40,14 @@ pub(super) fn threads(args: &WorkerArgs, env: &Environment) -> Result<usize, Fai
 /// Everything else.
 ///
 /// # Errors
-/// A value that cannot be, or no address. A token that was to be verified with keys from a URL is an error too.
+/// A value that cannot be, or no address.
 pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOptions, Failure> {
+    mode(env)?;
     let mut addresses = addresses(args, env)?.into_iter();
     let first = addresses.next().ok_or_else(|| {
         Failure::usage(format!("no orchestrator address: set --addr or {}", names::ORCHESTRATOR_PUBLIC_ADDR.name))
     })?;
-    let token = token(env)?;
+    let token = token::token(env)?;
     let claims = token.as_deref().map(Claims::of).unwrap_or_default();
     let mut options = WorkerOptions::new(first);
     options.seeds = addresses.collect();
@@ -57,10 +59,21 @@ pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOpti
     limits(&mut options, args, env)?;
     redial(&mut options, args, env)?;
     options.slots = Some(slots(args, env)?);
-    if env.text(&names::MODEL_MANAGER_CLASS)?.is_some() {
-        info!("{} is for Python workers; ignored", names::MODEL_MANAGER_CLASS.name);
-    }
+    options.spool = spool(args, env, &options.address)?;
+    env.tell_ignored();
     Ok(options)
+}
+
+/// There is one mode; a launcher that wants another must not get a worker that does something else.
+fn mode(env: &Environment) -> Result<(), Failure> {
+    match env.text(&names::WORKER_MODE)? {
+        None => Ok(()),
+        Some(mode) if mode.eq_ignore_ascii_case("inference") => Ok(()),
+        Some(_) => Err(Failure::usage(format!(
+            "{} must be `inference`: this worker has no other mode",
+            names::WORKER_MODE.name
+        ))),
+    }
 }
 
 fn addresses(args: &WorkerArgs, env: &Environment) -> Result<Vec<Address>, Failure> {
@@ -72,18 +85,6 @@ fn addresses(args: &WorkerArgs, env: &Environment) -> Result<Vec<Address>, Failu
     }
     let tls = env.switch(&names::USE_TLS)?;
     texts.into_iter().map(|text| Address::parse(text, tls).map_err(|error| Failure::usage(error.to_string()))).collect()
-}
-
-fn token(env: &Environment) -> Result<Option<String>, Failure> {
-    if env.text(&names::SCHEDULER_JWKS_URL)?.is_some() {
-        let name = names::SCHEDULER_JWKS_URL.name;
-        return Err(Failure::failed(format!("{name} is set, but this build cannot verify tokens")));
-    }
-    let (old, modern) = (env.text(&names::AUTH_TOKEN)?, env.text(&names::WORKER_JWT)?);
-    if old.is_some() && modern.is_some() && old != modern {
-        warn!("{} and {} differ; using the former", names::AUTH_TOKEN.name, names::WORKER_JWT.name);
-    }
-    Ok(old.or(modern).map(str::to_owned))
 }
 
 fn ca_bundle(args: &WorkerArgs, env: &Environment) -> Result<Option<Vec<u8>>, Failure> {
@@ -128,6 +129,26 @@ fn slots(args: &WorkerArgs, env: &Environment) -> Result<SlotOptions, Failure> {
     let grace = args.cancel_grace.map_or_else(|| env.seconds(&names::GEN_WORKER_CANCEL_GRACE), |set| Ok(Some(set)))?;
     slots.cancel_grace = grace.unwrap_or(slots.cancel_grace);
     Ok(slots)
+}
+
+/// Where results wait, if they do.
+fn spool(args: &WorkerArgs, env: &Environment, address: &Address) -> Result<Option<SpoolOptions>, Failure> {
+    let expected = SPOOL_POLICIES;
+    let text = env.text(&names::GEN_WORKER_SPOOL)?;
+    let wrong = |_| Failure::usage(format!("{} must be {expected}", names::GEN_WORKER_SPOOL.name));
+    let set = args.spool.map(Ok).or_else(|| text.map(|text| spool_policy(text).map_err(wrong)));
+    let policy = set.transpose()?.unwrap_or_default();
+    if policy == SpoolPolicy::Never {
+        return Ok(None);
+    }
+    let dir = args.spool_dir.clone().or_else(|| env.raw(&names::GEN_WORKER_SPOOL_DIR).map(PathBuf::from));
+    // Results belong to the orchestrator that asked for them.
+    let own = || state::directory(env).join("spool").join(format!("{}_{}", address.host(), address.port()));
+    let mut options = SpoolOptions { policy, ..SpoolOptions::new(dir.unwrap_or_else(own)) };
+    if let Some(bytes) = env.parsed(&names::GEN_WORKER_SPOOL_BYTES, "a whole number of bytes")? {
+        options.bytes_max = bytes;
+    }
+    Ok(Some(options))
 }
 
 fn redial(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> Result<(), Failure> {

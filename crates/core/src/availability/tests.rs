@@ -17,7 +17,12 @@ fn worker() -> Availability {
 }
 
 fn broken() -> Unavailable {
-    Unavailable { reason: "setup_failed".into(), detail: "no weights".into(), axes: Default::default() }
+    Unavailable {
+        reason: "setup_failed".into(),
+        detail: "no weights".into(),
+        axes: Default::default(),
+        permanent: false,
+    }
 }
 
 #[test]

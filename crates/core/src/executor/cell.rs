@@ -20,6 +20,7 @@ use super::{
 use crate::{
     Instance,
     context::{CancelFlag, EventSink, RequestEvent},
+    job::GpuSpan,
     outbox::{Gate, SharedOutbox},
 };
 
@@ -35,6 +36,8 @@ pub(crate) struct JobCell {
     pair: Pair,
     /// Number of its function in the roster.
     function: usize,
+    /// Accelerators it runs on.
+    gpu: Option<GpuSpan>,
     outbox: SharedOutbox,
     gate: Gate,
     cancel: CancelFlag,
@@ -62,6 +65,7 @@ impl JobCell {
         function: usize,
         run: pb::RunJob,
         instance: Option<Instance>,
+        gpu: Option<GpuSpan>,
         outbox: SharedOutbox,
         received: Instant,
     ) -> Self {
@@ -69,6 +73,7 @@ impl JobCell {
         Self {
             pair,
             function,
+            gpu,
             outbox,
             gate: Gate::default(),
             cancel: CancelFlag::new(),
@@ -92,6 +97,11 @@ impl JobCell {
 
     pub(crate) fn function(&self) -> usize {
         self.function
+    }
+
+    /// Accelerators it runs on.
+    pub(crate) fn gpu(&self) -> Option<GpuSpan> {
+        self.gpu
     }
 
     pub(crate) fn gate(&self) -> &Gate {

@@ -16,7 +16,7 @@ use crate::outbox::SharedOutbox;
 
 fn cell(run: pb::RunJob) -> Arc<JobCell> {
     let pair = Pair::parse("r1", 1).expect("a pair");
-    Arc::new(JobCell::new(pair, 0, run, None, SharedOutbox::new(8), Instant::now()))
+    Arc::new(JobCell::new(pair, 0, run, None, None, SharedOutbox::new(8, None), Instant::now()))
 }
 
 #[tokio::test(start_paused = true)]

@@ -26,6 +26,10 @@ impl Leases {
         Lease(self.0.clone())
     }
 
+    pub(super) fn is_held(&self) -> bool {
+        self.0.held.load(Ordering::Acquire) > 0
+    }
+
     /// Completes once nobody uses the instance. The caller makes sure that nobody takes a new lease.
     pub(super) async fn wait_idle(&self) {
         // One permit is stored when the last lease goes before anybody waits; a stale one costs one more look.

@@ -16,7 +16,8 @@ use super::{Plan, Slots};
 use crate::{
     binding::Binding,
     endpoint::{InstanceValue, Work},
-    model_source::ModelSource,
+    model_fetch,
+    model_source::{ModelSource, NoProgress},
     sanitize::sanitize,
     worker_error::{Result, WorkerError},
 };
@@ -52,7 +53,7 @@ pub(crate) async fn fetch(
     let mut dirs = BTreeMap::new();
     for (slot, binding) in bindings {
         let name = binding.wire_ref();
-        let fetched = models.fetch(binding, snapshots.get(&name)).await;
+        let fetched = model_fetch::fetch(models, binding, snapshots.get(&name), &NoProgress).await;
         let dir = fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?;
         dirs.insert(slot.clone(), dir);
     }

@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     binding::{Binding, hub},
     endpoint::{HookFn, SetupFn, Work},
-    model_source::{LocalModels, ModelError, ModelResidency},
+    model_source::{FetchProgress, LocalModels, ModelError, ModelResidency},
     worker_error::FailureClass,
 };
 
@@ -197,6 +197,7 @@ impl ModelSource for Pins {
         &'a self,
         binding: &'a Binding,
         snapshot: Option<&'a pb::Snapshot>,
+        _progress: &'a dyn FetchProgress,
     ) -> BoxFuture<'a, Result<PathBuf, ModelError>> {
         self.0.lock().push((binding.wire_ref(), snapshot.map(|snapshot| snapshot.digest.clone())));
         Box::pin(ready(Ok(PathBuf::from(binding.wire_ref()))))
@@ -241,6 +242,7 @@ impl ModelSource for Startled {
         &'a self,
         _binding: &'a Binding,
         _snapshot: Option<&'a pb::Snapshot>,
+        _progress: &'a dyn FetchProgress,
     ) -> BoxFuture<'a, std::result::Result<PathBuf, ModelError>> {
         assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "no disk");
         Box::pin(ready(Ok(PathBuf::from("/models/base"))))

@@ -2,6 +2,8 @@
 
 use gen_worker_proto::Pair;
 
+use super::GpuSpan;
+
 /// A dispatched pair and the circumstances it meets.
 #[derive(Clone, Debug)]
 pub struct Arrival<'a> {
@@ -37,4 +39,6 @@ pub struct Needs {
     pub instance: bool,
     /// Its handler blocks a thread and cannot be interrupted.
     pub thread: bool,
+    /// Accelerators it runs on (12.5).
+    pub gpu: Option<GpuSpan>,
 }

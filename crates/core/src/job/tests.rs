@@ -5,22 +5,26 @@ use bytes::Bytes;
 use gen_worker_proto::{Pair, pb::JobStatus};
 use proptest::prelude::*;
 
-use super::{Action, Arrival, Ending, JobLimits, JobTable, Needs, NotStored, Outcome, Target};
+use super::{Action, Arrival, Ending, GpuSpan, JobLimits, JobTable, Needs, NotStored, Outcome, Target};
 use crate::{FailureClass, outbox::EndOutput};
 
 const LIMITS: JobLimits =
-    JobLimits { jobs_max: 0, input_bytes_max: 0, output_bytes_max: 0, threads: 1, finished_max: 4 };
+    JobLimits { jobs_max: 0, input_bytes_max: 0, output_bytes_max: 0, threads: 1, jobs_per_gpu: 1, finished_max: 4 };
 
-const PLAIN: Needs = Needs { function: 0, concurrency_max: 0, instance: false, thread: false };
-const BLOCKING: Needs = Needs { function: 1, concurrency_max: 0, instance: false, thread: true };
-const STATEFUL: Needs = Needs { function: 2, concurrency_max: 0, instance: true, thread: false };
+const FIRST_GPU: Option<GpuSpan> = Some(GpuSpan { first: 0, count: 1 });
+const PLAIN: Needs = Needs { function: 0, concurrency_max: 0, instance: false, thread: false, gpu: None };
+const BLOCKING: Needs = Needs { function: 1, concurrency_max: 0, instance: false, thread: true, gpu: None };
+const GPU: Needs = Needs { function: 3, concurrency_max: 0, instance: false, thread: false, gpu: FIRST_GPU };
+/// Everything at once.
+const HEAVY: Needs = Needs { function: 4, concurrency_max: 0, instance: true, thread: true, gpu: FIRST_GPU };
+const STATEFUL: Needs = Needs { function: 2, concurrency_max: 0, instance: true, thread: false, gpu: None };
 
 fn pair(id: &str, attempt: i64) -> Pair {
     Pair::parse(id, attempt).expect("a pair")
 }
 
 fn table() -> JobTable<Pair> {
-    JobTable::new(3, LIMITS)
+    JobTable::new(5, LIMITS)
 }
 
 type Actions = Vec<Action<Pair>>;
@@ -238,11 +242,12 @@ enum Step {
     Cancel(u8, i64),
     Deadline(u8),
     ThreadEnds,
+    GpuEnds,
     DrainDeadline,
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let id = 0..4_u8;
+    let id = 0..10_u8;
     prop_oneof![
         4 => (id.clone(), 1..4_i64).prop_map(|(id, attempt)| Step::Arrive { id, attempt }),
         2 => id.clone().prop_map(Step::Prepared),
@@ -251,6 +256,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (id.clone(), 1..4_i64).prop_map(|(id, attempt)| Step::Cancel(id, attempt)),
         1 => id.prop_map(Step::Deadline),
         3 => Just(Step::ThreadEnds),
+        3 => Just(Step::GpuEnds),
         1 => Just(Step::DrainDeadline),
     ]
 }
@@ -261,8 +267,10 @@ struct Model {
     current: HashMap<String, i64>,
     finished: HashSet<Pair>,
     abandoned: HashSet<Pair>,
-    /// Pairs whose blocking handler occupies a thread.
+    /// Pairs whose blocking handler occupies a thread, and the function of each.
     threads: Vec<Pair>,
+    /// Pairs whose handler runs on an accelerator.
+    gpus: Vec<Pair>,
 }
 
 impl Model {
@@ -280,6 +288,10 @@ impl Model {
                     assert!(self.holds(job), "started without being held");
                     self.threads.push(job.clone());
                     assert!(self.threads.iter().filter(|pair| is_blocking(pair)).count() <= LIMITS.threads);
+                    if needs(job).gpu.is_some() {
+                        self.gpus.push(job.clone());
+                        assert!(self.gpus.len() <= LIMITS.jobs_per_gpu, "C20: they do not overlap");
+                    }
                 }
                 Action::Finish { job, .. } => {
                     assert!(self.holds(job), "finished without being held");
@@ -304,31 +316,32 @@ impl Model {
 }
 
 /// In the random runs the id decides what a job needs, so that an onlooker knows.
+fn needs(pair: &Pair) -> Needs {
+    let kind = pair.request_id.as_str().bytes().next().unwrap_or(b'0') - b'0';
+    [PLAIN, BLOCKING, STATEFUL, GPU, HEAVY][usize::from(kind)]
+}
+
 fn is_blocking(pair: &Pair) -> bool {
-    pair.request_id.as_str().starts_with('1')
+    needs(pair).thread
 }
 
 proptest! {
     #[test]
-    fn w13_w14_every_accepted_pair_ends_once_and_threads_are_conserved(
+    fn w13_w14_c20_every_accepted_pair_ends_once_and_permits_are_conserved(
         steps in proptest::collection::vec(step(), 0..120),
     ) {
         let (mut table, mut model) = (table(), Model::default());
         for step in steps {
             let held = |table: &JobTable<Pair>, id: u8| {
-                table.held().find(|pair| pair.request_id.as_str() == format!("{}{id}", id % 3))
+                table.held().find(|pair| pair.request_id.as_str() == format!("{}{id}", id % 5))
             };
-            let name = |id: u8| format!("{}{id}", id % 3);
+            let name = |id: u8| format!("{}{id}", id % 5);
             let mut actions = Vec::new();
             match step {
                 Step::Arrive { id, attempt } => {
-                    let needs = [PLAIN, BLOCKING, STATEFUL][usize::from(id % 3)];
-                    let arrival = Arrival {
-                        pair: pair(&name(id), attempt),
-                        input_bytes: 0,
-                        draining: false,
-                        target: Target::Known(needs),
-                    };
+                    let pair = pair(&name(id), attempt);
+                    let target = Target::Known(needs(&pair));
+                    let arrival = Arrival { pair, input_bytes: 0, draining: false, target };
                     table.arrived(arrival, |pair| pair, &mut actions);
                 }
                 Step::Prepared(id) => if let Some(pair) = held(&table, id) {
@@ -345,7 +358,10 @@ proptest! {
                     table.deadline(&pair, &mut actions);
                 },
                 Step::ThreadEnds => if let Some(pair) = model.threads.pop() {
-                    table.thread_ended(&pair, 1, &mut actions);
+                    table.thread_ended(&pair, needs(&pair).function, &mut actions);
+                },
+                Step::GpuEnds => if model.gpus.pop().is_some() {
+                    table.gpu_ended(FIRST_GPU.expect("set"), &mut actions);
                 },
                 Step::DrainDeadline => table.drain_deadline(&mut actions),
             }
@@ -359,11 +375,44 @@ proptest! {
         model.see(&actions);
         while let Some(pair) = model.threads.pop() {
             let mut actions = Vec::new();
-            table.thread_ended(&pair, 1, &mut actions);
+            table.thread_ended(&pair, needs(&pair).function, &mut actions);
             model.see(&actions);
         }
+        while model.gpus.pop().is_some() {
+            table.gpu_ended(FIRST_GPU.expect("set"), &mut Vec::new());
+        }
+        prop_assert_eq!(table.gpus.in_use(), 0);
+        prop_assert!(!table.gpus.has_waiting());
         prop_assert_eq!(table.len(), 0);
         prop_assert!(table.per_function.iter().all(|held| *held == 0));
         prop_assert_eq!(table.threads.free(), LIMITS.threads);
     }
+}
+
+#[test]
+fn c20_a_job_that_leaves_the_line_lets_the_next_in() {
+    let mut table = table();
+    let wide = Needs { gpu: Some(GpuSpan::new(0, 2)), ..GPU };
+    let second = Needs { gpu: Some(GpuSpan::new(1, 1)), ..GPU };
+    assert_eq!(arrive(&mut table, pair("a", 1), GPU).len(), 2, "accepted and started");
+    assert_eq!(arrive(&mut table, pair("b", 1), wide).len(), 1, "waits");
+    assert_eq!(arrive(&mut table, pair("c", 1), second).len(), 1, "waits behind b");
+    let actions = collect(|actions| table.cancel(&pair("b", 1), actions));
+    let finish = Action::Finish { job: pair("b", 1), ending: Ending::canceled() };
+    assert_eq!(actions, [Action::Interrupt(pair("b", 1)), finish, Action::Start(pair("c", 1))], "W16: without a slot");
+}
+
+#[test]
+fn c20_the_permit_is_free_before_the_upload() {
+    let mut table = table();
+    arrive(&mut table, pair("a", 1), GPU);
+    arrive(&mut table, pair("b", 1), GPU);
+    let large = Outcome::Output(Some(Bytes::from(vec![0; 70_000])));
+    let actions = collect(|actions| table.returned(&pair("a", 1), large, actions));
+    assert!(matches!(actions[..], [Action::Upload { .. }]));
+    let actions = collect(|actions| table.gpu_ended(FIRST_GPU.expect("set"), actions));
+    assert_eq!(actions, [Action::Start(pair("b", 1))], "while a is uploaded");
+    let actions = collect(|actions| table.cancel(&pair("a", 1), actions));
+    assert_eq!(actions.len(), 2);
+    assert_eq!(table.gpus.in_use(), 1, "a cancel in that window leaks nothing");
 }

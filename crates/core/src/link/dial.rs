@@ -1,10 +1,6 @@
 //! Opening the transport: TCP, TLS, HTTP/2. Owns nothing after it returned.
 
-use std::{
-    io,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use gen_worker_proto::limits::{KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT};
@@ -17,7 +13,7 @@ use tokio::{
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Uri};
 
 use super::{LinkFailure, flushed_io::FlushedIo};
-use crate::address::Address;
+use crate::{address::Address, outbox::Flushes};
 
 /// Receive window of the stream, in bytes. At 64 KiB per message the default of 64 KiB would allow one message per
 /// round trip; 4 MiB covers 64 of them, and the bandwidth-delay product of 1 Gbit/s at 30 ms.
@@ -72,7 +68,7 @@ pub(crate) struct DialOptions {
 pub(crate) struct Transport {
     pub(crate) channel: Channel,
     /// How often the connection wrote out everything it held.
-    pub(crate) flushes: Arc<AtomicU64>,
+    pub(crate) flushes: Arc<Flushes>,
     pub(crate) origin: Uri,
 }
 
@@ -92,7 +88,7 @@ where
 /// Opens a transport to `address`. The caller bounds the time.
 pub(crate) async fn dial(options: &DialOptions, address: &Address) -> Result<Transport, LinkFailure> {
     let endpoint = endpoint(options, address)?;
-    let flushes = Arc::new(AtomicU64::new(0));
+    let flushes = Arc::new(Flushes::default());
     let (dial, target, counter) = (options.dial.clone(), address.clone(), flushes.clone());
     let connector = tower::service_fn(move |_: Uri| {
         let (opening, counter) = (dial.dial(&target), counter.clone());

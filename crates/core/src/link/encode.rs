@@ -16,7 +16,7 @@ const JOB_RESULT: u8 = 4;
 const JOB_PROGRESS: u8 = 5;
 
 /// Writes `message` as a `WorkerMessage`.
-pub(super) fn encode(message: Outgoing, buffer: &mut impl BufMut) {
+pub(crate) fn encode(message: Outgoing, buffer: &mut impl BufMut) {
     match message {
         Outgoing::Accepted { pair, .. } => {
             header(JOB_ACCEPTED, pair_len(&pair), buffer);

@@ -4,25 +4,23 @@
 use std::{
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::DialedIo;
+use crate::outbox::Flushes;
 
 pub(super) struct FlushedIo {
     io: Box<dyn DialedIo>,
-    flushes: Arc<AtomicU64>,
+    flushes: Arc<Flushes>,
     wrote: bool,
 }
 
 impl FlushedIo {
-    pub(super) fn new(io: Box<dyn DialedIo>, flushes: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(io: Box<dyn DialedIo>, flushes: Arc<Flushes>) -> Self {
         Self { io, flushes, wrote: false }
     }
 }
@@ -55,7 +53,7 @@ impl AsyncWrite for FlushedIo {
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.io).poll_flush(cx))?;
         if std::mem::take(&mut self.wrote) {
-            self.flushes.fetch_add(1, Ordering::Release);
+            self.flushes.flushed();
         }
         Poll::Ready(Ok(()))
     }

@@ -2,7 +2,7 @@
 
 use std::{
     pin::Pin,
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -15,14 +15,14 @@ use http::uri::PathAndQuery;
 use tonic::{Request, Streaming, client::Grpc, metadata::MetadataValue, transport::Channel};
 
 use super::{LinkFailure, Transport, codec::WorkerCodec, outbound::Outbound};
-use crate::outbox::SharedOutbox;
+use crate::outbox::{Flushes, SharedOutbox};
 
 const CONNECT: &str = "/cozy.scheduler.WorkerScheduler/Connect";
 
 /// A stream after HelloAck.
 pub(crate) struct Live {
     inbound: Streaming<pb::SchedulerMessage>,
-    flushes: Arc<AtomicU64>,
+    flushes: Arc<Flushes>,
     // Keeps the connection: the stream alone would end it when its last request handle goes.
     _channel: Grpc<Channel>,
 }
@@ -59,7 +59,7 @@ pub(crate) async fn open(
 impl Live {
     /// Flushes of the transport, see [`crate::outbox::Outbox::asked`].
     pub(crate) fn flushes(&self) -> u64 {
-        self.flushes.load(std::sync::atomic::Ordering::Acquire)
+        self.flushes.count()
     }
 
     /// Takes what arrived, at most `max` messages; messages of unknown kind are skipped. Pending = nothing there.

@@ -4,13 +4,13 @@
 use std::{
     collections::VecDeque,
     pin::Pin,
-    sync::{Arc, atomic::AtomicU64},
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use futures::Stream;
 
-use crate::outbox::{Outgoing, SharedOutbox};
+use crate::outbox::{Flushes, Outgoing, SharedOutbox};
 
 /// Messages taken from the queue under one lock. Few enough that what is in hand, and cannot be dropped in favor
 /// of something newer, stays small against the queue.
@@ -20,12 +20,12 @@ pub(super) struct Outbound {
     hello: Option<Outgoing>,
     outbox: SharedOutbox,
     connection: u64,
-    flushes: Arc<AtomicU64>,
+    flushes: Arc<Flushes>,
     batch: VecDeque<Outgoing>,
 }
 
 impl Outbound {
-    pub(super) fn new(hello: Outgoing, outbox: SharedOutbox, connection: u64, flushes: Arc<AtomicU64>) -> Self {
+    pub(super) fn new(hello: Outgoing, outbox: SharedOutbox, connection: u64, flushes: Arc<Flushes>) -> Self {
         Self { hello: Some(hello), outbox, connection, flushes, batch: VecDeque::with_capacity(BATCH_ENTRIES) }
     }
 }

@@ -62,7 +62,7 @@ proptest! {
             request_id: id.clone(), attempt, seq, data: data.into(), content_type: "a/b".into(),
         };
         prop_assert_eq!(encoded(Outgoing::Progress(progress)), generated(Msg::JobProgress(want)));
-        let end = JobEnd { pair, status, output: output.clone(), message: message.clone(), metrics };
+        let end = JobEnd { pair, status, output: output.clone(), message: message.clone(), metrics, record: None };
         let want = pb::JobResult {
             request_id: id, attempt, status: status.into(), safe_message: message, metrics,
             output: match output {

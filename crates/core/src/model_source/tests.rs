@@ -7,7 +7,7 @@ async fn local_models_are_found_by_wire_ref_and_by_repository() {
     let models = LocalModels::new().with("a/b:v2", &dir).with("c/d", &dir);
     for binding in [hub("a/b").tag("v2"), hf("c/d").revision("main")] {
         let binding = binding.build().expect("a binding");
-        assert_eq!(models.fetch(&binding, None).await.expect("a directory"), dir);
+        assert_eq!(models.fetch(&binding, None, &NoProgress).await.expect("a directory"), dir);
     }
     assert_eq!(models.residency().len(), 2);
 }
@@ -16,7 +16,9 @@ async fn local_models_are_found_by_wire_ref_and_by_repository() {
 async fn local_models_say_what_is_missing() {
     let models = LocalModels::new().with("a/b", "/nonexistent-model-directory");
     let present = hub("a/b").build().expect("a binding");
-    assert!(matches!(models.fetch(&present, None).await, Err(ModelError::Directory { .. })));
+    assert!(matches!(models.fetch(&present, None, &NoProgress).await, Err(ModelError::Directory { .. })));
     let absent = hub("x/y").build().expect("a binding");
-    assert!(matches!(models.fetch(&absent, None).await, Err(ModelError::Unknown(reference)) if reference == "x/y"));
+    assert!(
+        matches!(models.fetch(&absent, None, &NoProgress).await, Err(ModelError::Unknown(reference)) if reference == "x/y")
+    );
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use gen_worker_proto::{
     Pair,
-    pb::{self, worker_message::Msg},
+    pb::{self, job_result::Output, worker_message::Msg},
 };
 
 /// A message on its way out. The three that every job sends have a form of their own, so that the hot path
@@ -51,6 +51,8 @@ pub struct JobEnd {
     pub message: String,
     /// Measurements; absent when the handler never started.
     pub metrics: Option<pb::JobMetrics>,
+    /// Where the spool keeps it until it is written.
+    pub record: Option<u64>,
 }
 
 /// Output of a pair.
@@ -63,6 +65,24 @@ pub enum EndOutput {
     Inline(Bytes),
     /// It was uploaded; this is its file ref.
     BlobRef(String),
+}
+
+impl JobEnd {
+    /// An end as it was written; `None` = no worker of ours wrote it. Its output shares the message's memory.
+    pub(crate) fn read(result: pb::JobResult) -> Option<Self> {
+        Some(Self {
+            pair: Pair::parse(result.request_id, result.attempt).ok()?,
+            status: pb::JobStatus::try_from(result.status).ok()?,
+            output: match result.output {
+                None => EndOutput::None,
+                Some(Output::Inline(bytes)) => EndOutput::Inline(bytes),
+                Some(Output::BlobRef(file_ref)) => EndOutput::BlobRef(file_ref),
+            },
+            message: result.safe_message,
+            metrics: result.metrics,
+            record: None,
+        })
+    }
 }
 
 impl Outgoing {

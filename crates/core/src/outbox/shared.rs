@@ -5,7 +5,7 @@ use std::{
     collections::VecDeque,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     task::{Context, Poll, Waker},
 };
@@ -15,7 +15,8 @@ use gen_worker_proto::Pair;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, futures::OwnedNotified};
 
-use super::{JobEnd, Outbox, Outgoing, Progress};
+use super::{Flushes, JobEnd, Outbox, Outgoing, Progress};
+use crate::spool::Spool;
 
 /// Handle on the queue. Clones share it.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ struct Inner {
 #[derive(Debug)]
 struct State {
     outbox: Outbox,
+    /// Keeps results until they are written.
+    spool: Option<Spool>,
     /// The stream the writer serves; messages flow only while it is open.
     connection: u64,
     open: bool,
@@ -54,10 +57,11 @@ pub(crate) struct Gate {
 }
 
 impl SharedOutbox {
-    pub(crate) fn new(entries_max: usize) -> Self {
+    pub(crate) fn new(entries_max: usize, spool: Option<Spool>) -> Self {
         Self(Arc::new(Inner {
             state: Mutex::new(State {
                 outbox: Outbox::new(entries_max),
+                spool,
                 connection: 0,
                 open: false,
                 half_close: false,
@@ -87,12 +91,14 @@ impl SharedOutbox {
         let mut state = self.0.state.lock();
         gate.closed.store(true, Ordering::Relaxed);
         state.outbox.withdraw(|queued| queued == pair);
+        state.forget_done();
     }
 
     /// Drops results of other attempts of the same request.
     pub(crate) fn withdraw_other_attempts(&self, pair: &Pair) {
         let mut state = self.0.state.lock();
         state.outbox.withdraw(|queued| queued.request_id == pair.request_id && queued.attempt != pair.attempt);
+        state.forget_done();
     }
 
     /// Queues a frame now, at the cost of the oldest frame in a full queue. Wakes the writer.
@@ -171,13 +177,22 @@ impl SharedOutbox {
         self.wake();
     }
 
+    /// The orchestrator ended the call after we ended our side: it read everything.
+    pub(crate) fn all_read(&self) {
+        let mut state = self.0.state.lock();
+        state.outbox.all_read();
+        state.forget_done();
+    }
+
     /// The stream is gone. `flushes` counts the flushes of its transport.
     pub(crate) fn disconnected(&self, flushes: u64) -> usize {
         let (dropped, writer) = {
             let mut state = self.0.state.lock();
             state.connection += 1;
             (state.open, state.half_close, state.waiting_for_room) = (false, false, false);
-            (state.outbox.disconnected(flushes), state.writer.take())
+            let dropped = state.outbox.disconnected(flushes);
+            state.forget_done();
+            (dropped, state.writer.take())
         };
         // The writer of the old stream, so that it ends.
         if let Some(writer) = writer {
@@ -214,7 +229,7 @@ impl SharedOutbox {
         &self,
         cx: &Context<'_>,
         connection: u64,
-        flushes: &AtomicU64,
+        flushes: &Flushes,
         entries: usize,
         into: &mut VecDeque<Outgoing>,
     ) -> Poll<()> {
@@ -230,6 +245,14 @@ impl SharedOutbox {
 }
 
 impl State {
+    /// What is written or withdrawn need not be kept any more.
+    fn forget_done(&mut self) {
+        let done = self.outbox.done();
+        if let Some(spool) = &self.spool {
+            spool.forget(done.as_slice());
+        }
+    }
+
     fn progress(&mut self, gate: &Gate, pair: &Pair, content_type: &'static str, data: Bytes) -> bool {
         if gate.closed.load(Ordering::Relaxed) {
             return false;
@@ -244,15 +267,21 @@ impl State {
         &mut self,
         cx: &Context<'_>,
         connection: u64,
-        flushes: &AtomicU64,
+        flushes: &Flushes,
         entries: usize,
         into: &mut VecDeque<Outgoing>,
     ) -> (Poll<()>, bool) {
         if connection != self.connection {
             return (Poll::Ready(()), false);
         }
-        let flushes = flushes.load(Ordering::Acquire);
+        if self.outbox.has_kept() {
+            // Before the count is read, so that no flush is missed: without other traffic nobody would ask again,
+            // and what is written would stay on disk.
+            flushes.wake_at_next(cx);
+        }
+        let flushes = flushes.count();
         self.outbox.asked(flushes);
+        self.forget_done();
         if self.open && self.unpaused >= UNPAUSED_MAX && !self.outbox.is_empty() {
             self.unpaused = 0;
             self.outbox.parked(flushes);

@@ -17,6 +17,7 @@ fn result(id: u32) -> Outgoing {
         output: EndOutput::None,
         message: String::new(),
         metrics: None,
+        record: None,
     })
 }
 

@@ -7,12 +7,12 @@ use gen_worker_proto::{
     pb::{self, scheduler_message::Msg as Inbound},
 };
 use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::warn;
 
 use super::serving::Serving;
 use crate::{
     executor::JobCell,
-    job::{Arrival, Needs, Target},
+    job::{Arrival, GpuSpan, Needs, Target},
 };
 
 impl Serving {
@@ -30,11 +30,7 @@ impl Serving {
                 let grace = u64::try_from(drain.deadline_ms).ok().filter(|millis| *millis > 0);
                 self.begin_drain(grace.map(Duration::from_millis), false);
             }
-            Inbound::TokenRefresh(refresh) if refresh.token.is_empty() => debug!("empty token ignored"),
-            Inbound::TokenRefresh(refresh) => {
-                self.options.token = Some(refresh.token);
-                self.policy.forgive();
-            }
+            Inbound::TokenRefresh(refresh) => self.token_pushed(refresh.token),
             Inbound::ModelOp(op) => self.model_op(op),
         }
     }
@@ -49,7 +45,7 @@ impl Serving {
             self.outbox.withdraw_other_attempts(&pair);
         }
         let name = std::mem::take(&mut run.function_name);
-        let (mut number, mut instance) = (0, None);
+        let (mut number, mut instance, mut gpu) = (0, None, None);
         let target = match self.roster.find(&name) {
             None => Target::Unknown(&name),
             Some((at, entry)) => match self.availability.disabled(entry.function.name()) {
@@ -58,19 +54,31 @@ impl Serving {
                     number = at;
                     let cell = entry.function.instance();
                     instance = cell.and_then(|cell| cell.ready());
+                    gpu = accelerators(run.compute.as_ref(), entry.function.resources().gpu());
                     Target::Known(Needs {
                         function: at,
                         concurrency_max: entry.concurrency_max,
                         instance: cell.is_some() && instance.is_none(),
                         thread: entry.function.is_blocking(),
+                        gpu,
                     })
                 }
             },
         };
         let (input_bytes, draining) = (run.input_payload.len(), self.drain.is_some());
         let outbox = &self.outbox;
-        let job = |pair| Arc::new(JobCell::new(pair, number, run, instance, outbox.clone(), Instant::now()));
+        let job = |pair| Arc::new(JobCell::new(pair, number, run, instance, gpu, outbox.clone(), Instant::now()));
         self.table.arrived(Arrival { pair, input_bytes, draining, target }, job, &mut self.actions);
         self.perform();
+    }
+}
+
+/// The accelerators that a dispatch grants; without a grant, the first one for a function that declares that it needs
+/// one (12.5).
+fn accelerators(granted: Option<&pb::ResolvedCompute>, declared: bool) -> Option<GpuSpan> {
+    match granted {
+        Some(compute) if compute.accelerator == "cuda" => Some(GpuSpan::new(compute.gpu_index, compute.gpu_count)),
+        Some(_) => None,
+        None => declared.then(|| GpuSpan::new(0, 1)),
     }
 }

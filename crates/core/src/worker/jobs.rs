@@ -125,7 +125,8 @@ impl Serving {
     fn prepared(&mut self, job: &Weak<JobCell>, function: usize, result: Result<Instance, WorkerError>) {
         let cell = self.roster.get(function).and_then(|entry| entry.function.instance().cloned());
         if let Some(cell) = cell {
-            self.instance_event(&cell, result.as_ref().map(drop));
+            self.instance_event(&cell, result.as_ref().map(drop), None);
+            self.sample_memory();
         }
         let Some(job) = job.upgrade() else { return };
         let ready = match result {
@@ -141,7 +142,7 @@ impl Serving {
 
     fn refuse(&mut self, pair: Pair, ending: Ending) {
         let message = sanitize(&ending.message);
-        let end = JobEnd { pair, status: ending.status, output: EndOutput::None, message, metrics: None };
+        let end = JobEnd { pair, status: ending.status, output: EndOutput::None, message, metrics: None, record: None };
         self.outbox.push(Outgoing::Result(end));
     }
 }

@@ -8,8 +8,10 @@ use std::{
 
 use gen_worker_proto::pb::{self, ModelOpKind, ModelState, worker_message::Msg};
 
-use super::{serving::Serving, setup::SetupEvent};
-use crate::{Binding, InstanceCell, ModelError, ModelSource};
+use tokio::sync::mpsc;
+
+use super::{held::loaded_event, serving::Serving, setup::SetupEvent};
+use crate::{Binding, InstanceCell, ModelSource, NoProgress, loader::Loader, model_fetch};
 
 /// Commands that may wait for one ref. An orchestrator sends few; past this it repeats itself.
 const WAITING_MAX: usize = 64;
@@ -48,10 +50,7 @@ impl Serving {
     }
 
     pub(super) fn operation_ended(&mut self, reference: &str, event: pb::ModelEvent, unloaded: &[Arc<InstanceCell>]) {
-        for cell in unloaded {
-            let names: Vec<_> = self.roster.sharing(cell).map(|function| function.name().clone()).collect();
-            names.iter().for_each(|name| self.availability.unloaded(name));
-        }
+        unloaded.iter().for_each(|cell| self.unloaded(cell));
         self.outbox.push(Msg::ModelEvent(event));
         match self.model_ops.waiting.get_mut(reference).and_then(VecDeque::pop_front) {
             Some(next) => self.start_operation(next),
@@ -65,16 +64,17 @@ impl Serving {
         let mut cells: Vec<Arc<InstanceCell>> = Vec::new();
         for function in self.roster.iter().filter(|function| function.slots().values().any(|slot| uses(&slot))) {
             if let Some(cell) = function.instance()
+                && self.can_run(cell)
                 && !cells.iter().any(|known| Arc::ptr_eq(known, cell))
             {
                 cells.push(cell.clone());
             }
         }
         let operation = Operation { kind: op.op(), reference: op.r#ref, snapshot: op.snapshot, binding, cells };
-        let (models, events) = (self.models.clone(), self.setups.clone());
+        let (models, loader, events) = (self.models.clone(), self.loader.clone(), self.setups.clone());
         self.scope.spawn("model-op", async move {
             let reference = operation.reference.clone();
-            let (event, unloaded) = operation.run(&models, &events).await;
+            let (event, unloaded) = operation.run(&*models, &loader, &events).await;
             // The receiver goes away only with the worker.
             drop(events.send(SetupEvent::Operation { reference, event: Box::new(event), unloaded }).await);
         });
@@ -82,71 +82,87 @@ impl Serving {
 }
 
 impl Operation {
+    /// Performs the command. Gives the event that ends it, and the instances that are gone.
     async fn run(
         self,
-        models: &Arc<dyn ModelSource>,
-        events: &tokio::sync::mpsc::Sender<SetupEvent>,
+        models: &dyn ModelSource,
+        loader: &Loader,
+        events: &mpsc::Sender<SetupEvent>,
     ) -> (pb::ModelEvent, Vec<Arc<InstanceCell>>) {
         let mut unloaded = Vec::new();
         let outcome = match self.kind {
-            ModelOpKind::Download => self.download(&**models).await,
-            ModelOpKind::Load => self.load(models, events).await,
-            ModelOpKind::Unload => {
-                unloaded.clone_from(&self.cells);
-                self.unload(&**models).await
-            }
+            ModelOpKind::Download => self.download(models, loader).await,
+            ModelOpKind::Load => self.load(loader, events).await,
+            ModelOpKind::Unload => self.unload(models, &mut unloaded).await,
             // The compile caches of the peer mean nothing here; its refs have one form.
             _ if self.reference.starts_with("_system/family-") && self.reference.contains('#') => {
                 Err("adopt_failed:no_endpoint")
             }
             _ => Err("adopt_failed:bad_ref"),
         };
-        let (state, error) = match outcome {
-            Ok(state) => (state, String::new()),
-            Err(error) => (ModelState::Failed, error.to_owned()),
-        };
-        (pb::ModelEvent { r#ref: self.reference, state: state.into(), error, ..Default::default() }, unloaded)
+        let event = outcome
+            .unwrap_or_else(|error| pb::ModelEvent { error: error.to_owned(), ..self.event(ModelState::Failed) });
+        (event, unloaded)
     }
 
-    async fn download(&self, models: &dyn ModelSource) -> Result<ModelState, &'static str> {
+    /// Makes the files present. A model that is loaded stays so, and the event says that.
+    async fn download(&self, models: &dyn ModelSource, loader: &Loader) -> Result<pb::ModelEvent, &'static str> {
         let binding = self.binding.as_ref().ok_or("download_failed")?;
-        match models.fetch(binding, self.snapshot.as_ref()).await {
-            Ok(_) => Ok(ModelState::OnDisk),
-            Err(ModelError::Unknown(_)) if self.snapshot.is_none() => Err("missing_snapshot"),
-            Err(_) => Err("download_failed"),
-        }
+        let snapshot = self.snapshot.as_ref();
+        model_fetch::fetch(models, binding, snapshot, &NoProgress).await.map_err(|error| match error.reason() {
+            // With files to fetch from, it is not the files that are missing.
+            "missing_snapshot" if snapshot.is_some() => "download_failed",
+            reason => reason,
+        })?;
+        let loaded = self.cells.iter().find(|cell| cell.is_ready());
+        Ok(match loaded {
+            Some(cell) => loaded_event(self.reference.clone(), loader.footprint(cell)),
+            None => self.event(ModelState::OnDisk),
+        })
     }
 
-    async fn load(
-        &self,
-        models: &Arc<dyn ModelSource>,
-        events: &tokio::sync::mpsc::Sender<SetupEvent>,
-    ) -> Result<ModelState, &'static str> {
-        if self.cells.is_empty() {
-            return Err("load_failed");
-        }
+    /// Sets up every instance that uses the model.
+    async fn load(&self, loader: &Loader, events: &mpsc::Sender<SetupEvent>) -> Result<pb::ModelEvent, &'static str> {
+        let mut outcome = Err("load_failed");
         let snapshots: HashMap<_, _> = self.snapshot.iter().map(|s| (self.reference.clone(), s.clone())).collect();
-        let mut loaded = Ok(ModelState::InRam);
         for cell in &self.cells {
-            let result = cell.get(models, &snapshots).await.map(drop);
-            if let Err(error) = &result {
-                let missing = error.unavailable_model().is_some() && self.snapshot.is_none();
-                loaded = Err(match () {
-                    () if missing => "missing_snapshot",
-                    () if error.is_out_of_memory() => "oom",
-                    () => "load_failed",
-                });
+            let result = loader.load(cell, &snapshots).await.map(drop);
+            outcome = match &result {
+                Ok(()) => Ok(loaded_event(self.reference.clone(), loader.footprint(cell))),
+                Err(error) if error.is_out_of_memory() => Err("oom"),
+                Err(error) => Err(error.unavailable_reason().unwrap_or("load_failed")),
+            };
+            let failed = outcome.is_err();
+            let operation = Some(self.reference.clone());
+            drop(events.send(SetupEvent::Instance { cell: cell.clone(), result, operation }).await);
+            if failed {
+                break;
             }
-            drop(events.send(SetupEvent::Instance { cell: cell.clone(), result }).await);
         }
-        loaded
+        outcome
     }
 
-    async fn unload(&self, models: &dyn ModelSource) -> Result<ModelState, &'static str> {
+    /// Lets every instance go that uses the model, unless one of them is in use.
+    async fn unload(
+        &self,
+        models: &dyn ModelSource,
+        unloaded: &mut Vec<Arc<InstanceCell>>,
+    ) -> Result<pb::ModelEvent, &'static str> {
+        if self.cells.iter().any(|cell| cell.is_in_use()) {
+            return Err("model_in_use");
+        }
         for cell in &self.cells {
-            cell.shutdown().await;
+            // A job may have come between the look and now.
+            if !cell.shutdown_if_idle().await {
+                return Err("model_in_use");
+            }
+            unloaded.push(cell.clone());
         }
         let on_disk = models.residency().iter().any(|held| held.reference == self.reference);
-        Ok(if on_disk { ModelState::OnDisk } else { ModelState::Evicted })
+        Ok(self.event(if on_disk { ModelState::OnDisk } else { ModelState::Evicted }))
+    }
+
+    fn event(&self, state: ModelState) -> pb::ModelEvent {
+        pb::ModelEvent { r#ref: self.reference.clone(), state: state.into(), ..Default::default() }
     }
 }

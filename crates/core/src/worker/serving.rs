@@ -20,10 +20,13 @@ use tracing::{error, info, warn};
 use super::{
     Ended, WorkerExit,
     connection::{Connection, ConnectionEvent},
+    kept::Kept,
     model_ops::ModelOps,
+    model_reports::ReportingModels,
     roster::Roster,
     setup::{self, SetupEvent},
     timers::{STUCK_AFTER, Timers},
+    token::{Checked, PushedToken},
 };
 use crate::{
     ModelSource, Registry,
@@ -31,9 +34,12 @@ use crate::{
     backoff::random_unit,
     drain::{Drain, DrainStep, DrainView},
     executor::{Executor, JobCell, JobEvent},
-    job::{Action, JobTable},
+    gate, gpu,
+    job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
-    outbox::SharedOutbox,
+    loader::Loader,
+    memory::MemoryProbe,
+    outbox::{Outgoing, SharedOutbox},
     worker_options::WorkerOptions,
 };
 
@@ -55,9 +61,11 @@ pub(super) struct Serving {
     pub(super) policy: RedialPolicy,
     pub(super) drain: Option<Drain>,
     pub(super) models: Arc<dyn ModelSource>,
+    pub(super) loader: Arc<Loader>,
     pub(super) model_ops: ModelOps,
     pub(super) setups: mpsc::Sender<SetupEvent>,
     pub(super) scope: Arc<Scope>,
+    pub(super) pushed: PushedToken,
     /// The latest HelloAck.
     pub(super) acknowledged: pb::HelloAck,
     pub(super) exit: Option<WorkerExit>,
@@ -70,6 +78,7 @@ pub(super) struct Serving {
 struct Sources {
     events: mpsc::Receiver<JobEvent>,
     setups: mpsc::Receiver<SetupEvent>,
+    gpus: mpsc::UnboundedReceiver<GpuSpan>,
     timer: Pin<Box<Sleep>>,
     armed: Option<Instant>,
     /// While draining: the writer took all there was.
@@ -83,6 +92,8 @@ struct Ready {
     messages: Vec<Inbound>,
     events: Vec<JobEvent>,
     setups: Vec<SetupEvent>,
+    gpus: Vec<GpuSpan>,
+    token: Option<Checked>,
     timer: bool,
 }
 
@@ -92,14 +103,22 @@ impl Serving {
         registry: &Registry,
         models: Arc<dyn ModelSource>,
         scope: Arc<Scope>,
+        kept: Kept,
     ) -> Self {
-        if options.worker_id.is_empty() {
-            options.worker_id = setup::made_up_id();
-        }
         let roster = Roster::new(registry);
-        let outbox = SharedOutbox::new(options.send_queue_entries);
+        gpu::describe(&options.gpus, &mut options.resources);
+        let Kept { spool, ends } = kept;
+        let mut table = JobTable::new(roster.len(), options.limits);
+        let outbox = SharedOutbox::new(options.send_queue_entries, spool.clone());
+        for end in ends {
+            table.remember_finished(end.pair.clone());
+            outbox.push(Outgoing::Result(end));
+        }
         let (events, events_received) = mpsc::channel(EVENTS_MAX);
         let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
+        let (gpus_freed, gpus_received) = mpsc::unbounded_channel();
+        let models: Arc<dyn ModelSource> = Arc::new(ReportingModels::new(models, setups.clone()));
+        let loader = loader(&roster, &models, options.memory.clone(), setups.clone());
         let policy =
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
         let jobs = Scope::under("jobs", scope.cancel());
@@ -107,16 +126,34 @@ impl Serving {
             DialOptions { dial: options.dial.clone(), ca_bundle: options.ca_bundle.clone(), scope: scope.clone() };
         let readiness = |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
         let functions = roster.iter().map(|function| (function.name().clone(), readiness(function.instance())));
+        let mut availability = Availability::new(functions);
+        let first_vram_bytes = options.gpus.first().map_or(0, |gpu| gpu.total_bytes);
+        for function in roster.iter() {
+            if let Some(why) = gate::gate(function.resources(), &options.resources, first_vram_bytes) {
+                warn!(function = %function.name(), reason = why.reason, detail = why.detail, "not offered on this machine");
+                drop(availability.disable(function.name(), why));
+            }
+        }
         Self {
-            availability: Availability::new(functions),
-            table: JobTable::new(roster.len(), options.limits),
+            availability,
+            table,
             actions: Vec::new(),
-            executor: Executor::new(jobs, events, outbox.clone(), models.clone(), options.uploader.clone()),
+            executor: Executor::new(
+                jobs,
+                events,
+                outbox.clone(),
+                loader.clone(),
+                options.uploader.clone(),
+                spool,
+                gpus_freed,
+            ),
             timers: Timers::default(),
             drain: None,
             models,
+            loader,
             model_ops: ModelOps::default(),
             setups,
+            pushed: PushedToken::default(),
             acknowledged: pb::HelloAck::default(),
             exit: None,
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
@@ -124,6 +161,7 @@ impl Serving {
             sources: Sources {
                 events: events_received,
                 setups: setups_received,
+                gpus: gpus_received,
                 timer: Box::pin(sleep(NEVER)),
                 armed: None,
                 drained: None,
@@ -190,7 +228,7 @@ impl Serving {
 
     /// Collects everything that is ready.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { connection, ready, sources, .. } = self;
+        let Self { connection, ready, sources, pushed, .. } = self;
         if ready.connection.is_none()
             && let Poll::Ready(event) = connection.poll(cx, &mut ready.messages)
         {
@@ -198,12 +236,17 @@ impl Serving {
         }
         let events = sources.events.poll_recv_many(cx, &mut ready.events, EVENTS_MAX).is_ready();
         let setups = sources.setups.poll_recv_many(cx, &mut ready.setups, EVENTS_MAX).is_ready();
+        let gpus = sources.gpus.poll_recv_many(cx, &mut ready.gpus, EVENTS_MAX).is_ready();
         ready.timer = sources.timer.as_mut().poll(cx).is_ready();
         let drained = sources.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready());
         if drained {
             sources.drained = None;
         }
-        let any = ready.connection.is_some() || events || setups || ready.timer || drained;
+        if let Poll::Ready(checked) = pushed.poll(cx) {
+            ready.token = Some(checked);
+        }
+        let woken = events || setups || gpus || drained;
+        let any = woken || ready.connection.is_some() || ready.token.is_some() || ready.timer;
         if any { Poll::Ready(()) } else { Poll::Pending }
     }
 
@@ -213,6 +256,12 @@ impl Serving {
             self.job_event(event);
         }
         self.ready.events = events;
+        let mut gpus = std::mem::take(&mut self.ready.gpus);
+        for span in gpus.drain(..) {
+            self.table.gpu_ended(span, &mut self.actions);
+            self.perform();
+        }
+        self.ready.gpus = gpus;
         for event in std::mem::take(&mut self.ready.setups) {
             self.setup_event(event);
         }
@@ -221,6 +270,9 @@ impl Serving {
             self.message(message);
         }
         self.ready.messages = messages;
+        if let Some(checked) = self.ready.token.take() {
+            self.token_checked(checked);
+        }
         match self.ready.connection.take() {
             Some(ConnectionEvent::Reached) => {
                 let hello = self.hello();
@@ -241,6 +293,7 @@ impl Serving {
 
     /// Hello, rebuilt from live state (W2).
     fn hello(&mut self) -> pb::Hello {
+        self.sample_memory();
         let pairs: BTreeSet<_> = self.table.held().chain(self.outbox.pending()).collect();
         pb::Hello {
             protocol_version: pb::ProtocolVersion::Current.into(),
@@ -248,7 +301,7 @@ impl Serving {
             release_id: self.options.release_id.clone(),
             resources: Some(self.options.resources.clone()),
             state: Some(self.availability.connecting()),
-            models: self.models.residency().into_iter().map(setup::residency).collect(),
+            models: self.residency(),
             in_flight: pairs
                 .into_iter()
                 .map(|pair| pb::InFlightJob {
@@ -261,7 +314,9 @@ impl Serving {
 
     /// A HelloAck, first or repeated: its content replaces what was there, and state follows (W6).
     pub(super) fn acknowledge(&mut self, ack: pb::HelloAck) {
+        self.models.spare(&ack.keep);
         self.acknowledged = ack;
+        self.sample_memory();
         let (disabled, state) = self.availability.acknowledged();
         for message in disabled {
             self.outbox.push(Msg::FnUnavailable(message));
@@ -282,8 +337,10 @@ impl Serving {
         if let Some(drain) = &mut self.drain
             && drain.is_closing()
         {
-            let lost = !matches!(failure, LinkFailure::Ended) && self.outbox.has_pending();
-            if !lost {
+            if matches!(failure, LinkFailure::Ended) {
+                self.outbox.all_read();
+            }
+            if !self.outbox.has_pending() {
                 return;
             }
             drain.flush_again();
@@ -305,7 +362,9 @@ impl Serving {
 
     fn time_passed(&mut self) {
         let now = Instant::now();
+        // An elapsed sleep stays elapsed: without a next moment it would wake the loop over and over.
         self.sources.armed = None;
+        self.sources.timer.as_mut().reset(now + NEVER);
         while let Some(pair) = self.timers.expired(now) {
             self.table.deadline(&pair, &mut self.actions);
             self.perform();
@@ -370,6 +429,23 @@ impl Serving {
             self.sources.timer.as_mut().reset(at);
         }
     }
+}
+
+/// The loader of a roster's instances; what has to make room is told on the event loop.
+fn loader(
+    roster: &Roster,
+    models: &Arc<dyn ModelSource>,
+    memory: Arc<dyn MemoryProbe>,
+    setups: mpsc::Sender<SetupEvent>,
+) -> Arc<Loader> {
+    let on_gpu = |cell: &_| roster.sharing(cell).any(|function| function.resources().gpu());
+    let cells: Vec<_> = roster.cells().into_iter().map(|cell| (on_gpu(&cell), cell)).collect();
+    let evicted = move |cell| {
+        if setups.try_send(SetupEvent::Evicted(cell)).is_err() {
+            warn!("the worker is too busy to tell that a model was unloaded");
+        }
+    };
+    Arc::new(Loader::new(models.clone(), memory, cells, evicted))
 }
 
 enum Turn {

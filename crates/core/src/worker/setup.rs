@@ -9,18 +9,19 @@ use gen_worker_tasks::Cancel;
 use tracing::{info, warn};
 
 use super::{roster::distinct_cells, serving::Serving};
-use crate::{
-    FailureClass, InstanceCell, ModelResidency, Registry, Tier, WorkerError, availability::Unavailable,
-    backoff::random_unit, sanitize::sanitize,
-};
+use crate::{FailureClass, InstanceCell, Registry, WorkerError, availability::Unavailable, sanitize::sanitize};
 
 /// How long instances may take to shut down, all of them together. The process ends anyway after it.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 
 /// What happened to instances outside the event loop.
 pub(super) enum SetupEvent {
-    /// A set-up ended.
-    Instance { cell: Arc<InstanceCell>, result: Result<(), WorkerError> },
+    /// A set-up ended. Of the model `operation` names, the end of that operation will tell.
+    Instance { cell: Arc<InstanceCell>, result: Result<(), WorkerError>, operation: Option<String> },
+    /// An instance had to make room.
+    Evicted(Arc<InstanceCell>),
+    /// A model moved.
+    Model(Box<pb::ModelEvent>),
     /// Startup is over, whatever came of it.
     Started,
     /// A model operation ended: what to tell, about which ref.
@@ -29,16 +30,17 @@ pub(super) enum SetupEvent {
 
 /// Sets every instance up, one after the other: loading two models at once would need the memory of both peaks.
 pub(super) fn start(serving: &mut Serving) {
-    let cells = serving.roster.cells();
+    let mut cells = serving.roster.cells();
+    cells.retain(|cell| serving.can_run(cell));
     if !cells.is_empty() {
         serving.availability.advance(pb::WorkerPhase::LoadingPipelines);
     }
-    let (models, events) = (serving.models.clone(), serving.setups.clone());
+    let (loader, events) = (serving.loader.clone(), serving.setups.clone());
     serving.scope.spawn("startup", async move {
         for cell in cells {
-            let result = cell.get(&models, &HashMap::new()).await.map(drop);
+            let result = loader.load(&cell, &HashMap::new()).await.map(drop);
             // The receiver goes away only with the worker.
-            drop(events.send(SetupEvent::Instance { cell, result }).await);
+            drop(events.send(SetupEvent::Instance { cell, result, operation: None }).await);
         }
         drop(events.send(SetupEvent::Started).await);
     });
@@ -58,7 +60,11 @@ pub(super) async fn shut_down(registry: &Registry, cancel: &Cancel) {
 impl Serving {
     pub(super) fn setup_event(&mut self, event: SetupEvent) {
         match event {
-            SetupEvent::Instance { cell, result } => self.instance_event(&cell, result.as_ref().copied()),
+            SetupEvent::Instance { cell, result, operation } => {
+                self.instance_event(&cell, result.as_ref().copied(), operation.as_deref());
+            }
+            SetupEvent::Evicted(cell) => self.evicted(&cell),
+            SetupEvent::Model(event) => self.outbox.push(Msg::ModelEvent(*event)),
             SetupEvent::Started => {
                 info!("started");
                 self.availability.advance(pb::WorkerPhase::Ready);
@@ -67,12 +73,22 @@ impl Serving {
                 self.operation_ended(&reference, *event, &unloaded);
             }
         }
+        self.sample_memory();
     }
 
     /// A set-up of `cell` ended: its functions are offered or disabled. What may pass (a model that could not be had,
     /// memory, whatever the author calls retryable) leaves them loading, since the next job tries again (12.6).
-    pub(super) fn instance_event(&mut self, cell: &Arc<InstanceCell>, result: Result<(), &WorkerError>) {
+    pub(super) fn instance_event(
+        &mut self,
+        cell: &Arc<InstanceCell>,
+        result: Result<(), &WorkerError>,
+        operation: Option<&str>,
+    ) {
         let names: Vec<_> = self.roster.sharing(cell).map(|function| function.name().clone()).collect();
+        let was_loading = names.iter().any(|name| !self.availability.is_ready(name));
+        if result.is_ok() && was_loading {
+            self.loaded(cell, operation);
+        }
         for name in names {
             match result {
                 Ok(()) => self.availability.ready(&name),
@@ -85,6 +101,7 @@ impl Serving {
                         reason: "setup_failed".to_owned(),
                         detail: sanitize(&error.client_message()),
                         axes: Default::default(),
+                        permanent: false,
                     };
                     // Without a connection the next acknowledgement is answered with it.
                     if let Some(message) = self.availability.disable(&name, why)
@@ -96,25 +113,4 @@ impl Serving {
             }
         }
     }
-}
-
-/// The wire form of a held model.
-pub(super) fn residency(held: ModelResidency) -> pb::ModelResidency {
-    let tier = match held.tier {
-        Tier::Disk => pb::ResidencyTier::Disk,
-        Tier::Ram => pb::ResidencyTier::Ram,
-        Tier::Vram => pb::ResidencyTier::Vram,
-    };
-    let vram_bytes = i64::try_from(held.vram_bytes).unwrap_or(i64::MAX);
-    pb::ModelResidency { r#ref: held.reference, tier: tier.into(), vram_bytes }
-}
-
-/// An id when none was given: host name and a random suffix. A process id would be 1 in every container, and two
-/// workers of one id replace each other's stream for ever.
-pub(super) fn made_up_id() -> String {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = host.trim();
-    let host = if host.is_empty() { "worker" } else { host };
-    let suffix = (random_unit() * f64::from(u32::MAX)) as u32;
-    format!("{host}-{suffix:08x}")
 }

@@ -126,8 +126,8 @@ mod tests {
     fn only_a_thread_that_is_still_busy_is_stuck() {
         let (mut timers, now) = (Timers::default(), Instant::now());
         let job = || {
-            let (run, outbox) = (pb::RunJob::default(), SharedOutbox::new(1));
-            Arc::new(JobCell::new(pair("a"), 0, run, None, outbox, now))
+            let (run, outbox) = (pb::RunJob::default(), SharedOutbox::new(1, None));
+            Arc::new(JobCell::new(pair("a"), 0, run, None, None, outbox, now))
         };
         let (done, busy) = (job(), job());
         busy.thread_started();

@@ -73,7 +73,7 @@ fn e110_the_cause_stays_reachable_and_out_of_the_text() {
 
 #[test]
 fn models_that_cannot_be_had_are_retryable_and_named() {
-    let error = WorkerError::model_unavailable("a/b", std::io::Error::other("gone"));
+    let error = WorkerError::model_unavailable("a/b", ModelError::Unknown("a/b".into()));
     assert_eq!(error.class(), FailureClass::Retryable);
     assert_eq!(error.unavailable_model(), Some("a/b"));
 }

@@ -1,9 +1,11 @@
 //! Handshake, reconnect, refusals, credentials.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use futures::future::BoxFuture;
+use gen_worker_core::{TokenCheck, TokenRefused};
 use gen_worker_proto::pb::{self, JobStatus, scheduler_message::Msg as Outbound, worker_message::Msg};
-use tokio::time::Instant;
+use tokio::{sync::Semaphore, time::Instant};
 use tonic::Code;
 
 use crate::{
@@ -190,6 +192,54 @@ async fn c25_w21_a_refreshed_token_is_used_from_the_next_dial_on() {
     assert_eq!(session.result().await.status(), JobStatus::Ok, "the stream goes on");
     session.end(Code::Unavailable, "restart").await;
     assert_eq!(fixture.orchestrator.next_call().await.authorization.as_deref(), Some("Bearer new"));
+}
+
+/// Takes tokens that begin with `good`, but not before the gate is open.
+struct Gate(Arc<Semaphore>);
+
+impl TokenCheck for Gate {
+    fn check(&self, token: String) -> BoxFuture<'static, Result<(), TokenRefused>> {
+        let gate = self.0.clone();
+        Box::pin(async move {
+            drop(gate.acquire().await);
+            let good = token.starts_with("good");
+            good.then_some(()).ok_or_else(|| TokenRefused { source: "wrong signature".into() })
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn w21_a_refreshed_token_is_used_only_if_it_passes_the_check() {
+    let gate = Arc::new(Semaphore::new(0));
+    let check = Arc::new(Gate(gate.clone()));
+    let mut fixture = Fixture::with(|options| {
+        options.token = Some("first".into());
+        options.token_check = Some(check);
+    });
+    let refresh = |token: &str| Outbound::TokenRefresh(pb::TokenRefresh { token: token.into(), expires_at_unix: 1 });
+    let mut expected = "Bearer first";
+    for (pushed, then) in [
+        (["good-1", "good-2"], "Bearer good-2"),
+        // Only the latest is looked at, and it is forged.
+        (["good-3", "forged"], "Bearer good-2"),
+        (["forged", "good-4"], "Bearer good-4"),
+    ] {
+        let call = fixture.orchestrator.next_call().await;
+        assert_eq!(call.authorization.as_deref(), Some(expected));
+        let mut session = call.accept();
+        session.hello().await;
+        session.ack().await;
+        session.ready().await;
+        for token in pushed {
+            session.send(refresh(token)).await;
+        }
+        session.run(pushed[1], 1, "echo", &text("a")).await;
+        assert_eq!(session.result().await.status(), JobStatus::Ok, "the check holds nothing up");
+        gate.add_permits(1);
+        session.end(Code::Unavailable, "restart").await;
+        expected = then;
+    }
+    assert_eq!(fixture.orchestrator.next_call().await.authorization.as_deref(), Some(expected));
 }
 
 #[tokio::test(start_paused = true)]

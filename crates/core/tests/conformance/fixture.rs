@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gen_worker_core::{Address, Ended, LocalModels, RegistryBuilder, Worker, WorkerExit, WorkerOptions};
+use gen_worker_core::{Address, Ended, LocalModels, ModelSource, RegistryBuilder, Worker, WorkerExit, WorkerOptions};
 use gen_worker_tasks::{Cancel, Scope};
 use tokio::task::JoinHandle;
 
@@ -32,13 +32,23 @@ impl Fixture {
     }
 
     pub fn serving(functions: RegistryBuilder, probe: Probe, change: impl FnOnce(&mut WorkerOptions)) -> Self {
+        Self::with_models(functions, probe, Arc::new(LocalModels::new()), change)
+    }
+
+    /// A worker that gets its models from `models`.
+    pub fn with_models(
+        functions: RegistryBuilder,
+        probe: Probe,
+        models: Arc<dyn ModelSource>,
+        change: impl FnOnce(&mut WorkerOptions),
+    ) -> Self {
         let orchestrator = Orchestrator::start();
         let mut options = WorkerOptions::new(Address::parse("grpc://leader:1", false).expect("an address"));
         options.dial = orchestrator.dial.clone();
         options.worker_id = "w1".into();
         change(&mut options);
         let functions = functions.build().expect("the registry is sound");
-        let worker = Worker::new(options, functions, Arc::new(LocalModels::new()));
+        let worker = Worker::new(options, functions, models);
         let (scope, cancel) = (Scope::new("test"), Cancel::new());
         let worker = scope.spawn_bare(worker.run(cancel.clone()));
         Self { orchestrator, probe, cancel, worker: Some(worker), _scope: scope }

@@ -56,7 +56,7 @@ impl Probe {
         self.gate(text).notify_one();
     }
 
-    fn gate(&self, text: &str) -> Arc<Notify> {
+    pub fn gate(&self, text: &str) -> Arc<Notify> {
         self.gates.lock().entry(text.to_owned()).or_default().clone()
     }
 }

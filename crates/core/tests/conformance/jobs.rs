@@ -228,6 +228,24 @@ async fn c19_w17_a_slow_handler_ends_at_its_deadline_and_the_next_job_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_worker_rests_after_a_deadline() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    let slow = pb::RunJob {
+        request_id: "r1".into(),
+        attempt: 1,
+        function_name: "slow".into(),
+        input_payload: count(60_000).into(),
+        timeout_ms: 300,
+        ..Default::default()
+    };
+    session.run_job(slow).await;
+    assert_eq!(session.result().await.status(), JobStatus::Fatal);
+    // The clock moves only while every task waits: a loop that turns without end would stop it here.
+    session.silence().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn w5_every_message_of_a_job_carries_the_attempt_of_its_dispatch() {
     let mut fixture = Fixture::start();
     let mut session = fixture.session().await;
@@ -272,4 +290,36 @@ async fn w15_a_cancel_for_another_pair_changes_nothing() {
     assert_eq!(session.result().await.status(), JobStatus::Ok);
     session.cancel("r1", 2).await;
     session.silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c20_w25_two_jobs_of_one_accelerator_follow_each_other_and_others_do_not_wait() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    let on = |id: &str, accelerator: &str, gpu_index| pb::RunJob {
+        request_id: id.into(),
+        attempt: 1,
+        function_name: "gated-echo".into(),
+        input_payload: text(id).into(),
+        compute: Some(pb::ResolvedCompute { accelerator: accelerator.into(), gpu_index, ..Default::default() }),
+        ..Default::default()
+    };
+    for run in [on("a", "cuda", 0), on("b", "cuda", 0), on("c", "cuda", 1), on("d", "none", 0)] {
+        session.run_job(run).await;
+        session.accepted().await;
+    }
+    session.silence().await;
+    assert_eq!(fixture.probe.runs(), 3, "b waits for a");
+    session.run_job(on("e", "cuda", 0)).await;
+    session.accepted().await;
+    session.cancel("e", 1).await;
+    assert_eq!(session.result().await.status(), JobStatus::Canceled, "W16: without waiting for the accelerator");
+    session.cancel("a", 1).await;
+    assert_eq!(session.result().await.status(), JobStatus::Canceled);
+    session.silence().await;
+    assert_eq!(fixture.probe.runs(), 4, "a canceled job leaks nothing");
+    for id in ["b", "c", "d"] {
+        fixture.probe.open(id);
+        assert_eq!(session.result().await.request_id, id);
+    }
 }

@@ -15,6 +15,8 @@ mod jobs;
 mod models;
 mod orchestrator;
 mod queue;
+mod shelf;
 mod slots;
+mod spool;
 mod streams;
 mod uploads;

@@ -1,21 +1,343 @@
-//! Residency commands, as far as a worker without a store can follow them.
+//! Residency commands, and what the orchestrator hears of models whoever moves them.
 
-use gen_worker_proto::pb::{self, ModelOpKind, ModelState, scheduler_message::Msg as Outbound, worker_message::Msg};
+use std::sync::{Arc, atomic::Ordering};
 
-use crate::fixture::Fixture;
+use gen_worker_core::{ModelError, endpoint::ResourcesDecl, gpu::Gpu};
+use gen_worker_proto::pb::{
+    self, JobStatus, ModelOpKind, ModelState, ResidencyTier, scheduler_message::Msg as Outbound, worker_message::Msg,
+};
+
+use crate::{
+    fixture::Fixture,
+    functions::{Probe, text},
+    orchestrator::Session,
+    shelf::{Failure, Setup, Shelf, demanding, none, reader},
+};
+
+/// What came about a model: state, error.
+type Seen = (ModelState, String);
+
+fn op(kind: ModelOpKind, reference: &str, with_files: bool) -> Outbound {
+    let snapshot = with_files.then(|| pb::Snapshot { digest: "d".into(), ..Default::default() });
+    Outbound::ModelOp(pb::ModelOp { op: kind.into(), r#ref: reference.into(), snapshot })
+}
+
+/// Events up to the one that ends an operation.
+async fn until(session: &mut Session, last: &[ModelState]) -> Vec<Seen> {
+    let mut seen = Vec::new();
+    loop {
+        if let Msg::ModelEvent(event) = session.next().await {
+            seen.push((event.state(), event.error.clone()));
+            if last.contains(&event.state()) {
+                return seen;
+            }
+        }
+    }
+}
+
+fn states(seen: &[Seen]) -> Vec<ModelState> {
+    seen.iter().map(|(state, _)| *state).collect()
+}
+
+async fn failure(session: &mut Session) -> String {
+    let mut seen = until(session, &[ModelState::Failed]).await;
+    seen.pop().expect("the loop ends with it").1
+}
+
+async fn listed(session: &mut Session, want: impl Fn(&pb::StateDelta) -> bool) -> pb::StateDelta {
+    loop {
+        let state = session.state().await;
+        if want(&state) {
+            return state;
+        }
+    }
+}
+
+fn one_reader(shelf: &Arc<Shelf>, setup: &Setup) -> (Fixture, Probe) {
+    let probe = Probe::default();
+    let functions = reader(none(), "read", "o/a", 1, setup, &probe);
+    (Fixture::with_models(functions, probe.clone(), shelf.clone(), |_| {}), probe)
+}
 
 #[tokio::test(start_paused = true)]
 async fn c34_w23_every_operation_is_answered_once() {
     let mut fixture = Fixture::start();
     let mut session = fixture.session().await;
-    for (op, reference, error) in [
+    for (kind, reference, error) in [
         (ModelOpKind::AdoptCompileCache, "_system/family-x#inductor-sm89-torch2.9", "adopt_failed:no_endpoint"),
         (ModelOpKind::AdoptCompileCache, "a/b", "adopt_failed:bad_ref"),
         (ModelOpKind::Load, "a/b", "load_failed"),
+        (ModelOpKind::Download, "a/b", "download_failed"),
     ] {
-        session.send(Outbound::ModelOp(pb::ModelOp { op: op.into(), r#ref: reference.into(), snapshot: None })).await;
+        session.send(op(kind, reference, false)).await;
         let Msg::ModelEvent(event) = session.next().await else { panic!("an event comes") };
         assert_eq!((event.state(), event.error.as_str(), event.r#ref.as_str()), (ModelState::Failed, error, reference));
     }
+    session.send(op(ModelOpKind::Unload, "a/b", false)).await;
+    assert_eq!(states(&until(&mut session, &[ModelState::Evicted]).await), [ModelState::Evicted]);
     session.silence().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn c27_a_model_is_downloaded_loaded_read_and_unloaded() {
+    let shelf = Shelf::new();
+    shelf.seconds.store(12, Ordering::SeqCst);
+    let (mut fixture, _) = one_reader(&shelf, &Setup::default());
+    let (mut session, hello) = fixture.orchestrator.connect().await;
+    assert_eq!(hello.models, []);
+    let state = session.ready().await;
+    assert_eq!((state.available_functions, state.loading_functions), (vec![], vec!["read".to_owned()]), "O22");
+
+    session.send(op(ModelOpKind::Download, "o/a", true)).await;
+    let seen = until(&mut session, &[ModelState::OnDisk]).await;
+    // At most every 5 s of the 12: at 0, 5, 10.
+    let downloading = ModelState::Downloading;
+    assert_eq!(states(&seen), [downloading, downloading, downloading, ModelState::OnDisk]);
+    // The operation itself ends with the state, too.
+    assert_eq!(states(&until(&mut session, &[ModelState::OnDisk]).await), [ModelState::OnDisk]);
+
+    session.send(op(ModelOpKind::Load, "o/a", true)).await;
+    assert_eq!(states(&until(&mut session, &[ModelState::InRam]).await), [ModelState::InRam]);
+    let state = listed(&mut session, |state| !state.available_functions.is_empty()).await;
+    assert_eq!((state.available_functions, state.loading_functions), (vec!["read".to_owned()], vec![]));
+    session.send(op(ModelOpKind::Load, "o/a", true)).await;
+    assert_eq!(states(&until(&mut session, &[ModelState::InRam]).await), [ModelState::InRam], "11.5: nothing changed");
+
+    session.run("r1", 1, "read", &text("now")).await;
+    let result = session.result().await;
+    assert_eq!(result.status(), JobStatus::Ok);
+    let Some(pb::job_result::Output::Inline(output)) = result.output else { panic!("inline") };
+    assert!(output.ends_with(b"weights of o/a"));
+
+    session.cut();
+    let (mut session, hello) = fixture.orchestrator.connect().await;
+    let held: Vec<_> = hello.models.iter().map(|model| (model.r#ref.as_str(), model.tier())).collect();
+    assert_eq!(held, [("o/a", ResidencyTier::Ram)], "the highest tier");
+
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    assert_eq!(states(&until(&mut session, &[ModelState::OnDisk]).await), [ModelState::OnDisk]);
+    let state = listed(&mut session, |state| state.available_functions.is_empty()).await;
+    assert_eq!(state.loading_functions, ["read"]);
+    shelf.forget("o/a");
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    assert_eq!(states(&until(&mut session, &[ModelState::Evicted]).await), [ModelState::Evicted]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c28_a_setup_that_fails_is_told_and_a_good_load_restores() {
+    let (shelf, setup) = (Shelf::new(), Setup::default());
+    shelf.has("o/a");
+    setup.broken.store(true, Ordering::SeqCst);
+    let (mut fixture, _) = one_reader(&shelf, &setup);
+    let (mut session, _) = fixture.orchestrator.connect().await;
+    let why = loop {
+        if let Msg::FnUnavailable(why) = session.next().await {
+            break why;
+        }
+    };
+    assert_eq!((why.function_name.as_str(), why.reason.as_str()), ("read", "setup_failed"));
+    let state = session.ready().await;
+    assert!(state.available_functions.is_empty() && state.loading_functions.is_empty(), "in neither list");
+    session.send(op(ModelOpKind::Load, "o/a", false)).await;
+    assert_eq!(failure(&mut session).await, "load_failed");
+    setup.broken.store(false, Ordering::SeqCst);
+    setup.oom.store(true, Ordering::SeqCst);
+    session.send(op(ModelOpKind::Load, "o/a", false)).await;
+    assert_eq!(failure(&mut session).await, "oom");
+    setup.oom.store(false, Ordering::SeqCst);
+    session.send(op(ModelOpKind::Load, "o/a", false)).await;
+    assert_eq!(states(&until(&mut session, &[ModelState::InRam]).await), [ModelState::InRam]);
+    let state = session.state().await;
+    assert_eq!(state.available_functions, ["read"], "restored");
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    until(&mut session, &[ModelState::OnDisk]).await;
+    setup.broken.store(true, Ordering::SeqCst);
+    session.send(op(ModelOpKind::Load, "o/a", false)).await;
+    let (mut told, mut failed) = (0, false);
+    while told == 0 || !failed {
+        match session.next().await {
+            Msg::FnUnavailable(_) => told += 1,
+            Msg::ModelEvent(event) => failed = event.state() == ModelState::Failed,
+            _ => {}
+        }
+    }
+    assert_eq!(told, 1, "a new failure is told again");
+}
+
+#[tokio::test(start_paused = true)]
+async fn c29_failures_are_told_once_with_their_word() {
+    let shelf = Shelf::new();
+    let (mut fixture, probe) = one_reader(&shelf, &Setup::default());
+    let mut session = fixture.session().await;
+    let full = |reference: &str| ModelError::InsufficientDisk {
+        reference: reference.into(),
+        required_bytes: 2,
+        available_bytes: 1,
+    };
+    let broken = |reference: &str| ModelError::Source { reference: reference.into(), source: "cut".into() };
+    let expired = |reference: &str| ModelError::UrlExpired(reference.into());
+    let mismatch = |reference: &str| ModelError::DigestMismatch(reference.into());
+    let table: [(&[Failure], &str, usize); 4] = [
+        (&[expired], "url_expired", 1),
+        (&[full], "insufficient_disk", 1),
+        (&[mismatch, mismatch, mismatch], "digest_mismatch", 3),
+        (&[broken, broken, broken], "download_failed", 3),
+    ];
+    for (failures, word, tries) in table {
+        for kind in [ModelOpKind::Download, ModelOpKind::Load] {
+            let before = shelf.fetches.load(Ordering::SeqCst);
+            shelf.fails("o/a", failures);
+            session.send(op(kind, "o/a", true)).await;
+            assert_eq!(failure(&mut session).await, word);
+            assert_eq!(shelf.fetches.load(Ordering::SeqCst) - before, tries, "{word}");
+        }
+    }
+    session.send(op(ModelOpKind::Download, "o/a", false)).await;
+    assert_eq!(failure(&mut session).await, "missing_snapshot");
+    session.silence().await;
+
+    // What fails twice and then works is no failure.
+    shelf.fails("o/a", &[broken, mismatch]);
+    session.send(op(ModelOpKind::Load, "o/a", true)).await;
+    until(&mut session, &[ModelState::InRam]).await;
+    session.run("r1", 1, "read", &text("wait")).await;
+    session.accepted().await;
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    assert_eq!(failure(&mut session).await, "model_in_use");
+    probe.open("wait");
+    assert_eq!(session.result().await.status(), JobStatus::Ok, "the job did not notice");
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    assert_eq!(states(&until(&mut session, &[ModelState::OnDisk]).await), [ModelState::OnDisk]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn w22_operations_on_one_ref_keep_their_order_and_others_do_not_wait() {
+    let shelf = Shelf::new();
+    shelf.seconds.store(30, Ordering::SeqCst);
+    let (probe, setup) = (Probe::default(), Setup::default());
+    let functions = reader(none(), "read", "o/a", 1, &setup, &probe);
+    let functions = reader(functions, "other", "o/b", 1, &setup, &probe);
+    let mut fixture = Fixture::with_models(functions, probe, shelf.clone(), |_| {});
+    let mut session = fixture.session().await;
+    shelf.has("o/b");
+    session.send(op(ModelOpKind::Download, "o/a", true)).await;
+    session.send(op(ModelOpKind::Load, "o/a", true)).await;
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    session.send(op(ModelOpKind::Download, "o/b", true)).await;
+    session.run("r1", 1, "nothing", &text("x")).await;
+    let (mut of_a, mut b_at, mut answered) = (Vec::new(), None, false);
+    while of_a.len() < 4 || !answered {
+        match session.next().await {
+            Msg::ModelEvent(event) if event.r#ref == "o/a" && event.state() != ModelState::Downloading => {
+                of_a.push(event.state());
+            }
+            Msg::ModelEvent(event) if event.r#ref == "o/b" => b_at = Some(of_a.len()),
+            Msg::JobResult(_) => answered = of_a.is_empty(),
+            _ => {}
+        }
+    }
+    assert_eq!(b_at, Some(0), "another ref and the receive path go on meanwhile");
+    let (disk, ram) = (ModelState::OnDisk, ModelState::InRam);
+    assert_eq!(of_a, [disk, disk, ram, disk], "arrival order: transfer done, downloaded, loaded, unloaded");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cold_job_brings_its_files_and_everybody_hears_of_it() {
+    let shelf = Shelf::new();
+    let (mut fixture, _) = one_reader(&shelf, &Setup::default());
+    let mut session = fixture.session().await;
+    let files = pb::Snapshot { digest: "d".into(), ..Default::default() };
+    session
+        .run_job(pb::RunJob {
+            request_id: "r1".into(),
+            attempt: 1,
+            function_name: "read".into(),
+            input_payload: text("now").into(),
+            snapshots: [("o/a".to_owned(), files)].into(),
+            ..Default::default()
+        })
+        .await;
+    let seen = until(&mut session, &[ModelState::InRam]).await;
+    assert_eq!(states(&seen), [ModelState::Downloading, ModelState::OnDisk, ModelState::InRam]);
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    // An expired address is the orchestrator's to renew.
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    until(&mut session, &[ModelState::OnDisk]).await;
+    shelf.fails("o/a", &[|reference| ModelError::UrlExpired(reference.into())]);
+    session.run("r2", 1, "read", &text("now")).await;
+    let result = session.result().await;
+    assert_eq!((result.status(), result.safe_message.as_str()), (JobStatus::Retryable, "model download url expired"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn m11_8_idle_models_make_room_and_busy_ones_never() {
+    let (shelf, probe, setup) = (Shelf::new(), Probe::default(), Setup::default());
+    for model in ["o/a", "o/b", "o/c"] {
+        shelf.has(model);
+    }
+    // 9 GiB are free, 2 of them must stay so: two of the three fit.
+    let functions = reader(none(), "read-a", "o/a", 4, &setup, &probe);
+    let functions = reader(functions, "read-b", "o/b", 4, &setup, &probe);
+    let functions = reader(functions, "read-c", "o/c", 4, &setup, &probe);
+    let memory = setup.memory.clone();
+    let mut fixture = Fixture::with_models(functions, probe.clone(), shelf, |options| options.memory = memory);
+    let mut session = fixture.session().await;
+    session.run("r1", 1, "read-b", &text("wait-b")).await;
+    session.run("r2", 1, "read-c", &text("wait-c")).await;
+    session.accepted().await;
+    session.accepted().await;
+    session.run("r3", 1, "read-a", &text("now")).await;
+    session.accepted().await;
+    let result = session.result().await;
+    assert_eq!((result.request_id.as_str(), result.status()), ("r3", JobStatus::Retryable), "12.6: for the moment");
+    assert!(result.safe_message.starts_with("no room to load the model"), "{}", result.safe_message);
+    probe.open("wait-b");
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    session.run("r4", 1, "read-a", &text("now")).await;
+    let (mut gone, mut result) = (Vec::new(), None);
+    while result.is_none() {
+        match session.next().await {
+            Msg::ModelEvent(event) if event.state() == ModelState::OnDisk => gone.push(event.r#ref),
+            Msg::JobResult(end) => result = Some(end),
+            _ => {}
+        }
+    }
+    assert_eq!(result.expect("the loop ends with it").status(), JobStatus::Ok);
+    assert_eq!(gone, ["o/b"], "the idle one went");
+    probe.open("wait-c");
+    assert_eq!(session.result().await.request_id, "r2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn e31_w12_3_functions_that_need_another_machine_are_not_offered() {
+    let gpu = ResourcesDecl { gpu: true, ..Default::default() };
+    let vram = ResourcesDecl { vram_gb: Some(40.0), ..Default::default() };
+    let functions = demanding(none(), "plain", ResourcesDecl::default());
+    let functions = demanding(demanding(functions, "on-gpu", gpu), "on-large-gpu", vram);
+    let card = Gpu { name: "L4".into(), capability: (8, 9), total_bytes: 24 << 30 };
+    let mut fixture = Fixture::serving(functions, Probe::default(), |options| options.gpus = vec![card]);
+    let (mut session, hello) = fixture.orchestrator.connect().await;
+    let resources = hello.resources.expect("facts");
+    assert_eq!((resources.gpu_count, resources.gpu_sm.as_str()), (1, "89"));
+    let Msg::FnUnavailable(why) = session.next().await else { panic!("the gate comes before the state") };
+    assert_eq!((why.function_name.as_str(), why.reason.as_str()), ("on-large-gpu", "insufficient_vram"));
+    assert_eq!(why.axes["detected_vram_gb"], "24");
+    assert_eq!(session.ready().await.available_functions, ["on-gpu", "plain"]);
+    session.run("r1", 1, "on-large-gpu", &text("x")).await;
+    let result = session.result().await;
+    let want = (JobStatus::Retryable, "function unavailable: insufficient_vram");
+    assert_eq!((result.status(), result.safe_message.as_str()), want);
+}
+
+#[tokio::test(start_paused = true)]
+async fn c31_the_models_to_spare_are_those_of_the_latest_acknowledgement() {
+    let shelf = Shelf::new();
+    let (mut fixture, _) = one_reader(&shelf, &Setup::default());
+    let mut session = fixture.session().await;
+    for keep in [vec!["o/a".to_owned(), "o/b".to_owned()], vec!["o/c".to_owned()]] {
+        let ack = pb::HelloAck { protocol_version: 2, keep: keep.clone(), ..Default::default() };
+        session.send(Outbound::HelloAck(ack)).await;
+        session.state().await;
+        assert_eq!(*shelf.kept.lock(), keep);
+    }
 }

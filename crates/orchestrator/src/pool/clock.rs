@@ -18,10 +18,10 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// A clock that starts at tick 0, now.
-    pub(crate) fn start() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { origin: Instant::now(), origin_unix_us: i64::try_from(unix.as_micros()).unwrap_or(i64::MAX / 2) }
+    /// A clock that starts at tick 0, now. `wall` is the time on the wall; `None` asks the system.
+    pub(crate) fn start(wall: Option<UnixMs>) -> Self {
+        let origin_unix_us = wall.map_or_else(system_us, |wall| wall.0.saturating_mul(1_000));
+        Self { origin: Instant::now(), origin_unix_us }
     }
 
     /// The present.
@@ -57,4 +57,10 @@ impl Tick {
         let us = self.0.saturating_sub(earlier.0).max(0) as f64;
         us / 1_000.0
     }
+}
+
+/// Microseconds since the Unix epoch by the system's clock.
+fn system_us() -> i64 {
+    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(unix.as_micros()).unwrap_or(i64::MAX / 2)
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::request::UnixMs;
+
 /// Settings of the pool, with defaults for one machine.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -27,6 +29,9 @@ pub struct Options {
     pub overtime: Duration,
     /// Pause before a failed attempt is repeated; doubled with every failure, at most [`RETRY_PAUSE_MAX`].
     pub retry_pause: Duration,
+    /// Wall time at the start of the pool, from which its clock goes on. `None` asks the system; a simulation, whose
+    /// time is not that of the system, gives its own.
+    pub started_at: Option<UnixMs>,
     /// HTTP base that workers use for files; never empty on the wire (O25).
     pub file_base_url: String,
 }
@@ -47,6 +52,7 @@ impl Default for Options {
             cancel_grace: Duration::from_secs(30),
             overtime: Duration::from_secs(15 * 60),
             retry_pause: Duration::from_millis(100),
+            started_at: None,
             file_base_url: "http://127.0.0.1".to_owned(),
         }
     }

@@ -25,7 +25,7 @@ const INPUTS_MAX: usize = 4_096;
 /// When the store cannot be read.
 pub async fn start(options: Options, store: Arc<dyn Queue>, scope: &Scope) -> Result<Handle, RecoverError> {
     let (inputs, received) = mpsc::channel(INPUTS_MAX);
-    let clock = Clock::start();
+    let clock = Clock::start(options.started_at);
     let view = Arc::new(View::new(options.unfinished_max));
     let mut owner = Owner::new(options, clock, Arc::clone(&store), Arc::clone(&view));
     owner.recover().await?;

@@ -18,16 +18,20 @@ use crate::{
     exit::Failure,
     models,
     pool::args::UpArgs,
+    state,
 };
 
 /// Unit of `--history-days`.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Queue file below the state directory.
-const QUEUE_FILE: &str = "gen-worker/queue.sqlite";
+/// Queue file in the state directory.
+const QUEUE_FILE: &str = "queue.sqlite";
 
-/// Queue file below the working directory, for users without a home.
-const LOCAL_QUEUE_FILE: &str = ".gen-worker/queue.sqlite";
+/// Ends the name of the directory beside the queue file in which workers keep results.
+const SPOOL_SUFFIX: &str = ".spool";
+
+/// Namespace of pool ids that are made from the path of a queue file; any constant would do.
+const POOLS: uuid::Uuid = uuid::Uuid::from_u128(0x6765_6e2d_776f_726b_6572_2f70_6f6f_6c73);
 
 /// A pool to start.
 #[derive(Debug)]
@@ -46,8 +50,9 @@ pub(super) struct Plan {
     drain: Duration,
     log: LogArgs,
     json_logs: bool,
-    /// Tells the workers of this pool from those of an earlier one.
-    run_id: String,
+    /// Tells the workers of this pool from those of others; the same whenever this queue file is served, so that
+    /// results that its workers kept find their way.
+    pool_id: String,
 }
 
 impl Plan {
@@ -64,10 +69,11 @@ impl Plan {
             }
         }
         let endpoints = args.endpoints.iter().map(|path| program(path)).collect::<Result<_, _>>()?;
-        let db = if args.memory { None } else { Some(args.db.unwrap_or_else(|| default_db(env))) };
+        let db =
+            if args.memory { None } else { Some(args.db.unwrap_or_else(|| state::directory(env).join(QUEUE_FILE))) };
         let format = args.log.log_format.map(|format| format == LogFormat::Json);
         let json_logs = format.map_or_else(|| Ok(env.text(&names::GEN_WORKER_LOG_FORMAT)? == Some("json")), Ok)?;
-        let run_id = uuid::Uuid::new_v4().simple().to_string();
+        let pool_id = pool_id(db.as_deref())?;
         Ok(Self {
             listen: args.listen,
             wire_listen: args.wire_listen,
@@ -81,7 +87,7 @@ impl Plan {
             drain: args.drain_timeout,
             log: args.log,
             json_logs,
-            run_id: run_id.get(..8).unwrap_or(&run_id).to_owned(),
+            pool_id,
         })
     }
 
@@ -101,7 +107,7 @@ impl Plan {
     fn worker(&self, endpoint: &Path, index: u16, wire: SocketAddr) -> WorkerSpec {
         let stem = endpoint.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("{stem}/{index}");
-        let worker_id = format!("{stem}-{index}-{}", self.run_id);
+        let worker_id = format!("{stem}-{index}-{}", self.pool_id);
         let mark = if self.json_logs { Mark::Member(name.clone()) } else { Mark::Prefix(name.clone()) };
         let args = self.args(&worker_id, wire);
         WorkerSpec { name, worker_id, program: endpoint.to_owned(), args, mark, drain: self.drain }
@@ -112,6 +118,15 @@ impl Plan {
         let mut flag = |name: &str, value: OsString| args.extend([OsString::from(name), value]);
         flag("--addr", format!("grpc://{wire}").into());
         flag("--worker-id", worker_id.into());
+        match &self.db {
+            Some(db) => {
+                let mut dir = db.clone().into_os_string();
+                dir.push(SPOOL_SUFFIX);
+                flag("--spool-dir", dir);
+            }
+            // Requests that end with this process need no results after it.
+            None => flag("--spool", "never".into()),
+        }
         flag("--drain-timeout", self.drain.as_secs_f64().to_string().into());
         flag("--log-format", if self.json_logs { "json" } else { "text" }.into());
         if let Some(filter) = &self.log.log {
@@ -136,8 +151,16 @@ fn program(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path).map_err(|error| Failure::usage(format!("endpoint {shown}: {error}")))
 }
 
-fn default_db(env: &Environment) -> PathBuf {
-    let state = env.raw(&names::XDG_STATE_HOME).map(PathBuf::from).filter(|path| path.is_absolute());
-    let home = || env.raw(&names::HOME).map(|home| PathBuf::from(home).join(".local/state"));
-    state.or_else(home).map_or_else(|| PathBuf::from(LOCAL_QUEUE_FILE), |state| state.join(QUEUE_FILE))
+/// Eight hex digits: of the path of the queue file, else by chance.
+fn pool_id(db: Option<&Path>) -> Result<String, Failure> {
+    let id = match db {
+        Some(db) => {
+            let path =
+                std::path::absolute(db).map_err(|error| Failure::usage(format!("--db {}: {error}", db.display())))?;
+            uuid::Uuid::new_v5(&POOLS, path.as_os_str().as_encoded_bytes())
+        }
+        None => uuid::Uuid::new_v4(),
+    };
+    let id = id.simple().to_string();
+    Ok(id.get(..8).unwrap_or(&id).to_owned())
 }

@@ -52,11 +52,48 @@ fn identity_prefers_flag_then_environment_then_token() {
 }
 
 #[test]
-fn older_token_wins_and_unverifiable_ones_are_refused() {
+fn older_token_wins() {
     assert_eq!(of_env(&[]).token, None);
     assert_eq!(of_env(&[("WORKER_JWT", "new")]).token.as_deref(), Some("new"));
     assert_eq!(of_env(&[("WORKER_JWT", "new"), ("AUTH_TOKEN", "old")]).token.as_deref(), Some("old"));
-    assert_eq!(refused(&[("SCHEDULER_JWKS_URL", "http://keys")]), 1);
+}
+
+#[test]
+fn a_check_needs_a_token_and_an_address_of_keys() {
+    let check = |pairs: &[(&str, &str)]| {
+        let options = of_env(pairs);
+        token::check(&options, &Environment::of_pairs(pairs)).map(|check| check.is_some())
+    };
+    let url = ("SCHEDULER_JWKS_URL", "http://127.0.0.1:1/keys");
+    assert!(!check(&[("WORKER_JWT", "t"), ("SCHEDULER_JWT_ISSUER", "i")]).unwrap(), "nothing to check with");
+    assert!(check(&[("WORKER_JWT", "t"), url, ("SCHEDULER_JWKS_TTL_SECONDS", "0")]).unwrap());
+    let no_token = check(&[url]).unwrap_err();
+    assert!(no_token.exit().code() == 1 && no_token.message().contains("WORKER_JWT"));
+    for bad in [("SCHEDULER_JWKS_URL", "ftp://keys"), ("SCHEDULER_JWKS_TTL_SECONDS", "soon")] {
+        let pairs = [("WORKER_JWT", "t"), bad, url];
+        assert_eq!(check(&pairs).unwrap_err().exit().code(), 2, "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_fails_its_check_is_exit_1() {
+    let pairs = [("WORKER_JWT", "top.secret.token"), ("SCHEDULER_JWKS_URL", "http://127.0.0.1:1/keys")];
+    let mut options = of_env(&pairs);
+    let check = token::check(&options, &Environment::of_pairs(&pairs)).unwrap().unwrap();
+    let failure = token::apply(check, &mut options).await.unwrap_err();
+    assert_eq!(
+        (failure.exit().code(), failure.message()),
+        (1, "the worker token cannot be used: it is no signed token")
+    );
+    assert!(options.token_check.is_none());
+}
+
+#[test]
+fn there_is_one_mode() {
+    for (mode, good) in [("", true), ("inference", true), ("Inference", true), ("trainer", false)] {
+        let pairs = [("ORCHESTRATOR_PUBLIC_ADDR", "h:1"), ("WORKER_MODE", mode), ("TRAINER_JOB_SPEC_PATH", "/x")];
+        assert_eq!(built(&WorkerArgs::default(), &pairs).is_ok(), good, "{mode}");
+    }
 }
 
 #[test]
@@ -92,6 +129,24 @@ fn provenance_is_reported() {
         (facts.image_digest.as_str(), facts.git_commit.as_str(), facts.instance_id.as_str()),
         ("sha256:1", "abc", "pod")
     );
+}
+
+#[test]
+fn results_wait_where_the_flag_says_else_by_address() {
+    let spool = |args: &WorkerArgs, pairs: &[(&str, &str)]| {
+        let mut all = vec![("ORCHESTRATOR_PUBLIC_ADDR", "grpc://h:9"), ("XDG_STATE_HOME", "/s")];
+        all.extend_from_slice(pairs);
+        built(args, &all).map(|options| options.spool)
+    };
+    let none = WorkerArgs::default();
+    assert_eq!(spool(&none, &[]).unwrap(), Some(SpoolOptions::new("/s/gen-worker/spool/h_9")));
+    let set = [("GEN_WORKER_SPOOL_DIR", "/d"), ("GEN_WORKER_SPOOL", "always"), ("GEN_WORKER_SPOOL_BYTES", "7")];
+    let want = SpoolOptions { dir: "/d".into(), policy: SpoolPolicy::Always, bytes_max: 7 };
+    assert_eq!(spool(&none, &set).unwrap(), Some(want));
+    assert_eq!(spool(&none, &[("GEN_WORKER_SPOOL", "never")]).unwrap(), None);
+    assert!(spool(&none, &[("GEN_WORKER_SPOOL", "often")]).unwrap_err().message().contains("auto, always, never"));
+    let args = WorkerArgs { spool_dir: Some("/f".into()), spool: Some(SpoolPolicy::Auto), ..WorkerArgs::default() };
+    assert_eq!(spool(&args, &set).unwrap().map(|spool| spool.dir), Some("/f".into()));
 }
 
 #[test]

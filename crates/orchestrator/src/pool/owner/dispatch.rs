@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
-use gen_worker_proto::pb::{self, scheduler_message::Msg};
+use gen_worker_proto::{
+    Attempt,
+    pb::{self, scheduler_message::Msg},
+};
 use tonic::Status;
 use tracing::warn;
 
-use super::Owner;
+use super::{Owner, ending::Detail};
 use crate::{
+    lifecycle::Happened,
     pool::{
         event::Event,
         live::{Live, Recorded, Sequence, Spot},
@@ -59,10 +63,11 @@ impl Owner {
         }
     }
 
-    /// Sends a queued request, which has left its lane, to a worker.
+    /// Sends a queued request, which has left its lane, to a worker. After a restart its attempt is written first.
     fn dispatch(&mut self, sequence: Sequence, worker_key: WorkerKey) {
         let Some(live) = self.table.get_mut(sequence) else { return };
         let Some(worker) = self.roster.get_mut(worker_key) else { return };
+        let on_record_first = live.life.is_behind() && live.is_durable();
         let attempt = live.life.dispatch();
         live.worker = Some(worker_key);
         live.dispatched = self.now;
@@ -85,7 +90,20 @@ impl Owner {
             self.timers.record(self.now, sequence, attempt);
         }
         add(&self.view.totals.dispatched);
-        self.send_run_job(sequence);
+        if on_record_first { self.record_now(sequence, attempt) } else { self.send_run_job(sequence) }
+    }
+
+    /// The assignment of an attempt is on disk: it may be sent, if it is still wanted.
+    pub(super) fn recorded(&mut self, sequence: Sequence, attempt: Attempt) {
+        if !super::fire::is_unanswered(&self.table, sequence, attempt) {
+            return;
+        }
+        if self.table.get(sequence).is_some_and(|live| live.life.cancel_requested()) {
+            // Nobody has it, so nobody will answer.
+            self.happen(sequence, Happened::CancelOverdue(attempt), Detail::default());
+        } else {
+            self.send_run_job(sequence);
+        }
     }
 
     /// Sends the current attempt to its worker, for the first time or again.

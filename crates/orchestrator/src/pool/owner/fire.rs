@@ -150,6 +150,13 @@ impl Owner {
         }
     }
 
+    /// Writes the assignment of an attempt that is sent only then.
+    pub(super) fn record_now(&mut self, sequence: Sequence, attempt: Attempt) {
+        let mut records = Vec::new();
+        self.record(sequence, attempt, &mut records);
+        self.work.changes.extend(records);
+    }
+
     /// Writes everything that is held back: the process is about to end.
     pub(super) fn record_all(&mut self) {
         let on_workers: Vec<_> = self

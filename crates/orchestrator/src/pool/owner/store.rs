@@ -41,10 +41,30 @@ pub(super) struct Work {
 /// A change that the store is done with.
 pub(super) struct Written {
     pair: Pair,
-    /// It was a wish to cancel, not a decision.
-    is_cancel: bool,
+    kind: Kind,
     /// None when it could not be written.
     applied: Option<Applied>,
+}
+
+/// What a change means to the request in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// A wish to cancel.
+    Cancel,
+    /// Where an attempt is.
+    Record,
+    /// A decision, which becomes true now.
+    Decision,
+}
+
+impl Kind {
+    fn of(change: &Change) -> Self {
+        match change {
+            Change::Cancel { .. } => Self::Cancel,
+            Change::Assign { .. } | Change::Start { .. } => Self::Record,
+            Change::Requeue { .. } | Change::Finish { .. } => Self::Decision,
+        }
+    }
 }
 
 /// A batch that the store is done with.
@@ -95,17 +115,18 @@ impl Owner {
     }
 
     fn applied(&mut self, changes: &[Written]) {
-        for Written { pair, is_cancel, applied } in changes {
+        for Written { pair, kind, applied } in changes {
             let Some(sequence) = self.table.sequence(pair.request_id.as_str()) else { continue };
             match applied {
                 // Nothing is announced that is not on disk; a restart decides anew.
                 None => {
-                    if let Some(live) = self.table.get_mut(sequence).filter(|_| *is_cancel) {
+                    if let Some(live) = self.table.get_mut(sequence).filter(|_| *kind == Kind::Cancel) {
                         // Whoever asked sees that it did not work.
                         live.asked.clear();
                     }
                 }
-                Some(_) if *is_cancel => {
+                Some(_) if *kind == Kind::Record => self.recorded(sequence, pair.attempt),
+                Some(_) if *kind == Kind::Cancel => {
                     let Some(live) = self.table.get_mut(sequence) else { continue };
                     for reply in std::mem::take(&mut live.asked) {
                         drop(reply.send(Some(CancelOutcome::Requested(live.shown()))));
@@ -142,7 +163,7 @@ async fn apply(store: Arc<dyn Queue>, view: Arc<View>, changes: Vec<Change>) -> 
         Err(error) => changes.iter().map(|change| failed(change, &error)).collect(),
     };
     let written = changes.into_iter().zip(outcome).map(|(change, applied)| Written {
-        is_cancel: matches!(change, Change::Cancel { .. }),
+        kind: Kind::of(&change),
         pair: change.pair().clone(),
         applied,
     });

@@ -19,12 +19,17 @@ use crate::{
 
 /// The memory queue, except for what its fields say.
 #[derive(Debug, Default)]
-struct Faulty {
+pub(super) struct Faulty {
     inner: MemoryQueue,
     /// The next batch is taken in and reported as failed: a connection that broke between commit and reply.
     unclear: AtomicBool,
+    /// The next batch is answered only after the one after it.
+    late: AtomicBool,
+    answered: tokio::sync::Notify,
     /// Nothing is written as long as this is held.
     disk: tokio::sync::Mutex<()>,
+    /// No change is written as long as this is held.
+    pub(super) changes: tokio::sync::Mutex<()>,
 }
 
 /// Changes of requests with this id meet a row that cannot be read.
@@ -38,6 +43,11 @@ impl Queue for Faulty {
             if self.unclear.swap(false, Relaxed) {
                 return Err(QueueError::Unavailable { operation: "commit", source: "connection lost".into() });
             }
+            if self.late.swap(false, Relaxed) {
+                self.answered.notified().await;
+            } else {
+                self.answered.notify_waiters();
+            }
             outcome
         })
     }
@@ -46,7 +56,10 @@ impl Queue for Faulty {
         if changes.iter().any(|change| change.pair().request_id.as_str() == DAMAGED) {
             return Box::pin(async { Err(QueueError::Corrupt { detail: format!("request {DAMAGED}: column state") }) });
         }
-        self.inner.apply(changes)
+        Box::pin(async {
+            drop(self.changes.lock().await);
+            self.inner.apply(changes).await
+        })
     }
 
     fn apply_lazily(&self, changes: Vec<Change>) {
@@ -119,6 +132,33 @@ async fn the_repeat_of_a_submit_with_an_unclear_outcome_runs_it() {
     worker.expect_run("r", 2).await;
     worker.finish("r", 2, pb::JobStatus::Ok, "").await;
     assert_eq!(pool.ended("r").await.state, State::Succeeded);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p2_a_repeat_that_is_answered_before_the_first_submit_is_the_same_request() {
+    let store = Arc::new(Faulty::default());
+    let pool = Pool::start_on(Arc::<Faulty>::clone(&store)).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    store.late.store(true, Relaxed);
+    let first = pool.handle.submit(vec![request("r", "echo")], false);
+    let repeat = async {
+        while store.late.load(Relaxed) {
+            tokio::task::yield_now().await;
+        }
+        pool.handle.submit(vec![request("r", "echo")], false).await
+    };
+    let (first, repeat) = tokio::join!(first, repeat);
+    assert!(matches!(first.expect("open").remove(0), Ok(Submitted::Created(_))));
+    assert!(matches!(repeat.expect("open").remove(0), Ok(Submitted::Existing(_))));
+    let super::harness::down::Msg::RunJob(run) = worker.next().await else { panic!("a job") };
+    worker.finish("r", run.attempt, pb::JobStatus::Ok, "").await;
+    assert_eq!(pool.ended("r").await.state, State::Succeeded);
+    let stored = pool.store.get(run_id()).await.expect("open").expect("known");
+    assert_eq!(stored.state, State::Succeeded);
+}
+
+fn run_id() -> RequestId {
+    RequestId::parse("r").expect("a short id")
 }
 
 #[tokio::test(start_paused = true)]

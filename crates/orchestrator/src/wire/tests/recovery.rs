@@ -94,6 +94,49 @@ async fn o9_a_worker_with_many_unknown_pairs_is_told_about_each() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn o7_no_attempt_is_given_twice_however_often_the_process_dies() {
+    let store = store_with(State::Queued, 0).await;
+    let mut given = std::collections::BTreeSet::new();
+    for _ in 0..4 {
+        let pool = Pool::start_on(Arc::clone(&store)).await;
+        let mut worker = pool.worker(hello("w", &["echo"])).await;
+        let attempt = loop {
+            match worker.next().await {
+                super::harness::down::Msg::RunJob(run) => break run.attempt,
+                // What the worker came back without is over.
+                super::harness::down::Msg::CancelJob(_) => {}
+                other => panic!("{other:?}"),
+            }
+        };
+        assert!(given.insert(attempt), "{attempt} again, after {given:?}");
+        // Before anything is on record that is written lazily.
+        drop(worker);
+        pool.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn p14_a_cancel_between_the_record_of_an_attempt_and_its_dispatch_ends_the_request() {
+    let store = Arc::new(super::faults::Faulty::default());
+    store.enqueue(vec![request("r", "echo")]).await.expect("open");
+    let pool = Pool::start_on(Arc::<super::faults::Faulty>::clone(&store)).await;
+    let hung = store.changes.lock().await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    pool.reaches("r", State::Assigned).await;
+    let id = pair("r", 1).request_id;
+    let cancel = pool.handle.cancel(&id);
+    let release = async {
+        worker.expect_cancel("r", 2).await;
+        drop(hung);
+    };
+    let (outcome, ()) = tokio::join!(cancel, release);
+    outcome.expect("open");
+    assert_eq!(pool.ended("r").await.state, State::Canceled);
+    worker.expect_cancel("r", 2).await;
+    worker.silent_for(Duration::from_secs(60)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn p5_functions_seen_before_a_restart_are_known_after_it() {
     let pool = Pool::start().await;
     let worker = pool.worker(hello("w", &["echo"])).await;

@@ -46,6 +46,15 @@ fn workers_get_everything_they_need() {
     let workers = plan.workers(SocketAddr::from(([127, 0, 0, 1], 7)));
     assert_eq!(workers.len(), 2);
     assert_ne!(workers[0].worker_id, workers[1].worker_id);
+    let again = |words: &[&str]| {
+        let all: Vec<_> = ["--endpoint", &endpoint].iter().chain(words).copied().collect();
+        self::plan(&all, &[]).unwrap().workers(SocketAddr::from(([127, 0, 0, 1], 8))).remove(0)
+    };
+    assert_eq!(again(&[]).worker_id, workers[0].worker_id, "results of a pool that died are delivered by the next");
+    assert_ne!(again(&["--db", "other"]).worker_id, workers[0].worker_id);
+    assert_ne!(again(&["--memory"]).worker_id, again(&["--memory"]).worker_id);
+    assert!(again(&["--db", "/q"]).args.windows(2).any(|pair| pair == ["--spool-dir", "/q.spool"]));
+    assert!(again(&["--memory"]).args.windows(2).any(|pair| pair == ["--spool", "never"]));
     let args: Vec<_> = workers[1].args.iter().map(|arg| arg.to_string_lossy()).collect();
     for expected in ["worker", "--exit-with-stdin", "grpc://127.0.0.1:7", &workers[1].worker_id, &model, "debug", "30"]
     {

@@ -1,0 +1,39 @@
+//! Fetching one model with the tries that the wire contract gives it (11.7). Owns no state.
+
+use std::{path::PathBuf, time::Duration};
+
+use gen_worker_proto::pb;
+use tracing::warn;
+
+use crate::{
+    binding::Binding,
+    model_source::{FetchProgress, ModelError, ModelSource},
+    sanitize::sanitize,
+};
+
+/// Waits between the tries of one fetch: three tries in all.
+const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
+
+/// The directory of a model. What cannot pass fails at once.
+///
+/// # Cancel safety
+/// As [`ModelSource::fetch`].
+pub(crate) async fn fetch(
+    models: &dyn ModelSource,
+    binding: &Binding,
+    snapshot: Option<&pb::Snapshot>,
+    progress: &dyn FetchProgress,
+) -> Result<PathBuf, ModelError> {
+    for wait in WAITS {
+        match models.fetch(binding, snapshot, progress).await {
+            Err(error) if error.is_passing() => {
+                let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+                let reason = error.reason();
+                warn!(model = %binding.wire_ref(), reason, cause = %sanitize(&cause), "fetching a model failed, trying again");
+                tokio::time::sleep(wait).await;
+            }
+            done => return done,
+        }
+    }
+    models.fetch(binding, snapshot, progress).await
+}
