@@ -28,7 +28,8 @@ impl Slots {
         command
             .current_dir(dir.path())
             .env("ORCHESTRATOR_PUBLIC_ADDR", format!("grpc://{}", pool.wire()?))
-            .env("WORKER_ID", "w1");
+            .env("WORKER_ID", "w1")
+            .env("XDG_STATE_HOME", dir.path().join("state"));
         let worker = Process::start("worker", &mut command)?;
         pool.worker("w1")?;
         Ok(Self { pool, worker, dir })

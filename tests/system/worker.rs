@@ -152,7 +152,7 @@ fn w17_a_handler_that_never_ends_takes_its_process_along_with_code_70() -> Resul
 
 #[test]
 fn a_worker_shows_its_counts_to_prometheus() -> Result<()> {
-    let mut pool = Pool::start(&PoolOptions::default())?;
+    let pool = Pool::start(&PoolOptions::default())?;
     let wire = format!("grpc://{}", pool.wire()?);
     let mut worker = worker(&wire, &["--metrics-addr", "127.0.0.1:0", "--spool", "never", "--log-format", "json"])?;
     let line = worker.wait_for_line("\"metrics\"")?;

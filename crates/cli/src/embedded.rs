@@ -31,8 +31,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
                 Command::Run(args) if args.list => run::run(&args, &Environment::of_process(), &main),
                 Command::Run(args) => run::run(&args, &env()?, &main),
                 Command::Worker(args) => worker::run(&args, &env()?),
-                // Its worker passes everything on; files of settings are not read once per slot.
-                Command::Slot(args) => slot::run(&args, &Environment::of_process()),
+                Command::Slot(args) => slot::run(&args, &env()?),
                 Command::Describe(args) => run::describe(&args, &main),
             }
         }

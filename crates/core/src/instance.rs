@@ -10,7 +10,7 @@
 //! The cell owns the task that sets up, so a caller that goes away does not interrupt it, and everybody who asks
 //! meanwhile waits for the same one. Nothing here decides when an instance is needed or let go.
 //!
-//! A cell may be given a host ([`host`]): then its instances live elsewhere, and the host answers for it.
+//! A cell may be given a host: then its instances live elsewhere, and the host answers for it.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -115,6 +115,11 @@ impl InstanceCell {
         self.host.get_or_init(|| make(&self.plan.label, &self.plan.slots));
     }
 
+    /// Whether a host keeps its instances.
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.host.get().is_some()
+    }
+
     /// The instance, set up first if there is none: models fetched from `models`, pinned by `snapshots` (by wire
     /// ref), then setup, then warm-up. One caller's set-up is everybody's; its failure too, after which the next
     /// call tries again. Needs a runtime.
@@ -140,11 +145,6 @@ impl InstanceCell {
             };
             closing.await;
         }
-    }
-
-    /// Whether its instances live elsewhere.
-    pub(crate) fn is_hosted(&self) -> bool {
-        self.host.get().is_some()
     }
 
     /// The models it needs, by slot.

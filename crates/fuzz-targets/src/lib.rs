@@ -7,17 +7,23 @@
 mod json_payload;
 mod oracle;
 mod payload_codec;
+mod slot_frame;
 #[cfg(test)]
 mod tests;
 mod wire_decoder;
 
 pub use json_payload::json_payload;
 pub use payload_codec::payload_codec;
+pub use slot_frame::slot_frame;
 pub use wire_decoder::wire_decoder;
 
 /// A target by its name, which is that of its program and of its corpus.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 3] =
-    [("json_payload", json_payload), ("payload_codec", payload_codec), ("wire_decoder", wire_decoder)];
+pub const TARGETS: [Target; 4] = [
+    ("json_payload", json_payload),
+    ("payload_codec", payload_codec),
+    ("slot_frame", slot_frame),
+    ("wire_decoder", wire_decoder),
+];

@@ -74,6 +74,11 @@ fn payload_codec_passes() {
 }
 
 #[test]
+fn slot_frame_passes() {
+    replay("slot_frame");
+}
+
+#[test]
 fn wire_decoder_passes() {
     replay("wire_decoder");
 }
@@ -82,7 +87,7 @@ fn wire_decoder_passes() {
 #[test]
 fn every_target_is_replayed_and_has_a_program() {
     let names = TARGETS.map(|(name, _)| name);
-    assert_eq!(names, ["json_payload", "payload_codec", "wire_decoder"]);
+    assert_eq!(names, ["json_payload", "payload_codec", "slot_frame", "wire_decoder"]);
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/src/bin");
     for name in names {
         assert!(programs.join(format!("{name}.rs")).is_file(), "{name} has no program");

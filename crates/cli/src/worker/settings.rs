@@ -58,9 +58,9 @@ pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOpti
     provenance(&mut options, env)?;
     limits(&mut options, args, env)?;
     redial(&mut options, args, env)?;
+    options.slots = Some(slots(args, env)?);
     options.spool = spool(args, env, &options.address)?;
     env.tell_ignored();
-    options.slots = Some(slots(args));
     Ok(options)
 }
 
@@ -123,6 +123,14 @@ fn limits(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> 
     Ok(())
 }
 
+/// How isolated handlers get their processes.
+fn slots(args: &WorkerArgs, env: &Environment) -> Result<SlotOptions, Failure> {
+    let mut slots = SlotOptions::new(Arc::new(ProcessSlots::new(&args.log)));
+    let grace = args.cancel_grace.map_or_else(|| env.seconds(&names::GEN_WORKER_CANCEL_GRACE), |set| Ok(Some(set)))?;
+    slots.cancel_grace = grace.unwrap_or(slots.cancel_grace);
+    Ok(slots)
+}
+
 /// Where results wait, if they do.
 fn spool(args: &WorkerArgs, env: &Environment, address: &Address) -> Result<Option<SpoolOptions>, Failure> {
     let expected = SPOOL_POLICIES;
@@ -150,13 +158,6 @@ fn spool(args: &WorkerArgs, env: &Environment, address: &Address) -> Result<Opti
 pub(super) fn metrics(args: &WorkerArgs, env: &Environment) -> Result<Option<SocketAddr>, Failure> {
     let variable = || env.parsed(&names::GEN_WORKER_METRICS_ADDR, "an address such as 127.0.0.1:9464");
     args.metrics_addr.map_or_else(variable, |address| Ok(Some(address)))
-}
-
-/// How isolated handlers get their processes.
-fn slots(args: &WorkerArgs) -> SlotOptions {
-    let mut slots = SlotOptions::new(Arc::new(ProcessSlots::new(&args.log)));
-    slots.cancel_grace = args.cancel_grace.unwrap_or(slots.cancel_grace);
-    slots
 }
 
 fn redial(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> Result<(), Failure> {

@@ -73,3 +73,18 @@ impl SlotCounters {
         counter.fetch_add(millis, Ordering::Relaxed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_after_a_cancel_counts_for_the_device_that_was_bound() {
+        let counters = SlotCounters::default();
+        counters.cancelled(Device::Cpu, Duration::from_millis(20));
+        counters.cancelled(Device::Cuda(1), Duration::from_millis(300));
+        counters.cancelled(Device::Cuda(0), Duration::from_millis(4));
+        let want = SlotCounts { cancels: 3, cpu_ms_after_cancel: 20, gpu_ms_after_cancel: 304, ..Default::default() };
+        assert_eq!(counters.read(), want);
+    }
+}

@@ -4,7 +4,7 @@
 //! binary, so there is one version; it is said in [`Hello`] all the same, because a binary may be replaced on disk
 //! while its worker runs.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use gen_worker_proto::limits::MESSAGE_BYTES_MAX;
@@ -119,8 +119,8 @@ pub struct Start {
     #[prost(string, tag = "5")]
     pub invoker_id: String,
     /// Model slot to model ref.
-    #[prost(map = "string, string", tag = "6")]
-    pub models: HashMap<String, String>,
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub models: BTreeMap<String, String>,
     /// Adapters of this request.
     #[prost(message, repeated, tag = "7")]
     pub overlays: Vec<Overlay>,

@@ -1,5 +1,6 @@
-//! Calls in slots on a paused clock: against real children that are tasks of the test, and against children that do
-//! what the test says.
+//! Calls in slots on a paused clock: against real children that are tasks of the test, and against children and workers
+//! that do what the test says.
+mod child;
 mod real;
 mod scripted;
 

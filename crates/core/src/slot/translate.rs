@@ -35,7 +35,7 @@ pub(super) fn start(call: &Call) -> Start {
         attempt: parts.pair.attempt.0,
         tenant: parts.tenant.clone(),
         invoker_id: parts.invoker_id.clone(),
-        models: parts.models.clone().into_iter().collect(),
+        models: parts.models.clone(),
         overlays: overlays.collect(),
         remaining_ms: call.context.time_remaining().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
         inline: parts.output_mode == OutputMode::Inline,
@@ -68,7 +68,7 @@ pub(super) fn call(
     let parts = ContextParts {
         tenant: start.tenant,
         invoker_id: start.invoker_id,
-        models: start.models.into_iter().collect(),
+        models: start.models,
         loras,
         deadline: start.remaining_ms.and_then(|left| Deadline::after(Duration::from_millis(left))),
         cancel,

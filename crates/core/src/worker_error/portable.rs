@@ -37,21 +37,27 @@ const KINDS: [(&str, Kind); 12] = [
 ];
 
 const PANIC: &str = "panic";
-const MODEL: &str = "model_unavailable";
+/// Followed by its reason.
+const MODEL: &str = "model_unavailable:";
+
+/// Why a model cannot be had; the last one stands for all others.
+const REASONS: [&str; 5] =
+    ["missing_snapshot", "url_expired", "digest_mismatch", "insufficient_disk", "download_failed"];
+
 const CRASHED: &str = "slot_crashed";
 const FATAL: &str = "fatal";
 
 impl WorkerError {
     pub(crate) fn to_parts(&self) -> FailureParts {
         let (kind, about) = match &self.0.kind {
-            Kind::Panic => (PANIC, None),
-            Kind::SlotCrashed => (CRASHED, None),
-            Kind::Fatal(name) => (FATAL, Some(name.clone())),
-            Kind::ModelUnavailable { reference, .. } => (MODEL, Some(reference.clone())),
-            plain => (KINDS.iter().find(|(_, known)| known == plain).map_or(FATAL, |(name, _)| name), None),
+            Kind::Panic => (PANIC.to_owned(), None),
+            Kind::SlotCrashed => (CRASHED.to_owned(), None),
+            Kind::Fatal(name) => (FATAL.to_owned(), Some(name.clone())),
+            Kind::ModelUnavailable { reference, reason } => (format!("{MODEL}{reason}"), Some(reference.clone())),
+            plain => (KINDS.iter().find(|(_, known)| known == plain).map_or(FATAL, |(name, _)| name).to_owned(), None),
         };
         let class = CLASSES.iter().find(|(_, class)| *class == self.0.class).map_or(0, |(number, _)| *number);
-        FailureParts { class, kind: kind.to_owned(), about, message: self.0.message.clone() }
+        FailureParts { class, kind, about, message: self.0.message.clone() }
     }
 
     /// What is unknown is a fatal failure: nothing suggests that a repetition helps.
@@ -63,21 +69,24 @@ impl WorkerError {
         let kind = match kind.as_str() {
             PANIC => Kind::Panic,
             CRASHED => Kind::SlotCrashed,
-            // Only a child says it here, about files that its worker gave it.
-            MODEL => Kind::ModelUnavailable { reference: about, reason: "load_failed" },
-            name => match KINDS.iter().find(|(known, _)| *known == name) {
-                Some((_, kind)) => kind.clone(),
-                None => Kind::Fatal(about),
+            name => match (name.strip_prefix(MODEL), KINDS.iter().find(|(known, _)| *known == name)) {
+                (Some(reason), _) => Kind::ModelUnavailable { reference: about, reason: known_reason(reason) },
+                (None, Some((_, kind))) => kind.clone(),
+                (None, None) => Kind::Fatal(about),
             },
         };
         Self(Arc::new(Inner { class, kind, message, source: None }))
     }
 }
 
+fn known_reason(reason: &str) -> &'static str {
+    let [.., other] = REASONS;
+    REASONS.into_iter().find(|known| *known == reason).unwrap_or(other)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_source::ModelError;
 
     #[test]
     fn every_failure_arrives_as_it_left() {
@@ -95,13 +104,14 @@ mod tests {
             WorkerError::ref_incompatible("o/m", super::super::CompatibilityAxis::Shape),
             WorkerError::transfer("hf", "get", true, Some(500), "c"),
             WorkerError::transfer("hf", "get", false, None, "c"),
-            WorkerError::model_unavailable("o/m", ModelError::Unknown("o/m".into())),
+            WorkerError::model_unavailable("o/m", crate::ModelError::Unknown("o/m".into())),
             WorkerError::deadline_exceeded(),
             WorkerError::panicked("p"),
             WorkerError::slot_crashed("signal 6", true),
         ];
         for error in errors {
             let arrived = WorkerError::from_parts(error.to_parts());
+            assert_eq!(arrived.unavailable_reason(), error.unavailable_reason());
             assert_eq!(
                 (arrived.class(), arrived.kind(), arrived.client_message(), arrived.unavailable_model()),
                 (error.class(), error.kind(), error.client_message(), error.unavailable_model())

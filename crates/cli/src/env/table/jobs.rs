@@ -81,4 +81,9 @@ rows! {
         default: "2",
         meaning: "Threads that drive asynchronous handlers and the connection."
     }
+    GEN_WORKER_CANCEL_GRACE {
+        flag: "worker --cancel-grace",
+        default: "5",
+        meaning: "Seconds that an isolated handler has to end after its cancel or deadline, before its process is killed."
+    }
 }

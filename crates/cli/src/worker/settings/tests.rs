@@ -156,3 +156,14 @@ fn threads_are_bounded() {
     assert_eq!(of(&[("GEN_WORKER_THREADS", "3")]).unwrap(), 3);
     assert!(of(&[("GEN_WORKER_THREADS", "0")]).is_err() && of(&[("GEN_WORKER_THREADS", "9999")]).is_err());
 }
+
+#[test]
+fn isolated_handlers_have_a_grace() {
+    let grace = |options: WorkerOptions| options.slots.expect("children can be started").cancel_grace;
+    assert_eq!(grace(of_env(&[])), Duration::from_secs(5));
+    assert_eq!(grace(of_env(&[("GEN_WORKER_CANCEL_GRACE", "0.5")])), Duration::from_millis(500));
+    let args = WorkerArgs { cancel_grace: Some(Duration::from_secs(2)), ..WorkerArgs::default() };
+    let pairs = [("ORCHESTRATOR_PUBLIC_ADDR", "h:1"), ("GEN_WORKER_CANCEL_GRACE", "9")];
+    assert_eq!(grace(built(&args, &pairs).expect("valid settings")), Duration::from_secs(2));
+    assert_eq!(refused(&[("GEN_WORKER_CANCEL_GRACE", "-1")]), 2);
+}

@@ -19,7 +19,7 @@ fn ended() -> impl Strategy<Value = Ended> {
 
 fn start() -> impl Strategy<Value = Start> {
     let overlay = (text(), text(), -4.0..4.0).prop_map(|(slot, reference, weight)| Overlay { slot, reference, weight });
-    let models = prop::collection::hash_map(text(), text(), 0..4);
+    let models = prop::collection::btree_map(text(), text(), 0..4);
     let first = (text(), text(), any::<i64>(), text(), text(), models);
     let second = (prop::collection::vec(overlay, 0..4), prop::option::of(any::<u64>()), any::<bool>());
     let third = (prop::option::of(any::<u32>()), any::<u64>(), any::<bool>(), bytes());

@@ -189,6 +189,21 @@ async fn a_child_that_answers_no_questions_is_given_up() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_clock_that_jumped_ends_no_healthy_child() {
+    let mut fixture = fixture();
+    let (work, mut end, _scope) = fixture.called().await;
+    for _ in 0..5 {
+        // As after a stop of both processes: the time has passed, and nobody had any of it to answer.
+        tokio::time::advance(fixture.options.health_interval * 20).await;
+        assert!(matches!(end.hear().await, frame::Frame::Ping(_)));
+        end.say(frame::Frame::Pong(Empty {}));
+    }
+    end.say(frame::Frame::Returned(Ended { failure: None, output: Some(payload("well")) }));
+    assert!(end.io.next().now_or_never().is_none());
+    assert_eq!(work.await.expect("no panic").expect("it worked"), "well");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_child_that_talks_nonsense_is_given_up() {
     let mut fixture = fixture();
     let (work, end, _scope) = fixture.called().await;
