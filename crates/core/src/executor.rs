@@ -119,7 +119,10 @@ impl Executor {
         let Some((run, instance)) = job.begin(function.timeout()) else { return Started::Running };
         let payload = run.input_payload.clone();
         // What runs on an accelerator is never done at once, and its permit goes with its task.
-        let lease = job.gpu().map(|span| GpuLease::new(span, &self.gpus_freed));
+        let lease = job.gpu().map(|span| Arc::new(GpuLease::new(span, &self.gpus_freed)));
+        if let (Some(lease), Some(calls)) = (&lease, instance.as_ref().and_then(Instance::remote_calls)) {
+            calls.hold(lease.clone());
+        }
         let inline = inline && lease.is_none() && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
         // What is larger has to be stored somewhere.
         let summary_bytes_max = if self.uploader.is_some() { usize::MAX } else { INLINE_OUTPUT_BYTES_MAX };
@@ -148,7 +151,7 @@ impl Executor {
         }
     }
 
-    fn start_task(&self, call: Call, lease: Option<GpuLease>) {
+    fn start_task(&self, call: Call, lease: Option<Arc<GpuLease>>) {
         let (events, job) = (self.events.clone(), call.job.clone());
         let task = self.scope.spawn_bare({
             let job = job.clone();
@@ -163,7 +166,7 @@ impl Executor {
         job.runs_as(task.abort_handle());
     }
 
-    fn start_thread(&self, call: Call, lease: Option<GpuLease>) {
+    fn start_thread(&self, call: Call, lease: Option<Arc<GpuLease>>) {
         let (events, job) = (self.events.clone(), call.job.clone());
         job.thread_started();
         drop(self.scope.spawn_blocking(move || {

@@ -44,7 +44,7 @@ mod lease;
 mod setup;
 mod slots;
 
-pub(crate) use host::{InstanceHost, RemoteCalls};
+pub(crate) use host::{InstanceHost, Permit, RemoteCalls};
 use lease::{Lease, Leases};
 pub(crate) use setup::{SetupTimes, fetch};
 pub use slots::{CallSlot, LoadModel, LoadOptions, ModelDir, Slots};

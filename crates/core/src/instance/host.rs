@@ -1,6 +1,6 @@
 //! Instances that live elsewhere than in this process: the seam between a cell and what keeps them.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{any::Any, collections::HashMap, sync::Arc};
 
 use futures::future::BoxFuture;
 use gen_worker_proto::pb;
@@ -35,6 +35,9 @@ pub(crate) trait InstanceHost: Send + Sync {
     fn shutdown(&self) -> BoxFuture<'static, ()>;
 }
 
+/// Something that is given back when it drops.
+pub(crate) type Permit = Arc<dyn Any + Send + Sync>;
+
 /// Runs calls where the instance is.
 pub(crate) trait RemoteCalls: Send + Sync {
     /// The work of one call, not started yet.
@@ -42,4 +45,7 @@ pub(crate) trait RemoteCalls: Send + Sync {
     /// # Errors
     /// When the instance already has a call.
     fn invoke(self: Arc<Self>, call: Call, shape: OutputShape) -> Result<Invocation>;
+
+    /// Keeps `permit` until the next call has really ended, which may be after its work was dropped.
+    fn hold(&self, permit: Permit);
 }

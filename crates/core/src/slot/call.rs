@@ -22,6 +22,7 @@ use super::{
 use crate::{
     context::{Device, RequestContext},
     function::{Call, Frame as Item},
+    instance::Permit,
     stream_item::frame_type,
     worker_error::{Result, WorkerError},
 };
@@ -41,6 +42,8 @@ struct Running {
     // Dropped before the place: a child whose handle drops is killed.
     slot: Slot,
     place: OwnedSemaphorePermit,
+    /// The job's accelerators: free only when the child has let go of them.
+    permit: Option<Permit>,
     context: RequestContext,
     /// When it was told to end.
     cancelled: Option<Instant>,
@@ -56,12 +59,18 @@ enum Progress {
 
 impl SlotCall {
     /// Starts `call` in `slot`; nothing is sent before the first [`SlotCall::next`].
-    pub(super) fn start(mut slot: Slot, place: OwnedSemaphorePermit, call: &Call, pool: Arc<Shared>) -> Result<Self> {
+    pub(super) fn start(
+        mut slot: Slot,
+        place: OwnedSemaphorePermit,
+        permit: Option<Permit>,
+        call: &Call,
+        pool: Arc<Shared>,
+    ) -> Result<Self> {
         if slot.say(Frame::Start(translate::start(call))).is_err() {
             pool.put_back(slot, place);
             return Err(WorkerError::validation("input payload too large"));
         }
-        Ok(Self(Some(Running { slot, place, context: call.context.clone(), cancelled: None, pool })))
+        Ok(Self(Some(Running { slot, place, permit, context: call.context.clone(), cancelled: None, pool })))
     }
 
     /// What comes next.
@@ -167,8 +176,9 @@ impl Running {
         match end {
             Progress::Answered(outcome) => {
                 self.tell_cancel(after_cancel, false);
-                let Self { slot, place, pool, .. } = self;
+                let Self { slot, place, permit, pool, .. } = self;
                 pool.put_back(slot, place);
+                drop(permit);
                 outcome
             }
             Progress::Lost(lost) => {

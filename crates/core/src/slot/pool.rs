@@ -31,7 +31,7 @@ use crate::{
     Binding, Instance, ModelSource,
     endpoint::OutputShape,
     function::{Call, Frame, Invocation},
-    instance::{InstanceHost, RemoteCalls, fetch},
+    instance::{InstanceHost, Permit, RemoteCalls, fetch},
     worker_error::{Result, WorkerError},
 };
 
@@ -59,6 +59,8 @@ pub(super) struct Shared {
 /// A slot in the hands of one job. It goes back when this drops, unless a call took it.
 struct Lease {
     held: Mutex<Option<(Slot, OwnedSemaphorePermit)>>,
+    /// What the call has to hold besides, until it has ended.
+    permit: Mutex<Option<Permit>>,
     pool: Arc<Shared>,
 }
 
@@ -147,7 +149,8 @@ impl Shared {
     }
 
     fn lend(self: &Arc<Self>, slot: Slot, place: OwnedSemaphorePermit) -> Instance {
-        Instance::remote(Arc::new(Lease { held: Mutex::new(Some((slot, place))), pool: self.clone() }))
+        let held = Mutex::new(Some((slot, place)));
+        Instance::remote(Arc::new(Lease { held, permit: Mutex::default(), pool: self.clone() }))
     }
 
     fn idle_slot(&self) -> Option<Slot> {
@@ -193,11 +196,15 @@ impl Lease {
     fn start(&self, call: &Call) -> Result<SlotCall> {
         let held = self.held.lock().take();
         let (slot, place) = held.ok_or_else(|| WorkerError::fatal("SlotInUse", "the slot has a call already"))?;
-        SlotCall::start(slot, place, call, self.pool.clone())
+        SlotCall::start(slot, place, self.permit.lock().take(), call, self.pool.clone())
     }
 }
 
 impl RemoteCalls for Lease {
+    fn hold(&self, permit: Permit) {
+        *self.permit.lock() = Some(permit);
+    }
+
     fn invoke(self: Arc<Self>, call: Call, shape: OutputShape) -> Result<Invocation> {
         Ok(match shape {
             OutputShape::Single => Invocation::Async(Box::pin(async move {

@@ -137,7 +137,9 @@ impl View {
     ) -> Result<(), SubmitError> {
         let functions = self.functions.read();
         let Some(cell) = functions.get(function) else {
-            return Err(unknown(function, &functions));
+            // What an endpoint of this pool declares is no mistake of the client: its worker is on the way, or cannot.
+            let declared = self.manifests.read().contains_key(function);
+            return Err(if declared { SubmitError::NoWorker } else { unknown(function, &functions) });
         };
         let eligible = cell.available.load(Relaxed) + cell.loading.load(Relaxed);
         if eligible == 0 && (require_worker || cell.disabled.load(Relaxed) > 0) {

@@ -140,6 +140,34 @@ async fn a_cancel_that_is_ignored_is_enforced_after_the_grace() {
     assert_eq!((counts.killed, counts.cancels, counts.cpu_ms_after_cancel), (1, 1, 5_000));
 }
 
+#[tokio::test(start_paused = true)]
+async fn c20_an_accelerator_is_free_only_when_the_child_has_let_go_of_it() {
+    let mut fixture = fixture();
+    let permit = Arc::new(());
+    let held = Arc::downgrade(&permit);
+    let scope = gen_worker_tasks::Scope::new("test");
+    let (registry, parts) = (fixture.registry.clone(), context("r1", 1, &fixture.probe));
+    let work = scope.spawn_bare(async move {
+        let echo = function(&registry, "echo");
+        let instance = instance(&echo).await.expect("a slot");
+        instance.remote_calls().expect("it lives elsewhere").hold(permit);
+        let context = RequestContext::new(parts);
+        let Invocation::Async(work) = echo.invoke(context, payload("x"), Some(instance))? else {
+            panic!("one value comes of it");
+        };
+        work.await
+    });
+    let mut end = fixture.next_child().await;
+    end.called().await;
+    work.abort();
+    assert!(matches!(end.hear().await, frame::Frame::Cancel(_)));
+    tokio::time::advance(fixture.options.cancel_grace - Duration::from_millis(1)).await;
+    assert!(held.upgrade().is_some(), "the handler may still compute");
+    end.is_killed().await;
+    settle().await;
+    assert!(held.upgrade().is_none());
+}
+
 impl End {
     /// Greets, is set up, and stays until the test ends.
     async fn up_and_stay(mut self) {

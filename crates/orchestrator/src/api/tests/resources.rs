@@ -117,6 +117,8 @@ async fn a_function_shows_what_its_endpoint_said() {
     let names: Vec<_> = all["items"].as_array().unwrap().iter().map(|function| &function["name"]).collect();
     assert_eq!(names, ["absent", "embed"], "saying something about a function does not offer it");
     assert_eq!(all["items"][1]["kind"], "inference");
+    let early = service.post("/v1/run/later", "{}").await;
+    assert_eq!(early.error(), (424, "no_worker".to_owned()), "its worker is on the way, or cannot");
 }
 
 #[tokio::test]
