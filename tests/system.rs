@@ -7,6 +7,7 @@ mod system {
     mod crash;
     mod run;
     mod slots;
+    mod spans;
     mod submit;
     mod up;
     mod worker;

@@ -8,6 +8,7 @@ mod metrics;
 mod parent;
 mod settings;
 mod slots;
+mod spans;
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -17,6 +18,7 @@ use gen_worker_core::{
     memory::SystemMemory,
 };
 use gen_worker_tasks::{Cancel, Scope};
+use spans::Spans;
 use tracing::{info, level_filters::LevelFilter, warn};
 
 use crate::{
@@ -60,7 +62,14 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
         if let Some(check) = check {
             settings::token::apply(check, &mut options).await?;
         }
-        serve(options, metrics, registry, models).await
+        // The exporter needs the runtime.
+        let spans = spans::start(env)?;
+        options.observer = spans.as_ref().map(Spans::observer);
+        let outcome = serve(options, metrics, registry, models).await;
+        if let Some(spans) = spans {
+            spans.flush().await;
+        }
+        outcome
     });
     // A blocking handler that ignored its cancel must not keep the process.
     runtime.shutdown_background();

@@ -76,6 +76,15 @@ rows! {
         meaning: "Address, such as 127.0.0.1:9464, at which a worker serves its counts in the Prometheus text format, under \
                   `/metrics`. Whoever reaches it may read them."
     }
+    OTEL_EXPORTER_OTLP_ENDPOINT {
+        default: "none",
+        meaning: "Address of an OpenTelemetry collector, such as http://127.0.0.1:4317 (OTLP over gRPC), that gets a span of \
+                  every job and of each of its phases. Needs a binary built with feature `otel`."
+    }
+    OTEL_SERVICE_NAME {
+        default: "`gen-worker`",
+        meaning: "Name of the service in these spans."
+    }
     GEN_WORKER_THREADS {
         flag: "worker --threads",
         default: "2",
