@@ -14,7 +14,7 @@ use gen_worker_core::{
     Registry, RegistryBuilder, RequestContext, Result, WorkerError,
     context::Level,
     io_type::{Output, Payload},
-    stream_item::{StreamItem, TokenDelta},
+    stream_item::{BatchItemDelta, Done, Error, StreamEvent, StreamItem, TokenDelta},
 };
 use parking_lot::Mutex;
 use schemars::JsonSchema;
@@ -123,6 +123,22 @@ pub fn registry(probe: &Probe) -> RegistryBuilder {
         .streaming("tokens", |_: RequestContext, input: Count| {
             // A kilobyte each.
             stream::iter((0..input.count).map(|_| Ok(TokenDelta::text("x".repeat(1_000)))))
+        })
+        .streaming("mixed", |_: RequestContext, input: Text| {
+            let last = if input.text == "fail" {
+                StreamEvent::Error(Error { message: "no more paint".into() })
+            } else {
+                StreamEvent::Done(Done {})
+            };
+            let batch = BatchItemDelta { index: 1, chunk: vec![1, 2].into(), ..BatchItemDelta::default() };
+            let items = [
+                StreamEvent::Token(TokenDelta::text("a")),
+                StreamEvent::Token(TokenDelta::text("b")),
+                StreamEvent::Batch(batch),
+                last,
+                StreamEvent::Token(TokenDelta::text("never read")),
+            ];
+            stream::iter(items.map(Ok))
         })
         .streaming("narrated", |context: RequestContext, input: Count| {
             stream::iter((1..=input.count).map(move |count| {

@@ -1,8 +1,12 @@
 //! Streaming handlers and events.
 
-use gen_worker_proto::pb::{JobStatus, worker_message::Msg};
+use gen_worker_proto::pb::{self, JobStatus, worker_message::Msg};
 
-use crate::{fixture::Fixture, functions::count};
+use crate::{
+    fixture::Fixture,
+    functions::{count, text},
+    orchestrator::Session,
+};
 
 #[tokio::test(start_paused = true)]
 async fn c6_three_items_are_three_frames_and_a_result_without_output() {
@@ -87,4 +91,37 @@ async fn a_stream_that_panics_when_it_is_dropped_fails_its_job_only() {
     assert_eq!((result.request_id.as_str(), result.status()), ("r1", JobStatus::Fatal));
     session.run("r2", 1, "numbers", &count(1)).await;
     assert_eq!(session.result().await.status(), JobStatus::Ok);
+}
+
+/// Media types and bodies of the frames of a run, and its result.
+async fn mixed(session: &mut Session, id: &str, input: &str) -> (Vec<(String, Vec<u8>)>, pb::JobResult) {
+    session.run(id, 1, "mixed", &text(input)).await;
+    session.accepted().await;
+    let mut frames = Vec::new();
+    loop {
+        match session.next().await {
+            Msg::JobProgress(progress) => frames.push((progress.content_type, progress.data.to_vec())),
+            Msg::JobResult(result) => return (frames, result),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn c7_tokens_batches_done_and_errors_are_frames_and_ends() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    let (frames, result) = mixed(&mut session, "r1", "go").await;
+    let types: Vec<_> = frames.iter().map(|(content_type, _)| content_type.as_str()).collect();
+    assert_eq!(types, ["text/plain", "text/plain", "application/x-batch-item+msgpack"], "Done is no frame and ends");
+    assert_eq!((frames[0].1.as_slice(), frames[1].1.as_slice()), (b"a".as_slice(), b"b".as_slice()));
+    assert!(frames[2].1.windows(4).any(|bytes| bytes == [0xc4, 2, 1, 2]), "the chunk is bin");
+    assert_eq!(result.status(), JobStatus::Ok);
+    let Some(pb::job_result::Output::Inline(output)) = result.output else { panic!("the summary is inline") };
+    let summary: serde_json::Value = rmp_serde::from_slice(&output).expect("MessagePack");
+    assert_eq!(summary["text"], "ab", "the joined text");
+
+    let (frames, result) = mixed(&mut session, "r2", "fail").await;
+    assert_eq!(frames.len(), 3, "Error is no frame");
+    assert_eq!((result.status(), result.safe_message.as_str()), (JobStatus::Invalid, "no more paint"));
 }
