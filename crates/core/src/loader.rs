@@ -4,23 +4,32 @@
 use std::{
     collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use gen_worker_proto::pb;
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tracing::{info, warn};
 
 use crate::{
-    Instance, InstanceCell, ModelSource, WorkerError,
+    Binding, Instance, InstanceCell, ModelSource, WorkerError,
     instance::{SetupTimes, fetch},
     ledger::ColdStart,
     memory::MemoryProbe,
     residency::{self, Held, Memory, Room},
 };
+
+/// How long one setup keeps others from theirs. Large models take minutes; what takes longer has probably hung.
+const TURN_MAX: Duration = Duration::from_secs(30 * 60);
+
+/// How long an idle instance may take to make room. After that it goes on beside the load.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(30);
 
 /// Files of one model that are counted; a model of more files is estimated by these.
 const FILES_MAX: usize = 100_000;
@@ -40,6 +49,10 @@ struct Entry {
     /// Its models go to an accelerator.
     on_gpu: bool,
     footprint: Mutex<Memory>,
+    /// One load at a time of this instance, and how the last one failed.
+    failed: tokio::sync::Mutex<Option<WorkerError>>,
+    /// Loads that failed so far: whoever began before the last of them waited for it.
+    failures: AtomicU64,
 }
 
 impl Loader {
@@ -50,7 +63,13 @@ impl Loader {
         cells: impl IntoIterator<Item = (bool, Arc<InstanceCell>)>,
         evicted: impl Fn(Arc<InstanceCell>) + Send + Sync + 'static,
     ) -> Self {
-        let entries = cells.into_iter().map(|(on_gpu, cell)| Entry { cell, on_gpu, footprint: Mutex::default() });
+        let entries = cells.into_iter().map(|(on_gpu, cell)| Entry {
+            cell,
+            on_gpu,
+            footprint: Mutex::default(),
+            failed: tokio::sync::Mutex::default(),
+            failures: AtomicU64::new(0),
+        });
         let entries = entries.collect();
         Self { models, memory, entries, turn: tokio::sync::Mutex::new(()), evicted: Box::new(evicted) }
     }
@@ -72,28 +91,60 @@ impl Loader {
         // Slots load side by side: a job that waits for a free one must not hold up the loads of others.
         let Some(entry) = entry.filter(|entry| !entry.cell.models().is_empty() && !entry.cell.is_hosted()) else {
             let instance = cell.get(&self.models, snapshots).await?;
-            return Ok((instance, split(began.elapsed(), Duration::ZERO, cell.setup_times())));
+            // A job that waits for a slot to be free waits for a place, not for a load.
+            let all = if cell.is_hosted() { Duration::ZERO } else { began.elapsed() };
+            return Ok((instance, split(all, Duration::ZERO, cell.setup_times())));
         };
         if let Some(instance) = cell.ready() {
             return Ok((instance, ColdStart::default()));
         }
-        let _turn = self.turn.lock().await;
+        let failures = entry.failures.load(Ordering::Acquire);
+        let mut failed = entry.failed.lock().await;
         if let Some(instance) = cell.ready() {
             // Somebody else's load, which this one waited for.
             return Ok((instance, ColdStart { waited: began.elapsed(), ..ColdStart::default() }));
         }
+        if let Some(error) = failed.as_ref().filter(|_| entry.failures.load(Ordering::Acquire) > failures) {
+            // And so is its failure: everybody who waited for it would only repeat it, one after the other.
+            return Err(error.clone());
+        }
+        let loaded = self.load_entry(entry, snapshots).await;
+        *failed = loaded.as_ref().err().cloned();
+        entry.failures.fetch_add(u64::from(failed.is_some()), Ordering::Release);
+        let (instance, download) = loaded?;
+        Ok((instance, split(began.elapsed(), download, cell.setup_times())))
+    }
+
+    /// Fetches, makes room, sets up. Gives the time of the first, too.
+    async fn load_entry(
+        &self,
+        entry: &Entry,
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Result<(Instance, Duration), WorkerError> {
         let fetching = Instant::now();
+        // Transfers go side by side: only what needs memory waits for its turn.
         let bytes = self.fetch(entry, snapshots).await?;
         let download = fetching.elapsed();
+        let turn = self.turn.lock().await;
         self.make_room(entry, bytes).await?;
         let before = self.memory.free();
-        let instance = cell.get(&self.models, snapshots).await?;
+        let instance = match timeout(TURN_MAX, entry.cell.get(&self.models, snapshots)).await {
+            Ok(instance) => instance?,
+            Err(_) => {
+                let models: Vec<_> = entry.cell.models().values().map(Binding::wire_ref).collect();
+                warn!(?models, "a setup takes very long; others load beside it");
+                drop(turn);
+                entry.cell.get(&self.models, snapshots).await?
+            }
+        };
         let after = self.memory.free();
+        let taken = before.vram_bytes.saturating_sub(after.vram_bytes);
         *entry.footprint.lock() = Memory {
             ram_bytes: before.ram_bytes.saturating_sub(after.ram_bytes),
-            vram_bytes: before.vram_bytes.saturating_sub(after.vram_bytes),
+            // Others may have given memory back meanwhile; the weights are there in any case.
+            vram_bytes: if entry.on_gpu { taken.max(bytes) } else { taken },
         };
-        Ok((instance, split(began.elapsed(), download, cell.setup_times())))
+        Ok((instance, download))
     }
 
     /// What an instance was measured to take when it was loaded.
@@ -137,7 +188,8 @@ impl Loader {
         })?;
         for other in going.into_iter().filter_map(|index| others.get(index)) {
             // One that a job took meanwhile stays; the load then meets what is there.
-            if other.cell.shutdown_if_idle().await {
+            let gone = timeout(SHUTDOWN_MAX, other.cell.shutdown_if_idle()).await;
+            if gone == Ok(true) {
                 info!(models = ?other.cell.models().values().map(|binding| binding.wire_ref()).collect::<Vec<_>>(), "unloaded to make room");
                 (self.evicted)(other.cell.clone());
             }

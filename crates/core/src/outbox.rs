@@ -144,12 +144,13 @@ impl Outbox {
         }
     }
 
-    /// The transport asks for more; `flushes` counts how often it has written out everything it held.
-    pub fn asked(&mut self, flushes: u64) {
+    /// The transport asks for more; `flushes` counts how often it has written out everything it held, and `answered`
+    /// after how many of these something came back.
+    pub fn asked(&mut self, flushes: u64, answered: u64) {
         if let Some(parked) = self.parked.as_mut().filter(|parked| !parked.asked_again) {
             (parked.asked_again, parked.flushes) = (true, flushes);
         }
-        self.settle(flushes);
+        self.settle(answered);
     }
 
     /// The transport was told that nothing more is ready, having taken everything handed so far.
@@ -163,8 +164,8 @@ impl Outbox {
 
     /// The connection is gone: results that were not written are queued again, first and in order; everything
     /// else that was queued is dropped. Returns how many messages were.
-    pub fn disconnected(&mut self, flushes: u64) -> usize {
-        self.settle(flushes);
+    pub fn disconnected(&mut self, answered: u64) -> usize {
+        self.settle(answered);
         self.parked = None;
         let before = self.queue.len();
         let queued = std::mem::take(&mut self.queue);
@@ -226,11 +227,12 @@ impl Outbox {
         self.done.drain(..)
     }
 
-    /// Forgets results that are written: the transport took them, asked for more, and flushed twice since. The
-    /// first of these flushes may have begun before the transport had them to write; the second cannot.
-    fn settle(&mut self, flushes: u64) {
+    /// Forgets results that are written: the transport took them, asked for more, flushed twice since, and something
+    /// came back after that. The first of these flushes may have begun before the transport had them to write; the
+    /// second cannot. And a connection whose other end is gone takes for minutes what nobody will read.
+    fn settle(&mut self, answered: u64) {
         let Some(parked) = self.parked else { return };
-        if parked.asked_again && flushes >= parked.flushes.saturating_add(2) {
+        if parked.asked_again && answered >= parked.flushes.saturating_add(2) {
             while self.unwritten.front().is_some_and(|(number, _)| *number <= parked.handed) {
                 let record = self.unwritten.pop_front().and_then(|(_, end)| end.record);
                 self.kept -= usize::from(record.is_some());

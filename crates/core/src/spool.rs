@@ -122,14 +122,14 @@ impl Claimed {
         Self::lock(dir, worker_id.to_owned())
     }
 
-    /// A directory that an ended process left with results, whose id starts with `prefix`: only under that id are
+    /// A directory that an ended process left with results, whose id was made up behind `prefix`: only under that id are
     /// they still wanted. Blocks on the disk.
     pub(crate) fn orphan(options: &SpoolOptions, prefix: &str) -> Option<Self> {
         let entries = fs::read_dir(&options.dir).ok()?;
         let mut names: Vec<_> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         names.sort_unstable();
         let ids = names.into_iter().filter_map(|name| Some((segments::worker_id(&name)?, name)));
-        ids.filter(|(id, _)| id.starts_with(prefix)).find_map(|(id, name)| {
+        ids.filter(|(id, _)| is_made_up(id, prefix)).find_map(|(id, name)| {
             let dir = options.dir.join(name);
             // Made-up ids are many and short-lived: a directory without results is of no use to anybody.
             if !segments::has_results(&dir) {
@@ -172,6 +172,12 @@ impl Claimed {
             Err(fs::TryLockError::Error(source)) => Err(SpoolError::Io { step: "lock", path, source }),
         }
     }
+}
+
+/// Whether `id` is `prefix` and the eight hex digits that are made up for workers without an id of their own.
+fn is_made_up(id: &str, prefix: &str) -> bool {
+    let digits = id.strip_prefix(prefix).filter(|digits| digits.len() == 8);
+    digits.is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte)))
 }
 
 /// Makes `dir` and its parents for the owner alone: results are the clients' data.

@@ -1,4 +1,4 @@
-//! A byte stream that counts its flushes. HTTP/2 flushes after it wrote every frame it holds, so a count that grew
+//! A byte stream that counts its flushes, and notes when something came back. HTTP/2 flushes after it wrote every frame it holds, so a count that grew
 //! tells the send queue that what the transport had taken before is written. Owns the stream.
 
 use std::{
@@ -27,7 +27,12 @@ impl FlushedIo {
 
 impl AsyncRead for FlushedIo {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.flushes.heard();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

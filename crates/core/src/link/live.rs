@@ -57,9 +57,9 @@ pub(crate) async fn open(
 }
 
 impl Live {
-    /// Flushes of the transport, see [`crate::outbox::Outbox::asked`].
-    pub(crate) fn flushes(&self) -> u64 {
-        self.flushes.count()
+    /// Flushes of the transport after which something came back, see [`crate::outbox::Outbox::asked`].
+    pub(crate) fn answered(&self) -> u64 {
+        self.flushes.answered()
     }
 
     /// Takes what arrived, at most `max` messages; messages of unknown kind are skipped. Pending = nothing there.

@@ -184,13 +184,13 @@ impl SharedOutbox {
         state.forget_done();
     }
 
-    /// The stream is gone. `flushes` counts the flushes of its transport.
-    pub(crate) fn disconnected(&self, flushes: u64) -> usize {
+    /// The stream is gone. `answered` counts the flushes of its transport after which something came back.
+    pub(crate) fn disconnected(&self, answered: u64) -> usize {
         let (dropped, writer) = {
             let mut state = self.0.state.lock();
             state.connection += 1;
             (state.open, state.half_close, state.waiting_for_room) = (false, false, false);
-            let dropped = state.outbox.disconnected(flushes);
+            let dropped = state.outbox.disconnected(answered);
             state.forget_done();
             (dropped, state.writer.take())
         };
@@ -279,8 +279,8 @@ impl State {
             // and what is written would stay on disk.
             flushes.wake_at_next(cx);
         }
-        let flushes = flushes.count();
-        self.outbox.asked(flushes);
+        let (flushes, answered) = (flushes.count(), flushes.answered());
+        self.outbox.asked(flushes, answered);
         self.forget_done();
         if self.open && self.unpaused >= UNPAUSED_MAX && !self.outbox.is_empty() {
             self.unpaused = 0;

@@ -60,14 +60,14 @@ fn w18_results_stay_pending_until_written() {
     outbox.push(result(1));
     assert_eq!(pending(&outbox), [pair(1)]);
     take(&mut outbox, 9);
-    outbox.asked(0);
+    outbox.asked(0, 0);
     assert_eq!(pending(&outbox), [pair(1)], "handed over is not written");
     outbox.parked(0);
-    outbox.asked(1);
+    outbox.asked(1, 1);
     assert_eq!(pending(&outbox), [pair(1)], "that flush may have begun before the transport had it to write");
-    outbox.asked(2);
+    outbox.asked(2, 2);
     assert_eq!(pending(&outbox), [pair(1)], "and so may one that ended after the transport asked again");
-    outbox.asked(3);
+    outbox.asked(3, 3);
     assert_eq!(pending(&outbox), [], "taken, asked for more, flushed twice since");
 }
 
@@ -76,7 +76,7 @@ fn w18_a_stream_of_results_is_forgotten_while_it_goes_on() {
     let mut outbox = Outbox::new(8);
     let mut most = 0;
     for flushes in 0..10_000 {
-        outbox.asked(flushes);
+        outbox.asked(flushes, flushes);
         outbox.push(result(1));
         take(&mut outbox, 9);
         outbox.parked(flushes);
@@ -165,7 +165,7 @@ proptest! {
                 1 => { outbox.push(progress(next, 1)); }
                 2 => { outbox.push(accepted(next, false)); }
                 3 => {
-                    outbox.asked(flushes);
+                    outbox.asked(flushes, flushes);
                     in_transport.extend(ids(&take(&mut outbox, amount)));
                     outbox.parked(flushes);
                 }

@@ -2,7 +2,7 @@
 //! event loop and the writer only add to it.
 
 use std::{
-    collections::{HashSet, VecDeque},
+    collections::BTreeMap,
     fs::File,
     io,
     sync::{
@@ -16,10 +16,16 @@ use parking_lot::{Condvar, Mutex};
 use tracing::{info, warn};
 
 use super::{SpoolPolicy, record, segments::Segments};
-use crate::outbox::JobEnd;
+use crate::outbox::{EndOutput, JobEnd};
 
 /// Encoded records that are written together: amortizes the `fdatasync`, while the buffer stays small.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Results that may wait for the disk, in bytes: some seconds of a fast worker.
+const PENDING_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What a result holds besides its output and its text.
+const RESULT_BYTES: usize = 256;
 
 /// Handle on the spool. Clones share it; when it is closed or the last is gone the thread finishes what it was given
 /// and ends.
@@ -37,12 +43,26 @@ struct Shared {
     wake: Condvar,
 }
 
-/// What waits for the thread. As many results as wait for the orchestrator, which are in memory anyway.
+/// What waits for the thread.
 #[derive(Debug, Default)]
 struct Pending {
-    keep: VecDeque<(u64, JobEnd)>,
+    keep: BTreeMap<u64, JobEnd>,
+    /// Bytes of their outputs.
+    bytes: usize,
     forget: Vec<u64>,
     closed: bool,
+    /// Results were turned away since the thread last caught up.
+    behind: bool,
+}
+
+/// What a result holds of memory, near enough.
+fn size(end: &JobEnd) -> usize {
+    let output = match &end.output {
+        EndOutput::None => 0,
+        EndOutput::Inline(bytes) => bytes.len(),
+        EndOutput::BlobRef(file_ref) => file_ref.len(),
+    };
+    output + end.message.len() + RESULT_BYTES
 }
 
 impl Spool {
@@ -70,18 +90,35 @@ impl Spool {
         if !shared.policy.keeps(end) {
             return;
         }
+        let mut pending = shared.pending.lock();
+        if pending.bytes >= PENDING_BYTES_MAX {
+            // A disk that hangs must not cost the memory of the machine.
+            if !std::mem::replace(&mut pending.behind, true) {
+                warn!("the disk does not keep up: results stay in memory only");
+            }
+            return;
+        }
         let number = shared.next_record.fetch_add(1, Ordering::Relaxed);
         end.record = Some(number);
-        shared.pending.lock().keep.push_back((number, end.clone()));
+        pending.bytes += size(end);
+        pending.keep.insert(number, end.clone());
         shared.wake.notify_one();
     }
 
     /// These records are done with. Does not wait.
     pub(crate) fn forget(&self, records: &[u64]) {
-        if !records.is_empty() {
-            self.0.0.pending.lock().forget.extend_from_slice(records);
-            self.0.0.wake.notify_one();
+        if records.is_empty() {
+            return;
         }
+        let mut pending = self.0.0.pending.lock();
+        for record in records {
+            match pending.keep.remove(record) {
+                // It never gets to the disk.
+                Some(end) => pending.bytes = pending.bytes.saturating_sub(size(&end)),
+                None => pending.forget.push(*record),
+            }
+        }
+        self.0.0.wake.notify_one();
     }
 
     /// Ends the thread once it finished what it was given; what comes later is not kept.
@@ -131,18 +168,17 @@ impl Keeper {
                     }
                     self.shared.wake.wait(&mut pending);
                 }
+                (pending.bytes, pending.behind) = (0, false);
                 (std::mem::take(&mut pending.keep), std::mem::take(&mut pending.forget))
             };
             // Room is made before it is needed.
-            let mut gone: HashSet<u64> = forget.into_iter().collect();
-            let keep: Vec<_> = keep.into_iter().filter(|(number, _)| !gone.remove(number)).collect();
-            self.segments.forget(gone.into_iter());
+            self.segments.forget(forget.into_iter());
             self.keep_all(keep, &mut batch);
         }
     }
 
     /// Writes results in batches.
-    fn keep_all(&mut self, keep: Vec<(u64, JobEnd)>, batch: &mut Vec<u8>) {
+    fn keep_all(&mut self, keep: BTreeMap<u64, JobEnd>, batch: &mut Vec<u8>) {
         let mut numbers = Vec::new();
         for (number, end) in keep {
             if record::write_result(number, &end, batch) {

@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use tracing::warn;
 
 use super::{
     SpoolError, failed,
@@ -22,6 +23,9 @@ const MAGIC: &[u8; 8] = b"gwspool1";
 const HEADER_BYTES: u64 = MAGIC.len() as u64;
 
 const SUFFIX: &str = ".spool";
+
+/// Largest file that is read: several times what one can grow to, whatever the bounds were when it was written.
+const FILE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
 /// Longest directory name made of a worker id; file systems allow 255 bytes.
 const NAME_BYTES_MAX: usize = 200;
@@ -69,6 +73,8 @@ pub(super) struct Segments {
 struct Segment {
     bytes: u64,
     live: usize,
+    /// It marks results as done with, perhaps of older files.
+    marks: bool,
 }
 
 #[derive(Debug)]
@@ -78,7 +84,8 @@ struct Current {
 }
 
 impl Segments {
-    /// Reads every file of `dir`, each up to its first damage, which is cut off. Files without results are removed.
+    /// Reads every file of `dir`, each up to its first damage, which is cut off. Files without results are removed; one
+    /// that cannot be read is left alone.
     pub(super) fn recover(dir: &Path, limits: Limits) -> Result<(Self, Found), SpoolError> {
         let mut segments = Self {
             dir: dir.to_owned(),
@@ -93,12 +100,18 @@ impl Segments {
         for number in numbers(dir).map_err(failed("read", dir))? {
             let path = segments.path(number);
             segments.next_segment = number.saturating_add(1);
-            let (mut bytes, len) = load(&path, limits).map_err(failed("read", &path))?;
+            let (mut bytes, len) = match load(&path) {
+                Ok(loaded) => loaded,
+                Err(error) => {
+                    warn!(path = %path.display(), %error, "kept results cannot be read");
+                    continue;
+                }
+            };
             let Some(mut rest) = bytes.split_off_magic() else {
                 lost_bytes += len;
                 continue;
             };
-            let mut live = 0;
+            let (mut live, mut marks) = (0, false);
             while let Some(record) = record::read(&mut rest) {
                 match record {
                     Record::Result { number: at, mut end } => {
@@ -110,6 +123,7 @@ impl Segments {
                     }
                     Record::Done { number: at } => {
                         last_record = last_record.max(at);
+                        marks = true;
                         waiting.remove(&at);
                         if let Some(of) = segments.records.remove(&at) {
                             segments.uncount(of, number, &mut live);
@@ -120,9 +134,12 @@ impl Segments {
             let torn = len - (bytes.len_u64() - rest.len() as u64);
             if torn > 0 {
                 lost_bytes += torn;
-                cut(&path, len - torn).map_err(failed("cut", &path))?;
+                // Reading stops there the next time too.
+                if let Err(error) = cut(&path, len - torn) {
+                    warn!(path = %path.display(), %error, "the damaged end of kept results cannot be cut");
+                }
             }
-            segments.segments.insert(number, Segment { bytes: len - torn, live });
+            segments.segments.insert(number, Segment { bytes: len - torn, live, marks });
         }
         segments.remove_empty();
         let ends = waiting.into_values().collect();
@@ -160,8 +177,12 @@ impl Segments {
         }
         self.remove_empty();
         // With no result left on disk there is nothing that a mark could speak of.
-        if !self.records.is_empty() && !marks.is_empty() && self.write(&marks, false).is_err() {
-            self.current = None;
+        if self.records.is_empty() || marks.is_empty() {
+            return;
+        }
+        match self.write(&marks, false) {
+            Ok(number) => self.segments.entry(number).or_default().marks = true,
+            Err(_) => self.current = None,
         }
     }
 
@@ -209,14 +230,22 @@ impl Segments {
             drop(fs::remove_file(&path));
             return Err(error);
         }
-        self.segments.insert(number, Segment { bytes: HEADER_BYTES, live: 0 });
+        self.segments.insert(number, Segment { bytes: HEADER_BYTES, ..Segment::default() });
         Ok(Current { number, file })
     }
 
+    /// Removes files without results, and empties the current one. Marks stay as long as an older file has results:
+    /// they may speak of it.
     fn remove_empty(&mut self) {
         let current = self.current.as_ref().map(|current| current.number);
-        let empty: Vec<_> =
-            self.segments.iter().filter(|(_, segment)| segment.live == 0).map(|(number, _)| *number).collect();
+        let (mut empty, mut older_live) = (Vec::new(), false);
+        for (number, segment) in &self.segments {
+            if segment.live > 0 {
+                older_live = true;
+            } else if !(segment.marks && older_live) {
+                empty.push(*number);
+            }
+        }
         for number in empty {
             if Some(number) != current {
                 self.segments.remove(&number);
@@ -237,7 +266,7 @@ impl Segments {
         };
         current.file.set_len(HEADER_BYTES)?;
         current.file.seek(SeekFrom::Start(HEADER_BYTES))?;
-        segment.bytes = HEADER_BYTES;
+        (segment.bytes, segment.marks) = (HEADER_BYTES, false);
         Ok(())
     }
 
@@ -268,12 +297,15 @@ impl Loaded {
     }
 }
 
-/// Reads a file, at most what one of ours can hold. Also tells its length on disk.
-fn load(path: &Path, limits: Limits) -> io::Result<(Loaded, u64)> {
+/// Reads a file. Also tells its length on disk.
+fn load(path: &Path) -> io::Result<(Loaded, u64)> {
     let file = File::open(path)?;
     let len = file.metadata()?.len();
+    if len > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is larger than any file of kept results"));
+    }
     let mut bytes = Vec::new();
-    file.take(limits.bytes_max.max(limits.segment_bytes_max).saturating_add(HEADER_BYTES)).read_to_end(&mut bytes)?;
+    file.take(FILE_BYTES_MAX).read_to_end(&mut bytes)?;
     Ok((Loaded(bytes.into()), len))
 }
 

@@ -37,10 +37,14 @@ struct Process {
 
 impl Process {
     fn start(options: &SpoolOptions) -> Self {
+        Self::start_as(options, "w1")
+    }
+
+    fn start_as(options: &SpoolOptions, id: &str) -> Self {
         let scope = Scope::new("test");
-        let claimed = Claimed::of(options, "w1").expect("free");
+        let claimed = Claimed::of(options, id).expect("free");
         let (spool, ends) = claimed.open(options, &scope).expect("opens");
-        let lock = options.dir.join("w1").join(LOCK);
+        let lock = options.dir.join(segments::directory_name(id)).join(LOCK);
         Self { spool, ends, scope, lock }
     }
 
@@ -173,6 +177,37 @@ fn a_foreign_or_empty_file_harms_nothing() {
 }
 
 #[test]
+fn what_was_done_with_stays_so_across_restarts_and_files() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = SpoolOptions::new(dir.path());
+    let process = Process::start(&options);
+    let records: Vec<_> = (1..=3).map(|id| process.keep(costly(id))).collect();
+    process.end();
+    // A new file, which at first holds marks only.
+    let process = Process::start(&options);
+    for record in &records[..2] {
+        process.spool.forget(&[*record]);
+        while !process.spool.is_taken() {
+            std::thread::yield_now();
+        }
+    }
+    process.end();
+    assert_eq!(Process::start(&options).ids(), ["r3"]);
+}
+
+#[test]
+fn a_smaller_bound_loses_nothing_that_is_there() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let process = Process::start(&SpoolOptions::new(dir.path()));
+    for id in 0..300 {
+        process.keep(end(id, 500, pb::JobStatus::Ok, 60_000));
+    }
+    process.end();
+    let process = Process::start(&SpoolOptions { bytes_max: 1_000, ..SpoolOptions::new(dir.path()) });
+    assert_eq!(process.ends.len(), 300);
+}
+
+#[test]
 fn a_full_spool_keeps_the_older_results() {
     let dir = tempfile::tempdir().expect("a directory");
     let options = SpoolOptions { bytes_max: 100_000, ..SpoolOptions::new(dir.path()) };
@@ -209,14 +244,19 @@ fn one_process_at_a_time_has_an_id() {
 fn an_id_that_was_made_up_is_taken_over_only_with_results() {
     let dir = tempfile::tempdir().expect("a directory");
     let options = SpoolOptions::new(dir.path());
-    let process = Process::start(&options);
+    let process = Process::start_as(&options, "host-0a1b2c3d");
     process.keep(costly(1));
-    assert!(Claimed::orphan(&options, "w").is_none(), "its process lives");
+    assert!(Claimed::orphan(&options, "host-").is_none(), "its process lives");
     process.end();
-    drop(Claimed::of(&options, "w2").expect("free"));
-    assert_eq!(Claimed::orphan(&options, "w").expect("left behind").worker_id, "w1");
-    assert!(Claimed::orphan(&options, "host-").is_none());
-    assert!(Claimed::orphan(&SpoolOptions::new(dir.path().join("none")), "w").is_none());
+    drop(Claimed::of(&options, "host-00000000").expect("free"));
+    assert_eq!(Claimed::orphan(&options, "host-").expect("left behind").worker_id, "host-0a1b2c3d");
+    for chosen in ["gpu-7", "gpu-1-0a1b2c3d", "gpu-0A1B2C3D"] {
+        let process = Process::start_as(&options, chosen);
+        process.keep(costly(1));
+        process.end();
+        assert!(Claimed::orphan(&options, "gpu-").is_none(), "{chosen} belongs to whoever chose it");
+    }
+    assert!(Claimed::orphan(&SpoolOptions::new(dir.path().join("none")), "host-").is_none());
 }
 
 #[test]

@@ -147,11 +147,11 @@ impl Connection {
     }
 
     fn failed(&mut self, failure: LinkFailure) -> ConnectionEvent {
-        let (lived, flushes) = match std::mem::replace(&mut self.state, State::Down) {
-            State::Live { live, since } => (Some(since.elapsed()), live.flushes()),
+        let (lived, answered) = match std::mem::replace(&mut self.state, State::Down) {
+            State::Live { live, since } => (Some(since.elapsed()), live.answered()),
             _ => (None, 0),
         };
-        self.outbox.disconnected(flushes);
+        self.outbox.disconnected(answered);
         ConnectionEvent::Failed { failure, lived }
     }
 }

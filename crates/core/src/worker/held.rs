@@ -6,29 +6,65 @@ use std::{collections::BTreeMap, sync::Arc};
 use gen_worker_proto::pb::{self, worker_message::Msg};
 
 use super::serving::Serving;
-use crate::{Binding, InstanceCell, ModelResidency, Tier, availability::Unavailable, gpu, residency::Memory};
+use crate::{Binding, Function, InstanceCell, ModelResidency, Tier, availability::Unavailable, gpu, residency::Memory};
+
+/// What a function is said to run with when a cast was dropped: what weights are published in (12.4).
+const PLAIN_PRECISION: &str = "bf16";
 
 impl Serving {
-    /// An instance was unloaded to make room: its functions are loading again, its models are on disk.
-    pub(super) fn evicted(&mut self, cell: &Arc<InstanceCell>) {
-        self.unloaded(cell);
-        for binding in cell.models().values() {
-            let state = pb::ModelState::OnDisk.into();
-            let event = pb::ModelEvent { r#ref: binding.wire_ref(), state, ..Default::default() };
-            self.outbox.push(Msg::ModelEvent(event));
+    /// An instance was let go. Of the model `operation` names, the end of that operation will tell.
+    pub(super) fn gone(&mut self, cell: &Arc<InstanceCell>, operation: Option<&str>) {
+        // A job may have brought it back since.
+        if !cell.is_ready() {
+            let names: Vec<_> = self.roster.sharing(cell).map(|function| function.name().clone()).collect();
+            names.iter().for_each(|name| self.availability.unloaded(name));
         }
+        for reference in cell.models().values().map(Binding::wire_ref) {
+            if operation != Some(reference.as_str()) {
+                self.outbox.push(Msg::ModelEvent(self.position(reference)));
+            }
+        }
+    }
+
+    /// Where a model is now: the highest place that any instance or the disk gives it.
+    pub(super) fn position(&self, reference: String) -> pb::ModelEvent {
+        let uses = |cell: &&Arc<InstanceCell>| cell.models().values().any(|binding| binding.wire_ref() == reference);
+        let footprints = self.loader.loaded().filter(uses).map(|cell| self.loader.footprint(cell));
+        if let Some(footprint) = footprints.max_by_key(|footprint| footprint.vram_bytes) {
+            return loaded_event(reference, footprint);
+        }
+        let on_disk = self.models.residency().iter().any(|held| held.reference == reference);
+        let state = if on_disk { pb::ModelState::OnDisk } else { pb::ModelState::Evicted };
+        pb::ModelEvent { r#ref: reference, state: state.into(), ..Default::default() }
+    }
+
+    /// Functions that run otherwise than the acknowledgement planned, by name: no engine here casts weights while it
+    /// loads them (11.9). They run with what their models hold.
+    pub(super) fn degraded(&self) -> Vec<pb::FnDegraded> {
+        let casts = |reference: &str| {
+            let plans = self.acknowledged.resolutions.iter().filter(|plan| !plan.cast.is_empty());
+            plans.filter(|plan| plan.r#ref == reference).map(|plan| plan.cast.clone()).next()
+        };
+        let degraded = |function: &Arc<Function>| {
+            let cast = function.slots().values().find_map(|binding| casts(&binding.wire_ref()))?;
+            self.availability.disabled(function.name()).is_none().then(|| pb::FnDegraded {
+                function_name: function.name().as_str().to_owned(),
+                wanted: cast,
+                ran: PLAIN_PRECISION.to_owned(),
+                reason: "this worker does not cast weights".to_owned(),
+                est_latency_multiplier: 1.0,
+                recommended_vram_gb: function.resources().vram_gb().unwrap_or(0.0),
+            })
+        };
+        let mut degraded: Vec<_> = self.roster.iter().filter_map(degraded).collect();
+        degraded.sort_by(|a, b| a.function_name.cmp(&b.function_name));
+        degraded
     }
 
     /// Whether this machine can run a function of `cell`.
     pub(super) fn can_run(&self, cell: &Arc<InstanceCell>) -> bool {
         let gated = |why: &Unavailable| why.permanent;
         self.roster.sharing(cell).any(|function| !self.availability.disabled(function.name()).is_some_and(gated))
-    }
-
-    /// The functions of `cell` need it to be set up again.
-    pub(super) fn unloaded(&mut self, cell: &Arc<InstanceCell>) {
-        let names: Vec<_> = self.roster.sharing(cell).map(|function| function.name().clone()).collect();
-        names.iter().for_each(|name| self.availability.unloaded(name));
     }
 
     /// What the orchestrator hears of free accelerator memory.

@@ -162,10 +162,12 @@ fn tell_cold_start(job: &JobCell, cold: ColdStart) {
     }
     let millis = |part: Duration| u64::try_from(part.as_millis()).unwrap_or(u64::MAX);
     let payload = serde_json::json!({
+        "level": "info",
+        "message": "cold start",
         "waited_ms": millis(cold.waited),
         "download_ms": millis(cold.download),
         "setup_ms": millis(cold.setup),
         "warmup_ms": millis(cold.warmup),
     });
-    job.emit(RequestEvent::now("request.cold_start", payload));
+    job.emit(RequestEvent::now("request.log", payload));
 }

@@ -41,16 +41,18 @@ impl Serving {
         }
         if let Some(waiting) = self.model_ops.waiting.get_mut(&op.r#ref) {
             if waiting.len() < WAITING_MAX {
-                waiting.push_back(op);
+                return waiting.push_back(op);
             }
-            return;
+            let error = "too_many_operations".to_owned();
+            let event =
+                pb::ModelEvent { r#ref: op.r#ref, state: ModelState::Failed.into(), error, ..Default::default() };
+            return self.outbox.push(Msg::ModelEvent(event));
         }
         self.model_ops.waiting.insert(op.r#ref.clone(), VecDeque::new());
         self.start_operation(op);
     }
 
-    pub(super) fn operation_ended(&mut self, reference: &str, event: pb::ModelEvent, unloaded: &[Arc<InstanceCell>]) {
-        unloaded.iter().for_each(|cell| self.unloaded(cell));
+    pub(super) fn operation_ended(&mut self, reference: &str, event: pb::ModelEvent) {
         self.outbox.push(Msg::ModelEvent(event));
         match self.model_ops.waiting.get_mut(reference).and_then(VecDeque::pop_front) {
             Some(next) => self.start_operation(next),
@@ -74,35 +76,36 @@ impl Serving {
         let (models, loader, events) = (self.models.clone(), self.loader.clone(), self.setups.clone());
         self.scope.spawn("model-op", async move {
             let reference = operation.reference.clone();
-            let (event, unloaded) = operation.run(&*models, &loader, &events).await;
+            let event = operation.run(&*models, &loader, &events).await.map(Box::new);
             // The receiver goes away only with the worker.
-            drop(events.send(SetupEvent::Operation { reference, event: Box::new(event), unloaded }).await);
+            drop(events.send(SetupEvent::Operation { reference, event }).await);
         });
     }
 }
 
 impl Operation {
-    /// Performs the command. Gives the event that ends it, and the instances that are gone.
+    /// Performs the command. Gives the event that ends it; none = wherever the model is by then.
     async fn run(
         self,
         models: &dyn ModelSource,
         loader: &Loader,
         events: &mpsc::Sender<SetupEvent>,
-    ) -> (pb::ModelEvent, Vec<Arc<InstanceCell>>) {
-        let mut unloaded = Vec::new();
+    ) -> Option<pb::ModelEvent> {
         let outcome = match self.kind {
             ModelOpKind::Download => self.download(models, loader).await,
             ModelOpKind::Load => self.load(loader, events).await,
-            ModelOpKind::Unload => self.unload(models, &mut unloaded).await,
+            ModelOpKind::Unload => match self.unload(events).await {
+                Ok(()) => return None,
+                Err(error) => Err(error),
+            },
             // The compile caches of the peer mean nothing here; its refs have one form.
             _ if self.reference.starts_with("_system/family-") && self.reference.contains('#') => {
                 Err("adopt_failed:no_endpoint")
             }
             _ => Err("adopt_failed:bad_ref"),
         };
-        let event = outcome
-            .unwrap_or_else(|error| pb::ModelEvent { error: error.to_owned(), ..self.event(ModelState::Failed) });
-        (event, unloaded)
+        let failed = |error: &str| pb::ModelEvent { error: error.to_owned(), ..self.event(ModelState::Failed) };
+        Some(outcome.unwrap_or_else(failed))
     }
 
     /// Makes the files present. A model that is loaded stays so, and the event says that.
@@ -133,7 +136,9 @@ impl Operation {
                 Err(error) => Err(error.unavailable_reason().unwrap_or("load_failed")),
             };
             let failed = outcome.is_err();
-            let operation = Some(self.reference.clone());
+            // Should a later one fail, the end of the operation says nothing of this one.
+            let last = self.cells.last().is_some_and(|last| Arc::ptr_eq(last, cell));
+            let operation = last.then(|| self.reference.clone());
             drop(events.send(SetupEvent::Instance { cell: cell.clone(), result, operation }).await);
             if failed {
                 break;
@@ -143,11 +148,7 @@ impl Operation {
     }
 
     /// Lets every instance go that uses the model, unless one of them is in use.
-    async fn unload(
-        &self,
-        models: &dyn ModelSource,
-        unloaded: &mut Vec<Arc<InstanceCell>>,
-    ) -> Result<pb::ModelEvent, &'static str> {
+    async fn unload(&self, events: &mpsc::Sender<SetupEvent>) -> Result<(), &'static str> {
         if self.cells.iter().any(|cell| cell.is_in_use()) {
             return Err("model_in_use");
         }
@@ -156,10 +157,11 @@ impl Operation {
             if !cell.shutdown_if_idle().await {
                 return Err("model_in_use");
             }
-            unloaded.push(cell.clone());
+            // At once: the next one may take its time, and jobs may bring this one back meanwhile.
+            let gone = SetupEvent::Gone { cell: cell.clone(), operation: Some(self.reference.clone()) };
+            drop(events.send(gone).await);
         }
-        let on_disk = models.residency().iter().any(|held| held.reference == self.reference);
-        Ok(self.event(if on_disk { ModelState::OnDisk } else { ModelState::Evicted }))
+        Ok(())
     }
 
     fn event(&self, state: ModelState) -> pb::ModelEvent {

@@ -329,6 +329,9 @@ impl Serving {
             self.outbox.push(Msg::FnUnavailable(message));
         }
         self.outbox.push(Msg::StateDelta(state));
+        for degraded in self.degraded() {
+            self.outbox.push(Msg::FnDegraded(degraded));
+        }
     }
 
     /// A StateDelta if the content changed (W7). While there is no connection the next Hello tells.
@@ -449,7 +452,7 @@ fn loader(
     let on_gpu = |cell: &_| roster.sharing(cell).any(|function| function.resources().gpu());
     let cells: Vec<_> = roster.cells().into_iter().map(|cell| (on_gpu(&cell), cell)).collect();
     let evicted = move |cell| {
-        if setups.try_send(SetupEvent::Evicted(cell)).is_err() {
+        if setups.try_send(SetupEvent::Gone { cell, operation: None }).is_err() {
             warn!("the worker is too busy to tell that a model was unloaded");
         }
     };

@@ -18,14 +18,14 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 pub(super) enum SetupEvent {
     /// A set-up ended. Of the model `operation` names, the end of that operation will tell.
     Instance { cell: Arc<InstanceCell>, result: Result<(), WorkerError>, operation: Option<String> },
-    /// An instance had to make room.
-    Evicted(Arc<InstanceCell>),
+    /// An instance was let go, to make room or by the operation on this model.
+    Gone { cell: Arc<InstanceCell>, operation: Option<String> },
     /// A model moved.
     Model(Box<pb::ModelEvent>),
     /// Startup is over, whatever came of it.
     Started,
-    /// A model operation ended: what to tell, about which ref.
-    Operation { reference: String, event: Box<pb::ModelEvent>, unloaded: Vec<Arc<InstanceCell>> },
+    /// A model operation ended: what to tell about which ref; nothing = where the model is now.
+    Operation { reference: String, event: Option<Box<pb::ModelEvent>> },
 }
 
 /// Sets every instance up, one after the other: loading two models at once would need the memory of both peaks.
@@ -63,14 +63,15 @@ impl Serving {
             SetupEvent::Instance { cell, result, operation } => {
                 self.instance_event(&cell, result.as_ref().copied(), operation.as_deref());
             }
-            SetupEvent::Evicted(cell) => self.evicted(&cell),
+            SetupEvent::Gone { cell, operation } => self.gone(&cell, operation.as_deref()),
             SetupEvent::Model(event) => self.outbox.push(Msg::ModelEvent(*event)),
             SetupEvent::Started => {
                 info!("started");
                 self.availability.advance(pb::WorkerPhase::Ready);
             }
-            SetupEvent::Operation { reference, event, unloaded } => {
-                self.operation_ended(&reference, *event, &unloaded);
+            SetupEvent::Operation { reference, event } => {
+                let event = event.map_or_else(|| self.position(reference.clone()), |event| *event);
+                self.operation_ended(&reference, event);
             }
         }
         self.sample_memory();

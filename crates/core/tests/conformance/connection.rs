@@ -27,9 +27,10 @@ async fn c12_w18_a_job_outlives_the_stream_and_its_result_arrives_once() {
     assert_eq!(hello.in_flight, [pb::InFlightJob { request_id: "r1".into(), attempt: 1 }]);
     fixture.probe.open("a");
     assert_eq!(session.result().await.status(), JobStatus::Ok);
-    // One more message from the worker: with it everything before is known to be written.
+    // One more message each way: with them everything before is known to be written.
     session.run("r2", 1, "gated-echo", &text("b")).await;
     session.accepted().await;
+    session.cancel("nobody", 1).await;
     session.silence().await;
     session.cut();
     let (mut session, hello) = fixture.orchestrator.connect().await;

@@ -16,6 +16,7 @@ use gen_worker_core::{
     io_type::{Output, Payload},
     stream_item::{BatchItemDelta, Done, Error, StreamEvent, StreamItem, TokenDelta},
 };
+use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -117,6 +118,13 @@ pub fn registry(probe: &Probe) -> RegistryBuilder {
             Ok(input)
         })
         .blocking("until_cancelled", |context: RequestContext, _: Text| until_cancelled(&context))
+        .asynchronous("leaky", |_: RequestContext, input: Text| async move {
+            // A task that nobody owns any more, as careless authors leave behind.
+            let scope = Scope::new("leaked");
+            scope.spawn("leaked", std::future::pending());
+            std::mem::forget(scope);
+            Ok(input)
+        })
         .streaming("numbers", |_: RequestContext, input: Count| {
             stream::iter((1..=input.count).map(|count| Ok(Count { count })))
         })

@@ -59,8 +59,11 @@ async fn a_cold_job_tells_what_it_waited_for() {
     };
     assert_eq!((progress.seq, progress.content_type.as_str()), (1, "application/x-request-event+json"));
     let event: serde_json::Value = serde_json::from_slice(&progress.data).expect("JSON");
-    assert_eq!((&event["type"], &event["request_id"]), (&"request.cold_start".into(), &"r1".into()));
-    assert_eq!(event["payload"]["download_ms"], 12_000);
+    assert_eq!((&event["type"], &event["request_id"]), (&"request.log".into(), &"r1".into()));
+    assert_eq!(
+        (&event["payload"]["message"], &event["payload"]["download_ms"]),
+        (&"cold start".into(), &12_000.into())
+    );
     assert_eq!(session.result().await.status(), JobStatus::Ok);
     session.run("r2", 1, "read", &text("now")).await;
     loop {

@@ -8,6 +8,7 @@
 mod cancellation;
 mod connection;
 mod drain;
+mod faults;
 mod fixture;
 mod functions;
 mod instances;

@@ -1,11 +1,16 @@
 //! Residency commands, and what the orchestrator hears of models whoever moves them.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use gen_worker_core::{ModelError, endpoint::ResourcesDecl, gpu::Gpu};
 use gen_worker_proto::pb::{
     self, JobStatus, ModelOpKind, ModelState, ResidencyTier, scheduler_message::Msg as Outbound, worker_message::Msg,
 };
+
+use tokio::time::Instant;
 
 use crate::{
     fixture::Fixture,
@@ -340,4 +345,80 @@ async fn c31_the_models_to_spare_are_those_of_the_latest_acknowledgement() {
         session.state().await;
         assert_eq!(*shelf.kept.lock(), keep);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn jobs_that_wait_for_one_load_share_its_failure() {
+    let shelf = Shelf::new();
+    let (mut fixture, _) = one_reader(&shelf, &Setup::default());
+    let mut session = fixture.session().await;
+    let mismatch: Failure = |reference| ModelError::DigestMismatch(reference.into());
+    shelf.fails("o/a", &[mismatch; 300]);
+    let (began, before) = (Instant::now(), shelf.fetches.load(Ordering::SeqCst));
+    for number in 0..20 {
+        session.run(&format!("r{number}"), 1, "read", &text("now")).await;
+    }
+    for _ in 0..20 {
+        assert_eq!(session.result().await.status(), JobStatus::Retryable);
+    }
+    assert!(began.elapsed() <= Duration::from_secs(6), "{:?}", began.elapsed());
+    assert_eq!(shelf.fetches.load(Ordering::SeqCst) - before, 3, "the tries of one");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w22_a_download_holds_up_no_other_load() {
+    let (shelf, probe, setup) = (Shelf::new(), Probe::default(), Setup::default());
+    let functions = reader(reader(none(), "read", "o/a", 1, &setup, &probe), "other", "o/b", 1, &setup, &probe);
+    let mut fixture = Fixture::with_models(functions, probe, shelf.clone(), |_| {});
+    let mut session = fixture.session().await;
+    shelf.has("o/b");
+    shelf.seconds.store(200, Ordering::SeqCst);
+    session.send(op(ModelOpKind::Load, "o/a", true)).await;
+    let began = Instant::now();
+    session.run("r1", 1, "other", &text("now")).await;
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_job_brought_back_during_an_unload_stays_offered() {
+    let (shelf, probe) = (Shelf::new(), Probe::default());
+    let (first, second) = (Setup::default(), Setup::default());
+    let functions = reader(reader(none(), "one", "o/a", 1, &first, &probe), "two", "o/a", 1, &second, &probe);
+    shelf.has("o/a");
+    let mut fixture = Fixture::with_models(functions, probe, shelf, |_| {});
+    let mut session = fixture.session().await;
+    second.closing.store(30, Ordering::SeqCst);
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    let state = listed(&mut session, |state| state.loading_functions == ["one"]).await;
+    assert_eq!(state.available_functions, ["two"], "told as it goes");
+    session.run("r1", 1, "one", &text("now")).await;
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    let state = listed(&mut session, |state| state.loading_functions == ["two"]).await;
+    assert_eq!(state.available_functions, ["one"]);
+    session.send(op(ModelOpKind::Download, "o/a", false)).await;
+    assert_eq!(states(&until(&mut session, &[ModelState::InRam]).await).last(), Some(&ModelState::InRam));
+}
+
+#[tokio::test(start_paused = true)]
+async fn w6_12_4_a_cast_that_is_not_done_is_told_after_the_state() {
+    let (shelf, probe, setup) = (Shelf::new(), Probe::default(), Setup::default());
+    let functions = reader(reader(none(), "read", "o/a", 1, &setup, &probe), "other", "o/b", 1, &setup, &probe);
+    let mut fixture = Fixture::with_models(functions, probe, shelf, |_| {});
+    let mut session = fixture.session().await;
+    let plan = |reference: &str, cast: &str| pb::ModelResolution {
+        r#ref: reference.into(),
+        resolved_ref: String::new(),
+        cast: cast.into(),
+    };
+    let resolutions = vec![plan("o/b", "fp8+te"), plan("o/a", ""), plan("x/y", "fp8")];
+    for _ in 0..2 {
+        let ack = pb::HelloAck { protocol_version: 2, resolutions: resolutions.clone(), ..Default::default() };
+        session.send(Outbound::HelloAck(ack)).await;
+        assert!(matches!(session.next().await, Msg::StateDelta(_)));
+        let Msg::FnDegraded(degraded) = session.next().await else { panic!("after the state, each time") };
+        assert_eq!((degraded.function_name.as_str(), degraded.wanted.as_str()), ("other", "fp8+te"));
+        assert_eq!((degraded.ran.as_str(), degraded.est_latency_multiplier), ("bf16", 1.0));
+    }
+    session.silence().await;
 }

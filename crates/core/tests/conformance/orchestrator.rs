@@ -8,7 +8,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -55,14 +55,14 @@ pub struct Call {
     answer: oneshot::Sender<Result<mpsc::Sender<Result<SchedulerMessage, Status>>, Status>>,
     outbound: Option<mpsc::Receiver<Result<SchedulerMessage, Status>>>,
     sender: mpsc::Sender<Result<SchedulerMessage, Status>>,
-    cut: CancellationToken,
+    cut: Wire,
 }
 
 /// An accepted call.
 pub struct Session {
     inbound: Streaming<WorkerMessage>,
     sender: Option<mpsc::Sender<Result<SchedulerMessage, Status>>>,
-    cut: CancellationToken,
+    cut: Wire,
 }
 
 /// Dials the scripted orchestrator, whatever the address.
@@ -72,11 +72,28 @@ pub struct PipeDial {
     reachable: Arc<AtomicBool>,
 }
 
-/// The orchestrator's end of a connection, which can be cut.
+/// The orchestrator's end of a connection, which can be cut or frozen.
 pub struct Pipe {
     io: DuplexStream,
-    cut: CancellationToken,
+    wire: Wire,
     cut_wait: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+/// What can happen to a connection from outside.
+#[derive(Clone, Default)]
+pub struct Wire {
+    cut: CancellationToken,
+    frozen: Arc<AtomicBool>,
+}
+
+impl Wire {
+    fn cut(&self) {
+        self.cut.cancel();
+    }
+
+    fn freeze(&self) {
+        self.frozen.store(true, Ordering::SeqCst);
+    }
 }
 
 struct Service {
@@ -252,9 +269,16 @@ impl Session {
         }
     }
 
+    /// From here on no byte moves in either direction, and nobody is told: a half-open connection.
+    pub fn freeze(self) -> impl Sized {
+        self.cut.freeze();
+        // Ending the call would be a word.
+        (self.sender, self.inbound)
+    }
+
     /// Cuts the transport without a word.
     pub fn cut(self) {
-        self.cut.cancel();
+        self.cut.cut();
     }
 
     /// Ends the call with an error.
@@ -277,7 +301,7 @@ impl WorkerScheduler for Service {
         &self,
         request: Request<Streaming<WorkerMessage>>,
     ) -> Result<Response<Self::ConnectStream>, Status> {
-        let cut = request.extensions().get::<CancellationToken>().expect("the pipe's token").clone();
+        let cut = request.extensions().get::<Wire>().expect("the pipe's token").clone();
         let authorization =
             request.metadata().get("authorization").and_then(|value| value.to_str().ok()).map(str::to_owned);
         let (sender, outbound) = mpsc::channel(64);
@@ -307,40 +331,42 @@ impl Dial for PipeDial {
             return async { Err(io::Error::from(io::ErrorKind::ConnectionRefused)) }.boxed();
         }
         let (ours, theirs) = duplex(PIPE_BYTES);
-        let cut = CancellationToken::new();
-        let cut_wait = Box::pin(cut.clone().cancelled_owned());
-        drop(self.pipes.send(Ok(Pipe { io: theirs, cut, cut_wait })));
+        let wire = Wire::default();
+        let cut_wait = Box::pin(wire.cut.clone().cancelled_owned());
+        drop(self.pipes.send(Ok(Pipe { io: theirs, wire, cut_wait })));
         async move { Ok(Box::new(ours) as Box<dyn DialedIo>) }.boxed()
     }
 }
 
 impl Pipe {
-    fn poll_cut(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// Ready while bytes may move.
+    fn poll_up(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.cut_wait.as_mut().poll(cx) {
-            Poll::Ready(()) => Err(io::Error::from(io::ErrorKind::ConnectionReset)),
-            Poll::Pending => Ok(()),
+            Poll::Ready(()) => Poll::Ready(Err(io::Error::from(io::ErrorKind::ConnectionReset))),
+            Poll::Pending if self.wire.frozen.load(Ordering::SeqCst) => Poll::Pending,
+            Poll::Pending => Poll::Ready(Ok(())),
         }
     }
 }
 
 impl Connected for Pipe {
-    type ConnectInfo = CancellationToken;
+    type ConnectInfo = Wire;
 
-    fn connect_info(&self) -> CancellationToken {
-        self.cut.clone()
+    fn connect_info(&self) -> Wire {
+        self.wire.clone()
     }
 }
 
 impl AsyncRead for Pipe {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.poll_cut(cx)?;
+        ready!(self.poll_up(cx))?;
         Pin::new(&mut self.io).poll_read(cx, buffer)
     }
 }
 
 impl AsyncWrite for Pipe {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_cut(cx)?;
+        ready!(self.poll_up(cx))?;
         Pin::new(&mut self.io).poll_write(cx, bytes)
     }
 

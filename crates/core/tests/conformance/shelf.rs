@@ -133,6 +133,8 @@ pub struct Setup {
     pub broken: Arc<AtomicBool>,
     /// The set-up fails for want of memory.
     pub oom: Arc<AtomicBool>,
+    /// Virtual seconds that a shutdown takes.
+    pub closing: Arc<AtomicU64>,
     pub memory: Arc<Ram>,
 }
 
@@ -169,7 +171,14 @@ pub fn reader(
         warmup: None,
         shutdown: Some(Arc::new(move |_| {
             gone.memory.free.fetch_add(gibibytes << 30, Ordering::SeqCst);
-            Work::Async(async { Ok(()) }.boxed())
+            let closing = Duration::from_secs(gone.closing.load(Ordering::SeqCst));
+            Work::Async(
+                async move {
+                    tokio::time::sleep(closing).await; // tidy: a shutdown on the paused clock of its test; nothing waits in real time
+                    Ok(())
+                }
+                .boxed(),
+            )
         })),
     };
     let mut endpoint = EndpointDecl::of_type("conformance", name, lifecycle);

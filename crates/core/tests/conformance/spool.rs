@@ -66,6 +66,7 @@ async fn w18_w2_results_of_a_dead_process_are_listed_and_delivered_once() {
     session.run("r3", 1, "echo", &text("c")).await;
     session.accepted().await;
     assert_eq!(session.result().await.status(), JobStatus::Ok);
+    session.cancel("nobody", 1).await;
     session.silence().await;
     kill(fixture, dir.path()).await;
 
