@@ -49,8 +49,10 @@ impl Pool {
     pub fn start(options: &PoolOptions) -> Result<Self> {
         let dir = tempfile::tempdir().context("make a directory")?;
         let ready_file = dir.path().join("ready.json");
-        let mut process =
-            Process::start("gen-worker up", Self::command(options, &ready_file)?.current_dir(dir.path()))?;
+        let mut command = Self::command(options, &ready_file)?;
+        // Its workers inherit that.
+        command.current_dir(dir.path()).env("XDG_STATE_HOME", dir.path().join("state"));
+        let mut process = Process::start("gen-worker up", &mut command)?;
         process.wait_for_line("pool is ready")?;
         let text = fs::read(&ready_file).context("read the ready file")?;
         let ready: Value = serde_json::from_slice(&text).context("parse the ready file")?;

@@ -54,6 +54,8 @@ pub struct ScriptedSession {
     sender: Sender<Result<SchedulerMessage, Status>>,
     /// When its Hello came.
     pub greeted: Instant,
+    /// Its Hello.
+    pub hello: pb::Hello,
     /// Numbers the requests of all sessions: a worker remembers those of earlier ones.
     sent: Arc<AtomicU64>,
     /// Number of requests of earlier sessions, whose results may come again.
@@ -153,16 +155,24 @@ impl ScriptedSession {
     /// When the worker is gone.
     pub async fn dispatch(&mut self, function: &str, payload: &Bytes) -> Result<String> {
         let request_id = request_id(self.sent.fetch_add(1, Ordering::Relaxed) + 1);
+        self.dispatch_as(&request_id, function, payload).await?;
+        Ok(request_id)
+    }
+
+    /// Sends a job with an id that is not one of this server's numbers.
+    ///
+    /// # Errors
+    /// When the worker is gone.
+    pub async fn dispatch_as(&self, request_id: &str, function: &str, payload: &Bytes) -> Result<()> {
         let job = pb::RunJob {
-            request_id: request_id.clone(),
+            request_id: request_id.to_owned(),
             attempt: 1,
             function_name: function.to_owned(),
             input_payload: payload.clone(),
             tenant: "acme".to_owned(),
             ..pb::RunJob::default()
         };
-        self.send(Outbound::RunJob(job)).await?;
-        Ok(request_id)
+        self.send(Outbound::RunJob(job)).await
     }
 
     /// The next result, which has to be OK.
@@ -220,15 +230,15 @@ impl WorkerScheduler for Service {
         let mut inbound = request.into_inner();
         let first = inbound.message().await?.and_then(|message| message.msg);
         let greeted = Instant::now();
-        if !matches!(first, Some(Msg::Hello(_))) {
+        let Some(Msg::Hello(hello)) = first else {
             return Err(Status::failed_precondition("the first message is not Hello"));
-        }
+        };
         let (sender, outbound) = mpsc::channel(CHANNEL);
         let ack = pb::HelloAck { protocol_version: pb::ProtocolVersion::Current.into(), ..pb::HelloAck::default() };
         let ack = SchedulerMessage { msg: Some(Outbound::HelloAck(ack)) };
         sender.try_send(Ok(ack)).map_err(|_| Status::internal("no room for the ack"))?;
         let sent_before = self.sent.load(Ordering::Relaxed);
-        let session = ScriptedSession { inbound, sender, greeted, sent: self.sent.clone(), sent_before };
+        let session = ScriptedSession { inbound, sender, greeted, hello, sent: self.sent.clone(), sent_before };
         self.sessions.try_send(session).map_err(|_| Status::unavailable("nobody takes this worker"))?;
         Ok(Response::new(Box::pin(ReceiverStream::new(outbound))))
     }

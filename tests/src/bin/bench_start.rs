@@ -1,15 +1,14 @@
 //! A worker of marco-polo in release: from the start of its process to its Hello, and what it keeps resident while it
 //! is idle and while it works. The orchestrator is a bare stream.
 
-use std::{
-    net::SocketAddr,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use bytes::Bytes;
-use gen_worker_tests::{Figure, Jobs, Process, Scripted, built, percentile, resident_mb, resident_peak_mb};
+use gen_worker_tests::{Figure, Jobs, OwnWorker, Scripted, own_dir, percentile, resident_mb, resident_peak_mb};
+
+/// The worker that is measured.
+const BINARY: &str = "marco-polo";
 
 /// Starts measured.
 const STARTS: usize = 20;
@@ -32,22 +31,24 @@ async fn bench() -> Result<()> {
     let mut scripted = Scripted::listen().await?;
     let mut starts = Vec::new();
     for _ in 0..STARTS {
+        let dir = own_dir()?;
         let started = Instant::now();
-        let _worker = start(scripted.address())?;
+        let _worker = OwnWorker::start_in(dir, BINARY, scripted.address(), |_| {})?;
         let session = scripted.session().await?;
         starts.push(session.greeted.duration_since(started).as_secs_f64() * 1e3);
     }
-    let worker = start(scripted.address())?;
+    let worker = OwnWorker::start(BINARY, scripted.address(), &[])?;
+    let process = worker.process.id();
     let mut session = scripted.session().await?;
     tokio::time::sleep(SETTLE).await;
-    let idle = resident_mb(worker.id())?;
+    let idle = resident_mb(process)?;
     let load = |in_flight| Jobs { function: "marco", payload: PAYLOAD, count: JOBS, in_flight };
     session.run(&load(64)).await?;
-    let loaded = resident_peak_mb(worker.id())?;
+    let loaded = resident_peak_mb(process)?;
     tokio::time::sleep(SETTLE).await;
-    let after = resident_mb(worker.id())?;
+    let after = resident_mb(process)?;
     session.run(&load(10_000)).await?;
-    let heavy = resident_peak_mb(worker.id())?;
+    let heavy = resident_peak_mb(process)?;
     let figure = |metric: &str, unit: &str, value| Figure::of("worker-start", metric, unit, value);
     figure("process start to Hello p50", "ms", percentile(&mut starts, 50)).at_most(20.0).print();
     figure("process start to Hello max", "ms", percentile(&mut starts, 100)).print();
@@ -56,9 +57,4 @@ async fn bench() -> Result<()> {
     figure("resident memory, idle again", "MB", after).print();
     figure("resident memory, peak with 10,000 in flight", "MB", heavy).print();
     Ok(())
-}
-
-fn start(address: SocketAddr) -> Result<Process> {
-    let mut command = Command::new(built("marco-polo")?);
-    Process::start("marco-polo", command.args(["worker", "--addr", &format!("grpc://{address}")]))
 }

@@ -8,7 +8,6 @@
 
 use std::{
     collections::BTreeMap,
-    process::Command,
     time::{Duration, Instant},
 };
 
@@ -16,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use bytes::Bytes;
 use gen_worker_proto::pb::{self, scheduler_message::Msg as Outbound, worker_message::Msg};
 use gen_worker_tests::{
-    Figure, Jobs, Process, Scripted, ScriptedSession, built, open_handles, percentile, resident_mb,
+    Figure, Jobs, OwnWorker, Scripted, ScriptedSession, open_handles, own_dir, percentile, resident_mb,
 };
 
 /// Samples over the whole time.
@@ -49,11 +48,11 @@ fn main() -> Result<()> {
 
 async fn soak(length: Duration) -> Result<Vec<Sample>> {
     let mut scripted = Scripted::listen().await?;
-    let mut command = Command::new(built("marco-polo")?);
-    let address = format!("grpc://{}", scripted.address());
-    // Connections are broken for every sample: with its usual backoff the worker would wait most of the time.
-    command.args(["worker", "--addr", &address]).env("RECONNECT_DELAY", "0.01").env("RECONNECT_MAX_DELAY", "0.05");
-    let worker = Process::start("marco-polo", &mut command)?;
+    let worker = OwnWorker::start_in(own_dir()?, "marco-polo", scripted.address(), |command| {
+        // Connections are broken for every sample: with its usual backoff the worker would wait most of the time.
+        command.env("RECONNECT_DELAY", "0.01").env("RECONNECT_MAX_DELAY", "0.05");
+    })?;
+    let process = worker.process.id();
     let loads = loads()?;
     let mut samples = Vec::new();
     let started = Instant::now();
@@ -69,8 +68,8 @@ async fn soak(length: Duration) -> Result<Vec<Sample>> {
             cancel_one(&mut session).await?;
         }
         let rate = jobs as f64 / began.elapsed().as_secs_f64();
-        let handles = open_handles(worker.id())? as f64;
-        samples.push(Sample { resident: resident_mb(worker.id())?, handles, rate });
+        let handles = open_handles(process)? as f64;
+        samples.push(Sample { resident: resident_mb(process)?, handles, rate });
         // Dropping it ends the stream, and the worker makes another one.
     }
     Ok(samples)
