@@ -27,6 +27,7 @@ impl Slots {
         let dir = tempfile::tempdir().context("make a directory")?;
         command
             .current_dir(dir.path())
+            .env("XDG_STATE_HOME", dir.path().join("state"))
             .env("ORCHESTRATOR_PUBLIC_ADDR", format!("grpc://{}", pool.wire()?))
             .env("WORKER_ID", "w1")
             .env("XDG_STATE_HOME", dir.path().join("state"));

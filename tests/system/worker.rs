@@ -92,6 +92,8 @@ async fn serve(scope: &Arc<Scope>) -> Result<(SocketAddr, oneshot::Receiver<pb::
 fn worker(address: &str, words: &[&str]) -> Result<Process> {
     let mut command = Command::new(built("conformance-endpoint")?);
     command.arg("worker").args(words).env("ORCHESTRATOR_PUBLIC_ADDR", address).env("WORKER_ID", "w1");
+    // Nothing of a test stays behind in the home directory.
+    command.env("GEN_WORKER_SPOOL", "never");
     Process::start("worker", &mut command)
 }
 
@@ -137,7 +139,8 @@ async fn w1_plaintext_to_a_tls_port_is_an_error_and_no_downgrade() -> Result<()>
 fn w17_a_handler_that_never_ends_takes_its_process_along_with_code_70() -> Result<()> {
     let pool = Pool::start(&PoolOptions::default())?;
     let mut command = Command::new(built("stuck-endpoint")?);
-    command.arg("worker").env("ORCHESTRATOR_PUBLIC_ADDR", format!("grpc://{}", pool.wire()?)).env("WORKER_ID", "w1");
+    command.args(["worker", "--spool", "never"]);
+    command.env("ORCHESTRATOR_PUBLIC_ADDR", format!("grpc://{}", pool.wire()?)).env("WORKER_ID", "w1");
     let mut worker = Process::start("stuck", &mut command)?;
     pool.worker("w1")?;
     let body = json!({"function": "stuck", "payload": {}, "options": {"timeout_ms": 100}});

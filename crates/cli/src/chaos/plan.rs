@@ -41,8 +41,31 @@ pub(super) struct Plan {
     pub(super) patience: Duration,
     pub(super) json: bool,
     pub(super) verbose: bool,
+    /// Where its workers keep results.
+    pub(super) spool: ScratchDir,
     /// The flags that a replay needs besides its seed and its number of rounds.
     flags: Vec<OsString>,
+}
+
+/// A directory of this run, made by whoever needs it first and gone with this value.
+#[derive(Debug)]
+pub(super) struct ScratchDir(PathBuf);
+
+impl ScratchDir {
+    pub(super) fn named() -> Self {
+        Self(std::env::temp_dir().join(format!("gen-worker-chaos-{}", uuid::Uuid::new_v4().simple())))
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for ScratchDir {
+    fn drop(&mut self) {
+        // It is not there unless a worker kept something.
+        drop(std::fs::remove_dir_all(&self.0));
+    }
 }
 
 impl Plan {
@@ -72,6 +95,7 @@ impl Plan {
             patience: args.patience,
             json: args.json,
             verbose: args.verbose,
+            spool: ScratchDir::named(),
             flags: replay_flags(&args),
             program: binary,
         })

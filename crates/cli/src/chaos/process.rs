@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::plan::Plan;
-use crate::exit::Failure;
+use crate::{env::names, exit::Failure};
 
 /// How much of what the worker printed last is kept, in bytes, to say why it ended.
 const TAIL_BYTES: usize = 8 * 1024;
@@ -39,6 +39,8 @@ impl Worker {
             .arg(format!("grpc://{address}"))
             .args(&plan.args)
             .envs(RECONNECT_SECONDS)
+            // Results outlive a killed worker, but not beside those of real ones.
+            .env(names::GEN_WORKER_SPOOL_DIR.name, plan.spool.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(if plan.verbose { Stdio::inherit() } else { Stdio::piped() })

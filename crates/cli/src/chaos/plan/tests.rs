@@ -13,6 +13,7 @@ fn plan(calls: Vec<Call>) -> Plan {
         patience: Duration::from_secs(1),
         json: false,
         verbose: false,
+        spool: ScratchDir::named(),
         flags: vec!["--function".into(), "echo".into(), "--payload".into(), r#"{"text":"it's"}"#.into()],
     }
 }
