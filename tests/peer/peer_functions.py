@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
-from gen_worker import RequestContext, ValidationError, endpoint
+from gen_worker import Done, Error, IncrementalTokenDelta, RequestContext, ValidationError, endpoint
 
 
 class Text(msgspec.Struct):
@@ -40,6 +40,17 @@ async def count_up(ctx: RequestContext, payload: Count) -> AsyncIterator[Item]:
         yield Item(index=index)
 
 
+@endpoint
+async def speak(ctx: RequestContext, payload: Text) -> AsyncIterator[IncrementalTokenDelta]:
+    """A token for each letter, then the end; without letters, a failure."""
+    if not payload.text:
+        yield Error(message="nothing to say")
+    for letter in payload.text:
+        yield IncrementalTokenDelta(text=letter)
+    yield Done()
+    yield IncrementalTokenDelta(text="never read")
+
+
 class Hold(msgspec.Struct):
     name: str
     stubborn: bool = False
@@ -58,4 +69,5 @@ async def hold(ctx: RequestContext, payload: Hold) -> Held:
         if not payload.stubborn:
             ctx.raise_if_cancelled()
         await asyncio.sleep(0.01)
+    Path("ended").touch()
     return Held(name=payload.name)

@@ -5,6 +5,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
 use gen_worker_tests::{Api, Peer, PeerWorker, Pool, PoolOptions, Proxy, eventually};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 /// A pool with one worker of a kind.
@@ -56,7 +57,11 @@ fn c1_c2_hello_and_ready(peer: Peer) -> Result<()> {
     let scene = Scene::of(peer)?;
     let view = scene.pool.worker("w1")?;
     assert_eq!(field(&view, "/id"), "w1");
-    assert_eq!(field(&view, "/functions/available"), &json!(["count-up", "echo", "hold", "refuse"]), "sorted slugs");
+    assert_eq!(
+        field(&view, "/functions/available"),
+        &json!(["count-up", "echo", "hold", "refuse", "speak"]),
+        "sorted slugs"
+    );
     assert_eq!(field(&view, "/phase"), "ready");
     let functions = scene.api().get("/v1/functions/echo")?;
     assert_eq!(functions.status, 200, "{functions:?}");
@@ -159,6 +164,78 @@ fn c12_stream_breaks(peer: Peer) -> Result<()> {
     Ok(())
 }
 
+fn c7_tokens(peer: Peer) -> Result<()> {
+    let scene = Scene::of(peer)?;
+    let submitted = scene.api().put("/v1/requests/t1", &json!({"function": "speak", "payload": {"text": "ab"}}))?;
+    assert_eq!(submitted.status, 202, "{submitted:?}");
+    let events = scene.api().events("t1")?;
+    let chunks: Vec<_> = events.iter().filter(|event| event.kind == "chunk").map(|event| &event.data).collect();
+    assert_eq!(chunks, [&json!({"text": "a"}), &json!({"text": "b"})], "Done is no chunk, and nothing follows it");
+    let last = events.last().context("no events")?;
+    assert_eq!((last.kind.as_str(), field(&last.data, "/state")), ("result", &json!("succeeded")));
+    let summary = field(&last.data, "/output/text");
+    let want = if peer == Peer::Python("0.11.2") { &Value::Null } else { &json!("ab") };
+    assert_eq!(summary, want, "8.7: the older peer sums nothing up");
+
+    let submitted = scene.api().put("/v1/requests/t2", &json!({"function": "speak", "payload": {"text": ""}}))?;
+    assert_eq!(submitted.status, 202, "{submitted:?}");
+    let ended = scene.api().ended("t2")?;
+    assert_eq!(field(&ended, "/state"), "failed");
+    assert_eq!(field(&ended, "/error/message"), "nothing to say", "an Error item is invalid input: {ended}");
+    Ok(())
+}
+
+fn c13_finished_offline(peer: Peer) -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let options = |ports| PoolOptions { db: Some(dir.path().join("queue.sqlite")), ports, ..PoolOptions::default() };
+    let mut pool = Pool::start(&options((0, 0)))?;
+    let ports = (pool.http()?.port(), pool.wire()?.port());
+    let worker = peer.start("w1", pool.wire()?)?;
+    pool.worker("w1")?;
+    let mut scene = Scene { pool, worker };
+    scene.hold("h1")?;
+    scene.pool.process.signal(Signal::KILL)?;
+    scene.pool.process.wait()?;
+    scene.release("h1")?;
+    let ended = scene.worker.dir.path().join("ended");
+    eventually("the handler to end", || ended.exists().then_some(()))?;
+    pool = Pool::start(&options(ports))?;
+    scene.pool = pool;
+    let ended = scene.api().ended("h1")?;
+    assert_eq!((field(&ended, "/state"), field(&ended, "/attempt")), (&json!("succeeded"), &json!(1)), "{ended}");
+    assert_eq!(started(scene.worker.dir.path()), 1, "the handler ran once");
+    Ok(())
+}
+
+fn c15_omitted_pair(peer: Peer) -> Result<()> {
+    let mut scene = Scene::of(peer)?;
+    scene.hold("h1")?;
+    scene.worker.process.signal(Signal::KILL)?;
+    scene.worker.process.wait()?;
+    // The next process of this id knows nothing of the job.
+    let wire = scene.pool.wire()?;
+    scene.worker = peer.start_in(scene.worker.dir, "w1", wire)?;
+    eventually("the handler to start again", || (started(scene.worker.dir.path()) > 1).then_some(()))?;
+    scene.release("h1")?;
+    let ended = scene.api().ended("h1")?;
+    assert_eq!((field(&ended, "/state"), field(&ended, "/attempt")), (&json!("succeeded"), &json!(2)), "{ended}");
+    Ok(())
+}
+
+fn c19_deadline(peer: Peer) -> Result<()> {
+    let scene = Scene::of(peer)?;
+    let body = json!({"function": "hold", "payload": {"name": "h1"}, "options": {"timeout_ms": 300}});
+    let submitted = scene.api().put("/v1/requests/h1", &body)?;
+    assert_eq!(submitted.status, 202, "{submitted:?}");
+    let ended = scene.api().ended("h1")?;
+    assert_eq!(field(&ended, "/state"), "failed", "{ended}");
+    assert_eq!(field(&ended, "/error/message"), "deadline exceeded", "{ended}");
+    assert_eq!(field(&ended, "/attempt"), 1, "fatal: no other attempt");
+    let (status, _) = scene.run("echo", &json!({"text": "next"}))?;
+    assert_eq!(status, 200, "the next job succeeds");
+    Ok(())
+}
+
 macro_rules! with_every_peer {
     ($($scenario:ident),*) => {
         mod ours { $(#[test] fn $scenario() -> anyhow::Result<()> { super::$scenario(gen_worker_tests::Peer::Ours) })* }
@@ -177,6 +254,10 @@ with_every_peer!(
     c4_invalid_input,
     c5_unknown_function,
     c6_stream,
+    c7_tokens,
     c8_cancel,
-    c12_stream_breaks
+    c12_stream_breaks,
+    c13_finished_offline,
+    c15_omitted_pair,
+    c19_deadline
 );

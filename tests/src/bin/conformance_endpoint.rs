@@ -3,7 +3,7 @@
 use std::{fs::OpenOptions, io::Write as _, path::Path, process::ExitCode, time::Duration};
 
 use futures::{Stream, stream};
-use gen_worker::prelude::*;
+use gen_worker::{Done, Error, prelude::*};
 
 /// How often `hold` looks for its file.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -57,6 +57,16 @@ struct Hold {
     stubborn: bool,
 }
 
+/// A token for each letter, then the end; without letters, a failure.
+#[endpoint]
+fn speak(_ctx: &RequestContext, payload: Text) -> impl Stream<Item = Result<StreamEvent>> + Send {
+    let tokens = payload.text.chars().map(|letter| StreamEvent::Token(TokenDelta::text(letter)));
+    let failure = payload.text.is_empty().then(|| StreamEvent::Error(Error { message: "nothing to say".to_owned() }));
+    let end = [StreamEvent::Done(Done {}), StreamEvent::Token(TokenDelta::text("never read"))];
+    let items: Vec<_> = failure.into_iter().chain(tokens).chain(end).map(Ok).collect();
+    stream::iter(items)
+}
+
 /// What `hold` gives.
 #[derive(Output)]
 struct Held {
@@ -74,6 +84,7 @@ async fn hold(ctx: &RequestContext, payload: Hold) -> Result<Held> {
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
+    OpenOptions::new().create(true).append(true).open("ended").fatal()?;
     Ok(Held { name: payload.name })
 }
 
