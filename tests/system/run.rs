@@ -116,7 +116,7 @@ fn c30_description_document() -> Result<()> {
     let [document] = &printed(&functions)[..] else { panic!("one document") };
     let names: Vec<_> =
         document["functions"].as_array().context("functions")?.iter().map(|entry| &entry["name"]).collect();
-    assert_eq!(names, ["count-up", "echo", "hold", "refuse"]);
+    assert_eq!(names, ["count-up", "echo", "hold", "refuse", "speak"]);
     assert_eq!(document["functions"][0]["class"], Value::Null);
     Ok(())
 }
