@@ -46,6 +46,8 @@ pub struct Availability {
     draining: bool,
     free_vram_bytes: i64,
     told: Option<pb::StateDelta>,
+    /// Something may differ from what was told. The loop asks after every turn; nearly always nothing changed.
+    touched: bool,
 }
 
 impl Availability {
@@ -56,23 +58,27 @@ impl Availability {
             .into_iter()
             .map(|(name, readiness)| (name, FunctionState { readiness, disabled: None, announced: false }))
             .collect();
-        Self { phase: pb::WorkerPhase::Booting, functions, draining: false, free_vram_bytes: 0, told: None }
+        let phase = pb::WorkerPhase::Booting;
+        Self { phase, functions, draining: false, free_vram_bytes: 0, told: None, touched: false }
     }
 
     /// Moves the phase forward. Steps back are ignored and an error is final.
     pub fn advance(&mut self, phase: pb::WorkerPhase) {
         if self.phase != pb::WorkerPhase::Error && phase > self.phase {
             self.phase = phase;
+            self.touched = true;
         }
     }
 
     /// No function is offered from now on.
     pub fn drain(&mut self) {
         self.draining = true;
+        self.touched = true;
     }
 
     /// Free accelerator memory, as it is told.
     pub fn free_vram(&mut self, bytes: i64) {
+        self.touched |= self.free_vram_bytes != bytes;
         self.free_vram_bytes = bytes;
     }
 
@@ -89,6 +95,7 @@ impl Availability {
             && !state.disabled.as_ref().is_some_and(|why| why.permanent)
         {
             *state = FunctionState { readiness: Readiness::Ready, disabled: None, announced: false };
+            self.touched = true;
         }
     }
 
@@ -96,6 +103,7 @@ impl Availability {
     pub fn unloaded(&mut self, function: &FunctionName) {
         if let Some(state) = self.functions.get_mut(function) {
             state.readiness = Readiness::Loading;
+            self.touched = true;
         }
     }
 
@@ -106,6 +114,7 @@ impl Availability {
         let known = state.announced && state.disabled.as_ref() == Some(&why);
         state.disabled = Some(why);
         state.announced = true;
+        self.touched = true;
         if known { None } else { unavailable(function, state) }
     }
 
@@ -144,6 +153,9 @@ impl Availability {
     /// acknowledgement.
     pub fn changed(&mut self) -> Option<pb::StateDelta> {
         let told = self.told.as_ref()?;
+        if !std::mem::take(&mut self.touched) {
+            return None;
+        }
         let state = self.snapshot();
         if *told == state {
             return None;

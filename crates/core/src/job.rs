@@ -20,12 +20,10 @@ mod gpus;
 mod outcome;
 mod threads;
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 use gen_worker_proto::{Attempt, Pair, RequestId, limits::INLINE_OUTPUT_BYTES_MAX};
 
-use crate::{FailureClass, outbox::EndOutput};
+use crate::{FailureClass, hash::FastMap, outbox::EndOutput};
 
 pub use arrival::{Arrival, Needs, Target};
 use finished::FinishedPairs;
@@ -137,7 +135,7 @@ struct Job<J> {
 /// Every job this worker holds.
 #[derive(Debug)]
 pub struct JobTable<J> {
-    jobs: HashMap<RequestId, Job<J>>,
+    jobs: FastMap<RequestId, Job<J>>,
     finished: FinishedPairs,
     threads: Threads,
     gpus: Gpus,
@@ -151,7 +149,7 @@ impl<J: Clone> JobTable<J> {
     #[must_use]
     pub fn new(functions: usize, limits: JobLimits) -> Self {
         Self {
-            jobs: HashMap::new(),
+            jobs: FastMap::default(),
             finished: FinishedPairs::new(limits.finished_max),
             threads: Threads::new(limits.threads),
             gpus: Gpus::new(limits.jobs_per_gpu),

@@ -22,6 +22,7 @@ pub mod function;
 pub mod fuzzing;
 mod gate;
 pub mod gpu;
+mod hash;
 pub mod instance;
 pub mod io_type;
 mod job;

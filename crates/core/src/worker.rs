@@ -20,6 +20,7 @@ mod serving;
 mod setup;
 mod timers;
 mod token;
+mod wakes;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,19 +1,25 @@
 //! The newest finished pairs (W9). Owns its ring.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 use gen_worker_proto::Pair;
 
+use crate::hash::FastSet;
+
 #[derive(Debug)]
 pub(super) struct FinishedPairs {
-    pairs: HashSet<Pair>,
+    pairs: FastSet<Pair>,
     oldest_first: VecDeque<Pair>,
     max: usize,
 }
 
 impl FinishedPairs {
     pub(super) fn new(max: usize) -> Self {
-        Self { pairs: HashSet::with_capacity(max), oldest_first: VecDeque::with_capacity(max), max }
+        Self {
+            pairs: FastSet::with_capacity_and_hasher(max, Default::default()),
+            oldest_first: VecDeque::with_capacity(max),
+            max,
+        }
     }
 
     pub(super) fn contains(&self, pair: &Pair) -> bool {

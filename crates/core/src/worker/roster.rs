@@ -1,14 +1,14 @@
 //! The functions of this worker by number and by name. Owns the table and each function's history.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use gen_worker_proto::slug;
 
-use crate::{InstanceCell, Registry, executor::InlinePolicy, function::Function};
+use crate::{InstanceCell, Registry, executor::InlinePolicy, function::Function, hash::FastMap};
 
 pub(super) struct Roster {
     entries: Vec<Entry>,
-    numbers: HashMap<String, usize>,
+    numbers: FastMap<String, usize>,
 }
 
 pub(super) struct Entry {

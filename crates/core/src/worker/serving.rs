@@ -27,6 +27,7 @@ use super::{
     setup::{self, SetupEvent},
     timers::{STUCK_AFTER, Timers},
     token::{Checked, PushedToken},
+    wakes::{Source, Wakes},
 };
 use crate::{
     ModelSource, Registry,
@@ -71,6 +72,7 @@ pub(super) struct Serving {
     pub(super) acknowledged: pb::HelloAck,
     pub(super) exit: Option<WorkerExit>,
     pub(super) stats: Arc<WorkerStats>,
+    pub(super) wakes: Wakes,
     connection: Connection,
     ready: Ready,
     sources: Sources,
@@ -161,6 +163,7 @@ impl Serving {
             exit: None,
             stats,
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
+            wakes: Wakes::new(),
             ready: Ready::default(),
             sources: Sources {
                 events: events_received,
@@ -185,10 +188,11 @@ impl Serving {
         loop {
             self.arm_timer();
             let turn = poll_fn(|cx| {
-                if killed.as_mut().poll(cx).is_ready() {
+                self.wakes.collect(cx);
+                if self.wakes.ask(Source::Kill, |cx| killed.as_mut().poll(cx)).is_ready() {
                     return Poll::Ready(Turn::Kill);
                 }
-                if !stopping && stopped.as_mut().poll(cx).is_ready() {
+                if !stopping && self.wakes.ask(Source::Stop, |cx| stopped.as_mut().poll(cx)).is_ready() {
                     return Poll::Ready(Turn::Stop);
                 }
                 self.poll_ready(cx).map(|()| Turn::Work)
@@ -233,24 +237,29 @@ impl Serving {
 
     /// Collects everything that is ready.
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { connection, ready, sources, pushed, .. } = self;
+        let Self { connection, ready, sources, pushed, wakes, .. } = self;
         if ready.connection.is_none()
             && let Poll::Ready(event) = connection.poll(cx, &mut ready.messages)
         {
             ready.connection = Some(event);
         }
-        let events = sources.events.poll_recv_many(cx, &mut ready.events, EVENTS_MAX).is_ready();
-        let setups = sources.setups.poll_recv_many(cx, &mut ready.setups, EVENTS_MAX).is_ready();
-        let gpus = sources.gpus.poll_recv_many(cx, &mut ready.gpus, EVENTS_MAX).is_ready();
-        ready.timer = sources.timer.as_mut().poll(cx).is_ready();
-        let drained = sources.drained.as_mut().is_some_and(|drained| drained.as_mut().poll(cx).is_ready());
-        if drained {
-            sources.drained = None;
+        let Sources { events, setups, gpus, timer, drained, .. } = sources;
+        let events =
+            wakes.ask(Source::Events, |cx| events.poll_recv_many(cx, &mut ready.events, EVENTS_MAX)).is_ready();
+        let setups =
+            wakes.ask(Source::Setups, |cx| setups.poll_recv_many(cx, &mut ready.setups, EVENTS_MAX)).is_ready();
+        let gpus = wakes.ask(Source::Gpus, |cx| gpus.poll_recv_many(cx, &mut ready.gpus, EVENTS_MAX)).is_ready();
+        ready.timer = wakes.ask(Source::Timer, |cx| timer.as_mut().poll(cx)).is_ready();
+        let is_drained = drained
+            .as_mut()
+            .is_some_and(|drained| wakes.ask(Source::Drained, |cx| drained.as_mut().poll(cx)).is_ready());
+        if is_drained {
+            *drained = None;
         }
-        if let Poll::Ready(checked) = pushed.poll(cx) {
+        if let Poll::Ready(checked) = wakes.ask(Source::Token, |cx| pushed.poll(cx)) {
             ready.token = Some(checked);
         }
-        let woken = events || setups || gpus || drained;
+        let woken = events || setups || gpus || is_drained;
         let any = woken || ready.connection.is_some() || ready.token.is_some() || ready.timer;
         if any { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -376,6 +385,7 @@ impl Serving {
         // An elapsed sleep stays elapsed: without a next moment it would wake the loop over and over.
         self.sources.armed = None;
         self.sources.timer.as_mut().reset(now + NEVER);
+        self.wakes.renew(Source::Timer);
         while let Some(pair) = self.timers.expired(now) {
             self.table.deadline(&pair, &mut self.actions);
             self.perform();
@@ -410,7 +420,10 @@ impl Serving {
         loop {
             let Some(drain) = &mut self.drain else { return false };
             // Before the look at the queue, so that a writer that empties it meanwhile is noticed.
-            self.sources.drained.get_or_insert_with(|| Box::pin(self.outbox.drained()));
+            if self.sources.drained.is_none() {
+                self.sources.drained = Some(Box::pin(self.outbox.drained()));
+                self.wakes.renew(Source::Drained);
+            }
             let live = self.connection.is_live();
             // While there is no stream only results are worth a connection.
             let unsent = if live { !self.outbox.is_empty() } else { self.outbox.has_pending() };
@@ -438,6 +451,7 @@ impl Serving {
             self.sources.armed = earliest;
             let at = earliest.unwrap_or_else(|| Instant::now() + NEVER);
             self.sources.timer.as_mut().reset(at);
+            self.wakes.renew(Source::Timer);
         }
     }
 }

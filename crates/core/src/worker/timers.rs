@@ -1,16 +1,12 @@
 //! Deadlines of jobs, and the watch over threads that are past theirs. Owns both lists; the event loop asks for the
 //! earliest and sleeps.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use gen_worker_proto::Pair;
 use tokio::time::Instant;
 
-use crate::executor::JobCell;
+use crate::{executor::JobCell, hash::FastMap};
 
 /// How long a blocking handler may ignore its deadline before the process ends (wire contract, section 3).
 pub(super) const STUCK_AFTER: Duration = Duration::from_secs(30);
@@ -20,7 +16,7 @@ pub(super) struct Timers {
     /// Numbered, since two jobs may share a moment.
     deadlines: BTreeMap<(Instant, u64), Pair>,
     /// Where a pair stands in `deadlines`, so that a job that ended leaves nothing behind.
-    places: HashMap<Pair, (Instant, u64)>,
+    places: FastMap<Pair, (Instant, u64)>,
     overdue: BTreeMap<(Instant, u64), Arc<JobCell>>,
     numbers: u64,
 }

@@ -9,7 +9,7 @@ use std::{
 use tokio::task::{JoinError, JoinHandle};
 use tracing::{debug, warn};
 
-use super::serving::Serving;
+use super::{serving::Serving, wakes::Source};
 use crate::token_check::TokenRefused;
 
 /// The token that is being checked. A newer one takes its place: only the latest is worth using.
@@ -42,6 +42,7 @@ impl Serving {
         if let Some(older) = self.pushed.check.replace(self.scope.spawn_bare(checking)) {
             older.abort();
         }
+        self.wakes.renew(Source::Token);
     }
 
     /// The check of the latest token is over.

@@ -2,7 +2,8 @@
 //!
 //! One scripted server dispatches jobs and counts results. The floor answers each `RunJob` at once with
 //! `JobAccepted` and `JobResult` (or with frames); ours decodes, runs a real endpoint, encodes. Both run in turns in
-//! this process on the same threads, several rounds each; medians are compared. The Python worker of the same contract
+//! this process on the same threads, several rounds each, and the round in the middle counts (the exception is told at
+//! [`Load::quantile`]). The Python worker of the same contract
 //! then takes the same jobs, fewer of them, in a process of its own. Figures go to standard output as JSON lines.
 //!
 //! ```text
@@ -26,9 +27,6 @@ use self::{
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Rounds per side; odd, so that the median is a measurement.
-const ROUNDS: usize = 5;
-
 /// Rounds of the peer, which is slow enough to be measured in fewer.
 const PEER_ROUNDS: usize = 3;
 
@@ -43,7 +41,7 @@ async fn bench(only: Option<&str>) -> Result<()> {
     let only = only.map(|only| only.split('=').next().unwrap_or(only));
     for load in LOADS.into_iter().filter(|load| only.is_none_or(|only| load.name.contains(only))) {
         let (mut floor, mut ours) = (Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
+        for round in 0..load.rounds() {
             if side != Some("ours") {
                 floor.push(run(load, Side::Floor).await?);
             }
@@ -53,7 +51,7 @@ async fn bench(only: Option<&str>) -> Result<()> {
             eprintln!("{} round {round}: floor {:?}, ours {:?}", load.name, floor.last(), ours.last());
         }
         if side.is_none() {
-            let (floor, ours) = (load.rate(median(floor)?), load.rate(median(ours)?));
+            let (floor, ours) = (load.rate(counted(load, floor)?), load.rate(counted(load, ours)?));
             report(load, ours, floor);
             if let Some((function, jobs)) = load.peer {
                 beside_peer(Load { function, jobs, ..load }, ours).await?;
@@ -69,7 +67,7 @@ async fn beside_peer(load: Load, ours: f64) -> Result<()> {
         peer.push(run(load, Side::Peer).await?);
     }
     // No bar: what we want is measured against the floor.
-    compared(load, ours, load.rate(median(peer)?), format!("gen-worker {PEER} on Python")).print();
+    compared(load, ours, load.rate(counted(load, peer)?), format!("gen-worker {PEER} on Python")).print();
     Ok(())
 }
 
@@ -85,7 +83,8 @@ fn compared(load: Load, ours: f64, reference: f64, name: String) -> Figure {
     Figure { reference, reference_name: Some(name), ratio, ..Figure::of(load.name, metric, unit, ours) }
 }
 
-fn median(mut took: Vec<Duration>) -> Result<Duration> {
+/// The round whose figure counts.
+fn counted(load: Load, mut took: Vec<Duration>) -> Result<Duration> {
     took.sort();
-    took.get(took.len() / 2).copied().context("no round was run")
+    took.get((took.len() as f64 * load.quantile()) as usize).copied().context("no round was run")
 }
