@@ -29,6 +29,7 @@ use crate::{FailureClass, outbox::EndOutput};
 
 pub use arrival::{Arrival, Needs, Target};
 use finished::FinishedPairs;
+pub(crate) use gpus::DEVICES_MAX;
 pub use gpus::GpuSpan;
 use gpus::Gpus;
 pub use outcome::{Ending, Outcome};

@@ -166,6 +166,7 @@ fn tell_cold_start(job: &JobCell, cold: ColdStart) {
         "message": "cold start",
         "waited_ms": millis(cold.waited),
         "download_ms": millis(cold.download),
+        "spawn_ms": millis(cold.spawn),
         "setup_ms": millis(cold.setup),
         "warmup_ms": millis(cold.warmup),
     });

@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::{
     Ended, WorkerExit,
     connection::{Connection, ConnectionEvent},
+    held::Sampling,
     kept::Kept,
     model_ops::ModelOps,
     model_reports::ReportingModels,
@@ -71,6 +72,7 @@ pub(super) struct Serving {
     pub(super) acknowledged: pb::HelloAck,
     pub(super) exit: Option<WorkerExit>,
     pub(super) stats: Arc<WorkerStats>,
+    pub(super) sampling: Sampling,
     connection: Connection,
     ready: Ready,
     sources: Sources,
@@ -130,6 +132,9 @@ impl Serving {
         let readiness = |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
         let functions = roster.iter().map(|function| (function.name().clone(), readiness(function.instance())));
         let mut availability = Availability::new(functions);
+        // Nothing is loaded yet.
+        let vram_bytes = options.resources.vram_total_bytes;
+        availability.free_vram(gpu::told_free_bytes(u64::try_from(vram_bytes).unwrap_or(0), vram_bytes));
         let first_vram_bytes = options.gpus.first().map_or(0, |gpu| gpu.total_bytes);
         for function in roster.iter() {
             if let Some(why) = gate::gate(function.resources(), &options.resources, first_vram_bytes) {
@@ -160,6 +165,7 @@ impl Serving {
             acknowledged: pb::HelloAck::default(),
             exit: None,
             stats,
+            sampling: Sampling::default(),
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
             ready: Ready::default(),
             sources: Sources {
@@ -323,6 +329,7 @@ impl Serving {
     pub(super) fn acknowledge(&mut self, ack: pb::HelloAck) {
         self.models.spare(&ack.keep);
         self.acknowledged = ack;
+        self.resolve_models();
         self.sample_memory();
         let (disabled, state) = self.availability.acknowledged();
         for message in disabled {
@@ -451,8 +458,8 @@ fn loader(
 ) -> Arc<Loader> {
     let on_gpu = |cell: &_| roster.sharing(cell).any(|function| function.resources().gpu());
     let cells: Vec<_> = roster.cells().into_iter().map(|cell| (on_gpu(&cell), cell)).collect();
-    let evicted = move |cell| {
-        if setups.try_send(SetupEvent::Gone { cell, operation: None }).is_err() {
+    let evicted = move |cell, models| {
+        if setups.try_send(SetupEvent::Gone { cell, models, operation: None }).is_err() {
             warn!("the worker is too busy to tell that a model was unloaded");
         }
     };
