@@ -21,7 +21,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use gen_worker_proto::{FunctionName, limits::INLINE_OUTPUT_BYTES_MAX, pb};
+use gen_worker_proto::{FunctionName, pb};
 use gen_worker_tasks::Scope;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -29,7 +29,7 @@ use crate::{
     Instance, RequestContext, WorkerError,
     context::{ContextParts, Deadline, Device, Lora, OutputMode},
     function::Function,
-    job::{Ending, Outcome},
+    job::{Ending, NotStored, Outcome},
     ledger::ColdStart,
     loader::Loader,
     memory::MemoryProbe,
@@ -45,6 +45,7 @@ use handler::Call;
 pub(crate) use inline::InlinePolicy;
 use metrics::PeakMemory;
 pub(crate) use reporting::Reporting;
+pub(crate) use upload::Uploads;
 pub use upload::{OutputUpload, OutputUploader, UploadError};
 
 /// Largest payload decoded on the event loop, in bytes. Decoding runs at some hundred MB/s, so this is a tenth of a
@@ -83,7 +84,7 @@ pub(crate) struct Executor {
     events: mpsc::Sender<JobEvent>,
     outbox: SharedOutbox,
     loader: Arc<Loader>,
-    uploader: Option<Arc<dyn OutputUploader>>,
+    uploads: Uploads,
     memory: PeakMemory,
     /// Tells of accelerators; none where there are none.
     vram: Option<Arc<dyn MemoryProbe>>,
@@ -97,12 +98,12 @@ impl Executor {
         events: mpsc::Sender<JobEvent>,
         outbox: SharedOutbox,
         loader: Arc<Loader>,
-        uploader: Option<Arc<dyn OutputUploader>>,
+        uploads: Uploads,
         reporting: Reporting,
         gpus_freed: GpusFreed,
     ) -> Self {
         let (memory, vram) = (PeakMemory::default(), loader.accelerators());
-        Self { scope, events, outbox, loader, uploader, memory, vram, gpus_freed, reporting }
+        Self { scope, events, outbox, loader, uploads, memory, vram, gpus_freed, reporting }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
@@ -128,9 +129,7 @@ impl Executor {
         let lease = job.gpu().map(|span| Arc::new(GpuLease::new(span, &self.gpus_freed)));
         let watch = self.measure(job, instance.as_ref(), lease.as_ref());
         let inline = inline && lease.is_none() && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
-        // What is larger has to be stored somewhere.
-        let summary_bytes_max = if self.uploader.is_some() { usize::MAX } else { INLINE_OUTPUT_BYTES_MAX };
-        let context = context(job, function, run, summary_bytes_max);
+        let context = context(job, function, run, self.uploads.output_bytes_max());
         let call = Call { job: job.clone(), function: function.clone(), context, payload, instance };
         if function.is_blocking() {
             self.start_thread(call, lease, watch);
@@ -202,10 +201,13 @@ impl Executor {
         }));
     }
 
-    /// Stores an output that is too large for the stream. Returns `false` when there is nowhere to store it.
-    pub(crate) fn upload(&self, job: &Arc<JobCell>, output: Bytes, file_base_url: &str) -> bool {
-        let Some(uploader) = &self.uploader else { return false };
-        let (uploader, upload) = (uploader.clone(), job.output_upload(output, file_base_url));
+    /// Stores an output that is too large for the stream.
+    ///
+    /// # Errors
+    /// When nothing would store it. Nothing was begun then.
+    pub(crate) fn upload(&self, job: &Arc<JobCell>, output: Bytes, file_base_url: &str) -> Result<(), NotStored> {
+        let uploader = self.uploads.of(output.len())?;
+        let upload = job.output_upload(output, file_base_url);
         let (events, cell) = (self.events.clone(), job.clone());
         let task = self.scope.spawn_bare(async move {
             let pair = upload.pair.clone();
@@ -214,7 +216,7 @@ impl Executor {
             drop(events.send(JobEvent::Uploaded { job: cell, result }).await);
         });
         job.runs_as(task.abort_handle());
-        true
+        Ok(())
     }
 
     /// Queues the result of a job that left the table.

@@ -59,6 +59,8 @@ pub struct WorkerOptions {
     /// Where outputs go that are too large for the stream. Without one such a job ends retryable with
     /// `output upload failed`.
     pub uploader: Option<Arc<dyn OutputUploader>>,
+    /// Bytes of the largest file that is given to it; a job whose output is larger ends invalid. 0 = no bound.
+    pub upload_bytes_max: usize,
     /// Accelerators that this process may use, by ordinal. Hello describes them, and functions that need others are
     /// not offered.
     pub gpus: Vec<Gpu>,
@@ -99,6 +101,7 @@ impl WorkerOptions {
             drain_budget: Duration::from_secs(30),
             dial: Arc::new(TcpDial),
             uploader: None,
+            upload_bytes_max: 0,
             gpus: Vec::new(),
             memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
             observer: None,
