@@ -41,11 +41,14 @@ use crate::{
     worker_error::{Result, WorkerError},
 };
 
+mod bound;
 mod host;
 mod lease;
 mod setup;
 mod slots;
 
+pub(crate) use bound::Models;
+use bound::{Bound, pinned};
 pub(crate) use host::{EmptyPlace, IdlePart, InstanceHost, Order, Permit, Place, RemoteCalls};
 use lease::{Lease, Leases};
 use setup::Materials;
@@ -58,18 +61,7 @@ pub struct InstanceCell {
     state: Arc<Mutex<State>>,
     scope: Scope,
     host: OnceLock<Arc<dyn InstanceHost>>,
-    bound: Mutex<Bound>,
-}
-
-/// The models of an instance, by slot.
-pub(crate) type Models = Arc<BTreeMap<String, Binding>>;
-
-/// What the slots of an endpoint are bound to.
-struct Bound {
-    /// Of the latest instance.
-    latest: Models,
-    /// Of the next one.
-    next: Models,
+    bound: Bound,
 }
 
 /// A borrowed instance. The instance is not shut down while one of these is alive.
@@ -91,7 +83,6 @@ pub struct Borrowed<T> {
 /// What setting up needs to know; never changes.
 struct Plan {
     label: String,
-    declared: Models,
     lifecycle: Option<LifecycleDecl>,
 }
 
@@ -116,10 +107,9 @@ impl InstanceCell {
     /// A cell for the endpoint called `label` in diagnostics. Without `lifecycle` it only holds local models.
     #[must_use]
     pub(crate) fn new(label: String, slots: BTreeMap<String, Binding>, lifecycle: Option<LifecycleDecl>) -> Self {
-        let declared = Arc::new(slots);
         Self {
-            bound: Mutex::new(Bound { latest: declared.clone(), next: declared.clone() }),
-            plan: Arc::new(Plan { label, declared, lifecycle }),
+            bound: Bound::new(slots),
+            plan: Arc::new(Plan { label, lifecycle }),
             state: Arc::new(Mutex::new(State::Empty)),
             scope: Scope::new("instance"),
             host: OnceLock::new(),
@@ -140,19 +130,12 @@ impl InstanceCell {
     /// From here on instances are made from what `resolve` gives for each declared binding, or from that itself. An
     /// instance that is there stays what it is.
     pub(crate) fn resolve(&self, resolve: impl Fn(&Binding) -> Option<Binding>) {
-        let resolved =
-            |(slot, binding): (&String, &Binding)| (slot.clone(), resolve(binding).unwrap_or_else(|| binding.clone()));
-        self.bound.lock().next = Arc::new(self.plan.declared.iter().map(resolved).collect());
+        self.bound.resolve(resolve);
     }
 
     /// What the next instance is made from.
     pub(crate) fn next_models(&self) -> Models {
-        self.bound.lock().next.clone()
-    }
-
-    /// An instance is being made from `models`.
-    pub(crate) fn makes(&self, models: Models) {
-        self.bound.lock().latest = models;
+        self.bound.next()
     }
 
     /// The instance, set up first if there is none: models fetched from `models`, pinned by `snapshots` (by wire
@@ -205,14 +188,12 @@ impl InstanceCell {
             Some(host) => host.is_loaded(),
             None => !matches!(&*self.state.lock(), State::Empty),
         };
-        let bound = self.bound.lock();
-        if made { bound.latest.clone() } else { bound.next.clone() }
+        if made { self.bound.latest() } else { self.bound.next() }
     }
 
     /// What a host makes the next instance from.
     pub(crate) fn order(&self, device: Device, snapshots: &HashMap<String, pb::Snapshot>, footprint: Memory) -> Order {
-        let models = self.next_models();
-        self.makes(models.clone());
+        let models = self.bound.make();
         Order { snapshots: pinned(&models, snapshots), models, device, footprint }
     }
 
@@ -341,8 +322,7 @@ impl InstanceCell {
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Shared<BoxFuture<'static, Result<Instance>>> {
         let (sender, receiver) = oneshot::channel();
-        let (plan, state, models) = (self.plan.clone(), self.state.clone(), self.next_models());
-        self.makes(models.clone());
+        let (plan, state, models) = (self.plan.clone(), self.state.clone(), self.bound.make());
         let snapshots = pinned(&models, snapshots);
         let materials = Materials { models, source: source.clone(), snapshots, device };
         let cancel = self.scope.cancel().clone();
@@ -383,12 +363,6 @@ impl InstanceCell {
         });
         receiver.map(drop).boxed().shared()
     }
-}
-
-/// The files of these models.
-fn pinned(models: &Models, snapshots: &HashMap<String, pb::Snapshot>) -> HashMap<String, pb::Snapshot> {
-    let wanted = models.values().map(Binding::wire_ref);
-    wanted.filter_map(|name| snapshots.get(&name).cloned().map(|snapshot| (name, snapshot))).collect()
 }
 
 enum Look {

@@ -139,11 +139,11 @@ impl Loader {
         let download = fetching.elapsed();
         let turn = self.turn.lock().await;
         self.make_room(Self::needs(entry, bytes, device)).await?;
-        let before = self.free();
+        let before = self.free().await;
         let setting_up = entry.cell.get_on(entry.device(device), &self.models, snapshots);
         let instance = self.in_turn(entry, turn, setting_up).await?;
         let mut taken = before;
-        taken.sub(&self.free());
+        taken.sub(&self.free().await);
         let missing = bytes.saturating_sub(taken.vram_sum());
         if entry.on_gpu && missing > 0 {
             // Others may have given memory back meanwhile; the weights are there in any case.

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use futures::{FutureExt, future::BoxFuture};
+use gen_worker_tasks::Scope;
 use tokio::time::timeout;
 use tracing::{info, warn};
 
@@ -30,16 +31,23 @@ impl Loader {
     }
 
     /// What can be had now without taking it from anybody. An accelerator of which nobody can tell has what its
-    /// instances leave of it. Asks the driver: not for the event loop.
-    pub(crate) fn free(&self) -> Memory {
+    /// instances leave of it; so have all while the machine cannot be asked. Blocks no thread that drives others.
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub(crate) async fn free(&self) -> Memory {
+        let memory = self.memory.clone();
+        let asked = Scope::new("memory").spawn_blocking(move || (memory.free_ram(), memory.free_vram()));
+        let devices = self.total.vram_bytes.len();
+        let (ram_bytes, free_vram) = asked.await.unwrap_or_else(|_| (self.total.ram_bytes, vec![None; devices]));
         let mut booked = Memory::default();
         for entry in self.entries.iter().filter(|entry| entry.cell.is_ready()) {
             booked.add(&entry.held());
         }
         let left = |device| self.total.vram_on(device).saturating_sub(booked.vram_on(device));
-        let free = self.memory.free_vram().into_iter().enumerate();
+        let free = free_vram.into_iter().enumerate();
         let vram_bytes = free.map(|(device, free)| free.unwrap_or_else(|| left(device))).collect();
-        Memory { ram_bytes: self.memory.free_ram(), vram_bytes }
+        Memory { ram_bytes, vram_bytes }
     }
 
     /// What an instance of `bytes` of models needs.
@@ -53,7 +61,7 @@ impl Loader {
 
     /// Lets idle instances go until that fits.
     pub(super) async fn make_room(&self, needs: Needs) -> Result<(), WorkerError> {
-        let room = Room { free: self.free(), total: self.total.clone() };
+        let room = Room { free: self.free().await, total: self.total.clone() };
         let (candidates, held): (Vec<_>, Vec<_>) = self.entries.iter().flat_map(candidates).unzip();
         let going = residency::plan(needs, &room, &held).map_err(|error| {
             warn!(%error, "no room for a model");

@@ -1,11 +1,7 @@
 //! What this worker holds of models and memory, as the orchestrator hears it. Owns no state: it asks the source, the
 //! loader and the machine.
 
-use std::{
-    collections::BTreeMap,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use gen_worker_proto::pb::{self, worker_message::Msg};
 
@@ -94,20 +90,18 @@ impl Serving {
             return;
         }
         let (loader, events) = (self.loader.clone(), self.setups.clone());
-        drop(self.scope.spawn_blocking(move || {
-            let looked = catch_unwind(AssertUnwindSafe(|| loader.free().vram_sum()));
+        self.scope.spawn("free-vram", async move {
+            let free = loader.free().await.vram_sum();
             // The receiver goes away only with the worker.
-            drop(events.blocking_send(SetupEvent::FreeVram(looked.ok())));
-        }));
+            drop(events.send(SetupEvent::FreeVram(free)).await);
+        });
     }
 
-    /// What the orchestrator hears of free accelerator memory; nothing new when it could not be looked at.
-    pub(super) fn sampled(&mut self, free: Option<u64>) {
+    /// What the orchestrator hears of free accelerator memory.
+    pub(super) fn sampled(&mut self, free: u64) {
         self.sampling.running = false;
-        if let Some(free) = free {
-            let total = self.options.resources.vram_total_bytes;
-            self.availability.free_vram(gpu::told_free_bytes(free, total));
-        }
+        let total = self.options.resources.vram_total_bytes;
+        self.availability.free_vram(gpu::told_free_bytes(free, total));
         if std::mem::take(&mut self.sampling.again) {
             self.sample_memory();
         }

@@ -27,8 +27,8 @@ pub(super) enum SetupEvent {
     Gone { cell: Arc<InstanceCell>, models: Models, operation: Option<String> },
     /// A model moved.
     Model(Box<pb::ModelEvent>),
-    /// So much accelerator memory is free; nothing if it could not be looked at.
-    FreeVram(Option<u64>),
+    /// So much accelerator memory is free.
+    FreeVram(u64),
     /// Startup is over, whatever came of it.
     Started,
     /// A model operation ended: what to tell about which ref; nothing = where the model is now.

@@ -70,7 +70,7 @@ async fn what_children_hold_is_held() {
     assert_eq!(bench.held_vram(), 8 * GIB);
     assert!(bench.loader.footprint(&bench.hosted).ram_bytes > 0, "the child says how large it is");
     let second = bench.load(&bench.hosted).await.expect("fits").0;
-    assert_eq!((bench.held_vram(), bench.loader.free().vram_on(0)), (16 * GIB, 4 * GIB));
+    assert_eq!((bench.held_vram(), bench.loader.free().await.vram_on(0)), (16 * GIB, 4 * GIB));
     // Both are in use: nobody can make room.
     let error = bench.load(&bench.own).await.expect_err("no room");
     assert!(error.to_string().contains("accelerator memory"), "{error}");
@@ -92,7 +92,7 @@ async fn a_child_that_starts_has_others_make_room() {
     assert_eq!(bench.options.counters.read().started, 2);
     drop((first, second));
     bench.hosted.shutdown().await;
-    assert_eq!((bench.held_vram(), bench.loader.free().vram_on(0)), (0, 20 * GIB));
+    assert_eq!((bench.held_vram(), bench.loader.free().await.vram_on(0)), (0, 20 * GIB));
 }
 
 #[tokio::test(start_paused = true)]

@@ -50,18 +50,18 @@ async fn w11_8_whoever_is_on_the_other_accelerator_stays() {
     bench.load(1, 1).await.expect("fits");
     bench.load(2, 1).await.expect("room is made");
     assert_eq!(bench.loaded(), [true, false, true]);
-    assert_eq!(bench.loader.free(), Memory { ram_bytes: 64 * GIB, vram_bytes: vec![8 * GIB; 2] });
+    assert_eq!(bench.loader.free().await, Memory { ram_bytes: 64 * GIB, vram_bytes: vec![8 * GIB; 2] });
 }
 
 #[tokio::test]
 async fn accelerators_nobody_can_ask_have_what_their_instances_leave() {
     let bench = bench([None, Some(20)], &[("a", 12), ("b", 12)]);
-    assert_eq!(bench.loader.free().vram_bytes, [20 * GIB, 20 * GIB]);
+    assert_eq!(bench.loader.free().await.vram_bytes, [20 * GIB, 20 * GIB]);
     bench.load(0, 0).await.expect("fits");
-    assert_eq!(bench.loader.free().vram_bytes, [8 * GIB, 20 * GIB]);
+    assert_eq!(bench.loader.free().await.vram_bytes, [8 * GIB, 20 * GIB]);
     bench.load(1, 0).await.expect("room is made");
     assert_eq!(bench.loaded(), [false, true]);
-    assert_eq!(bench.loader.free().vram_bytes, [8 * GIB, 20 * GIB], "what is gone counts no more");
+    assert_eq!(bench.loader.free().await.vram_bytes, [8 * GIB, 20 * GIB], "what is gone counts no more");
 }
 
 #[test]
