@@ -25,7 +25,7 @@ use crate::{
     instance::{InstanceHost, Models, Place, SetupTimes, fetch},
     ledger::ColdStart,
     memory::MemoryProbe,
-    residency::Memory,
+    residency::{Memory, VramLimits},
 };
 
 /// How long one setup keeps others from theirs. Large models take minutes; what takes longer has probably hung.
@@ -36,6 +36,7 @@ pub(crate) struct Loader {
     models: Arc<dyn ModelSource>,
     memory: Arc<dyn MemoryProbe>,
     total: Memory,
+    vram: VramLimits,
     entries: Vec<Entry>,
     turn: tokio::sync::Mutex<()>,
     /// Called for each instance that had to go, with its models.
@@ -56,10 +57,11 @@ struct Entry {
 }
 
 impl Loader {
-    /// A loader for `cells`, each after whether its models go to an accelerator.
+    /// A loader within `vram` for `cells`, each after whether its models go to an accelerator.
     pub(crate) fn new(
         models: Arc<dyn ModelSource>,
         memory: Arc<dyn MemoryProbe>,
+        vram: VramLimits,
         cells: impl IntoIterator<Item = (bool, Arc<InstanceCell>)>,
         evicted: impl Fn(Arc<InstanceCell>, Models) + Send + Sync + 'static,
     ) -> Self {
@@ -70,8 +72,11 @@ impl Loader {
             failed: tokio::sync::Mutex::default(),
             failures: AtomicU64::new(0),
         });
-        let (entries, total) = (entries.collect(), memory.total());
-        Self { models, memory, total, entries, turn: tokio::sync::Mutex::new(()), evicted: Box::new(evicted) }
+        let (entries, mut total) = (entries.collect(), memory.total());
+        for bytes in &mut total.vram_bytes {
+            *bytes = (*bytes).min(vram.models_bytes_max.unwrap_or(u64::MAX));
+        }
+        Self { models, memory, total, vram, entries, turn: tokio::sync::Mutex::new(()), evicted: Box::new(evicted) }
     }
 
     /// The instance of `cell`, set up first if there is none, and what that took. Models that go to an accelerator go

@@ -8,8 +8,18 @@ use std::time::Duration;
 /// A gibibyte.
 const GIB: u64 = 1 << 30;
 
-/// What stays free on an accelerator besides what a model needs: activations and the allocator's slack.
+/// What stays free on an accelerator besides what a model needs, unless told otherwise: activations and the
+/// allocator's slack.
 const VRAM_RESERVE_BYTES: u64 = 2 * GIB;
+
+/// Bounds on what models take of each accelerator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VramLimits {
+    /// Most that all models on it take together; none = whatever it has.
+    pub models_bytes_max: Option<u64>,
+    /// What stays free besides what a model needs when it is loaded.
+    pub reserve_bytes: u64,
+}
 
 /// Bytes by kind of memory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,6 +59,8 @@ pub struct Room {
     pub free: Memory,
     /// All there is.
     pub total: Memory,
+    /// What has to stay free on the accelerator of the load.
+    pub vram_reserve_bytes: u64,
 }
 
 /// There is no room, whoever goes.
@@ -63,6 +75,12 @@ pub struct NoRoom {
     pub needed_bytes: u64,
     /// What would be free without every idle instance.
     pub free_bytes: u64,
+}
+
+impl Default for VramLimits {
+    fn default() -> Self {
+        Self { models_bytes_max: None, reserve_bytes: VRAM_RESERVE_BYTES }
+    }
 }
 
 impl Memory {
@@ -120,7 +138,7 @@ pub fn ram_floor_bytes(total: u64) -> u64 {
 pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<usize>, NoRoom> {
     let ram_needed = needs.ram_bytes.saturating_add(ram_floor_bytes(room.total.ram_bytes));
     // A load that uses no accelerator does not care how full it is.
-    let vram_needed = if needs.vram_bytes == 0 { 0 } else { needs.vram_bytes.saturating_add(VRAM_RESERVE_BYTES) };
+    let vram_needed = if needs.vram_bytes == 0 { 0 } else { needs.vram_bytes.saturating_add(room.vram_reserve_bytes) };
     let mut idle: Vec<_> = held.iter().enumerate().filter(|(_, held)| !held.pinned).collect();
     idle.sort_by_key(|(_, held)| std::cmp::Reverse(held.idle));
     let (mut free_ram, mut free_vram) = (room.free.ram_bytes, room.free.vram_on(needs.device));

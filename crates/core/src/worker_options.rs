@@ -16,6 +16,7 @@ use crate::{
     ledger::JobObserver,
     link::{Dial, RedialOptions, TcpDial},
     memory::{MemoryProbe, SystemMemory},
+    residency::VramLimits,
     slot::SlotOptions,
     spool::SpoolOptions,
     token_check::TokenCheck,
@@ -66,6 +67,8 @@ pub struct WorkerOptions {
     pub gpus: Vec<Gpu>,
     /// What memory there is, for what is loaded and what has to go.
     pub memory: Arc<dyn MemoryProbe>,
+    /// Bounds on what models take of each accelerator.
+    pub vram: VramLimits,
     /// Hears of every job that ended.
     pub observer: Option<Arc<dyn JobObserver>>,
     /// Where finished results are kept until they are written; none keeps them in memory only.
@@ -104,6 +107,7 @@ impl WorkerOptions {
             upload_bytes_max: 0,
             gpus: Vec::new(),
             memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
+            vram: VramLimits::default(),
             observer: None,
             spool: None,
             slots: None,

@@ -31,7 +31,7 @@ impl Loader {
     }
 
     /// What can be had now without taking it from anybody. An accelerator of which nobody can tell has what its
-    /// instances leave of it; so have all while the machine cannot be asked. Blocks no thread that drives others.
+    /// instances leave of it; so have all while the machine cannot be asked, and where models may take only so much. Blocks no thread that drives others.
     ///
     /// # Cancel safety
     /// May be dropped.
@@ -46,7 +46,13 @@ impl Loader {
         }
         let left = |device| self.total.vram_on(device).saturating_sub(booked.vram_on(device));
         let free = free_vram.into_iter().enumerate();
-        let vram_bytes = free.map(|(device, free)| free.unwrap_or_else(|| left(device))).collect();
+        let bounded = self.vram.models_bytes_max.is_some();
+        let free = free.map(|(device, free)| match free {
+            Some(free) if bounded => free.min(left(device)),
+            Some(free) => free,
+            None => left(device),
+        });
+        let vram_bytes = free.collect();
         Memory { ram_bytes, vram_bytes }
     }
 
@@ -61,7 +67,8 @@ impl Loader {
 
     /// Lets idle instances go until that fits.
     pub(super) async fn make_room(&self, needs: Needs) -> Result<(), WorkerError> {
-        let room = Room { free: self.free().await, total: self.total.clone() };
+        let room =
+            Room { free: self.free().await, total: self.total.clone(), vram_reserve_bytes: self.vram.reserve_bytes };
         let (candidates, held): (Vec<_>, Vec<_>) = self.entries.iter().flat_map(candidates).unzip();
         let going = residency::plan(needs, &room, &held).map_err(|error| {
             warn!(%error, "no room for a model");

@@ -25,7 +25,7 @@ fn held(footprint: Memory, idle_s: u64) -> Held {
 }
 
 fn room(free: Memory) -> Room {
-    Room { free, total: memory(64, &[40, 40]) }
+    Room { free, total: memory(64, &[40, 40]), vram_reserve_bytes: 2 * GIB }
 }
 
 #[test]
@@ -60,6 +60,8 @@ fn w11_8_two_small_accelerators_do_not_take_one_large_model() {
     let error = plan(needs_vram(30, 0), &room(memory(8, &[20, 20])), &[]).expect_err("no room");
     assert_eq!((error.what, error.needed_bytes, error.free_bytes), ("accelerator", 32 * GIB, 20 * GIB));
     assert_eq!(plan(needs_vram(18, 1), &room(memory(8, &[0, 20])), &[]), Ok(vec![]), "the other one may be full");
+    let bold = Room { vram_reserve_bytes: 0, ..room(memory(8, &[20])) };
+    assert_eq!((plan(needs_vram(20, 0), &bold, &[]), plan(needs_vram(21, 0), &bold, &[]).is_ok()), (Ok(vec![]), false));
     assert!(plan(needs_vram(1, 2), &room(memory(8, &[20, 20])), &[]).is_err(), "there is no third one");
 }
 

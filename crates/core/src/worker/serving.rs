@@ -39,7 +39,6 @@ use crate::{
     job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
     loader::Loader,
-    memory::MemoryProbe,
     outbox::{Outgoing, SharedOutbox},
     stats::WorkerStats,
     worker_options::WorkerOptions,
@@ -123,7 +122,7 @@ impl Serving {
         let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
         let (gpus_freed, gpus_received) = mpsc::unbounded_channel();
         let models: Arc<dyn ModelSource> = Arc::new(ReportingModels::new(models, setups.clone()));
-        let loader = loader(&roster, &models, options.memory.clone(), setups.clone());
+        let loader = loader(&roster, &models, &options, setups.clone());
         let policy =
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
         let jobs = Scope::under("jobs", scope.cancel());
@@ -453,7 +452,7 @@ impl Serving {
 fn loader(
     roster: &Roster,
     models: &Arc<dyn ModelSource>,
-    memory: Arc<dyn MemoryProbe>,
+    options: &WorkerOptions,
     setups: mpsc::Sender<SetupEvent>,
 ) -> Arc<Loader> {
     let on_gpu = |cell: &_| roster.sharing(cell).any(|function| function.resources().gpu());
@@ -463,7 +462,7 @@ fn loader(
             warn!("the worker is too busy to tell that a model was unloaded");
         }
     };
-    Arc::new(Loader::new(models.clone(), memory, cells, evicted))
+    Arc::new(Loader::new(models.clone(), options.memory.clone(), options.vram, cells, evicted))
 }
 
 enum Turn {

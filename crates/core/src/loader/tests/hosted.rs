@@ -48,7 +48,8 @@ fn bench() -> Bench {
     let bindings = [("weights".to_owned(), hub("o/own").build().expect("sound"))].into();
     let own = Arc::new(InstanceCell::new("own".to_owned(), bindings, Some(lifecycle(&cards, 0, &told))));
     let entries = [(true, hosted.clone()), (true, own.clone())];
-    let loader = Loader::new(disk.models(&[("hosted", 8), ("own", 8)]), cards, entries, |_, _| {});
+    let limits = VramLimits::default();
+    let loader = Loader::new(disk.models(&[("hosted", 8), ("own", 8)]), cards, limits, entries, |_, _| {});
     Bench { loader, hosted, own, options, told, _disk: disk }
 }
 

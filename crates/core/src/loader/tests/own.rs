@@ -10,6 +10,11 @@ struct Bench {
 
 /// Instances on accelerators, of models of these sizes.
 fn bench(free: [Option<u64>; 2], sizes: &[(&'static str, u64)]) -> Bench {
+    bounded(VramLimits::default(), free, sizes)
+}
+
+/// The same within bounds.
+fn bounded(vram: VramLimits, free: [Option<u64>; 2], sizes: &[(&'static str, u64)]) -> Bench {
     let (disk, cards, told) = (Disk::new(), Cards::with(free), Told::default());
     let cell = |(name, gib): &(&str, u64)| {
         let slots = [("weights".to_owned(), hub(format!("o/{name}")).build().expect("sound"))].into();
@@ -18,7 +23,7 @@ fn bench(free: [Option<u64>; 2], sizes: &[(&'static str, u64)]) -> Bench {
     };
     let cells: Vec<_> = sizes.iter().map(cell).collect();
     let entries: Vec<_> = cells.iter().map(|cell| (true, cell.clone())).collect();
-    let loader = Loader::new(disk.models(sizes), cards, entries, |_, _| {});
+    let loader = Loader::new(disk.models(sizes), cards, vram, entries, |_, _| {});
     Bench { loader, cells, told, _disk: disk }
 }
 
@@ -62,6 +67,21 @@ async fn accelerators_nobody_can_ask_have_what_their_instances_leave() {
     bench.load(1, 0).await.expect("room is made");
     assert_eq!(bench.loaded(), [false, true]);
     assert_eq!(bench.loader.free().await.vram_bytes, [8 * GIB, 20 * GIB], "what is gone counts no more");
+}
+
+#[tokio::test]
+async fn m9_2_models_stay_within_their_budget_on_each_accelerator() {
+    for free in [Some(20), None] {
+        let limits = VramLimits { models_bytes_max: Some(10 * GIB), reserve_bytes: GIB };
+        let bench = bounded(limits, [free; 2], &[("large", 10), ("a", 5), ("b", 5), ("c", 5)]);
+        assert_eq!(bench.loader.free().await.vram_bytes, [10 * GIB; 2]);
+        bench.load(0, 0).await.expect_err("the reserve does not fit besides");
+        bench.load(1, 0).await.expect("fits");
+        bench.load(2, 1).await.expect("the other has a budget of its own");
+        bench.load(3, 0).await.expect("room is made");
+        assert_eq!(bench.loaded(), [false, false, true, true]);
+        assert_eq!(bench.loader.free().await.vram_bytes, [5 * GIB; 2]);
+    }
 }
 
 #[test]
