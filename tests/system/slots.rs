@@ -227,3 +227,21 @@ fn the_command_of_a_child_is_not_for_people() -> Result<()> {
     assert!(ended.stderr.contains("for workers"), "{ended:?}");
     Ok(())
 }
+
+#[test]
+fn w9_6_the_peak_of_a_child_is_in_the_metrics_of_its_jobs_and_of_no_other() -> Result<()> {
+    const MIB: i64 = 1024 * 1024;
+    let slots = Slots::start(&[])?;
+    let peak = |id: &str, function: &str, payload: &Value| -> Result<i64> {
+        let ended = slots.run(id, function, payload)?;
+        ensure!(ended["state"] == "succeeded", "{ended}");
+        ended["metrics"]["peak_rss_bytes"].as_i64().with_context(|| format!("metrics in {ended}"))
+    };
+    let (worker, small) = (peak("r1", "worker-pid", &json!({}))?, peak("r2", "swell", &json!({"bytes": 0}))?);
+    assert!(0 < worker && worker < small, "the worker alone {worker}, with a child {small}");
+    let large = peak("r3", "swell", &json!({"bytes": 256 * MIB}))?;
+    assert!(large - small > 200 * MIB, "from {small} to {large}");
+    let other = peak("r4", "slot-pid", &json!({}))?;
+    assert!(other < large - 200 * MIB, "another child is none of the first: {other}");
+    Ok(())
+}

@@ -30,6 +30,9 @@ use tracing::info;
 
 use crate::exit::Failure;
 
+/// Bytes of a GB as the settings count it.
+const BYTES_PER_GB: f64 = 1_073_741_824.0;
+
 /// What was set when the process started, by the names of [`variables`] and their aliases. Values may be secrets:
 /// it has no `Debug`, and errors name the variable, never its value.
 pub(crate) struct Environment {
@@ -126,6 +129,25 @@ impl Environment {
         let seconds = self.parsed::<f64>(variable, expected)?;
         let duration = seconds.map(Duration::try_from_secs_f64).transpose();
         duration.map_err(|_| self.unexpected(variable, expected))
+    }
+
+    /// Bytes from a number of GB (2^30 bytes), fractions allowed.
+    ///
+    /// # Errors
+    /// When it is not a finite number that is at least 0.
+    pub(crate) fn gigabytes(&self, variable: &Variable) -> Result<Option<u64>, Failure> {
+        let expected = "a number of GB, 0 or more";
+        let Some(gigabytes) = self.parsed::<f64>(variable, expected)? else { return Ok(None) };
+        if !(gigabytes.is_finite() && gigabytes >= 0.0) {
+            return Err(self.unexpected(variable, expected));
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "finite, at least 0, and beyond the largest number it is that"
+        )]
+        let bytes = (gigabytes * BYTES_PER_GB) as u64;
+        Ok(Some(bytes))
     }
 
     /// A switch: 1, true and yes are on, everything else is off, as the peer reads it.

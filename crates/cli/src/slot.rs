@@ -7,9 +7,10 @@ use std::{
     fs::{self, File},
     io,
     os::{fd::AsFd as _, unix::net::UnixStream},
+    sync::Arc,
 };
 
-use gen_worker_core::{Registry, slot::serve_slot};
+use gen_worker_core::{Registry, gpu::CudaDriver, memory::SystemMemory, slot::serve_slot};
 use tokio::runtime::{Builder, Handle, Runtime};
 use tracing::{debug, level_filters::LevelFilter};
 
@@ -65,7 +66,9 @@ async fn serve(registry: &Registry, stream: UnixStream, handlers: &Handle) -> Ou
     let mut signals = StopSignals::listen()?;
     let stream = tokio::net::UnixStream::from_std(stream)
         .map_err(|error| Failure::failed(format!("could not use the socket: {error}")))?;
-    let mut served = std::pin::pin!(serve_slot(registry, Box::new(stream), handlers));
+    // Looks for a driver when the first call runs on an accelerator.
+    let memory = Arc::new(SystemMemory::new(Arc::new(CudaDriver::default())));
+    let mut served = std::pin::pin!(serve_slot(registry, Box::new(stream), handlers, memory));
     loop {
         tokio::select! {
             ended = &mut served => return match ended {

@@ -40,6 +40,9 @@ pub enum Dtype {
     Nvfp4,
 }
 
+/// Longest flavor.
+const FLAVOR_CHARS_MAX: usize = 64;
+
 /// A checked binding. Equal by value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Binding {
@@ -266,6 +269,22 @@ impl Binding {
         text
     }
 
+    /// The same model in the flavor that the wire ref `resolved` names. None where that names more than another flavor
+    /// of the same repository and tag, or nothing that can be; only hub models have flavors.
+    #[must_use]
+    pub fn resolved(&self, resolved: &str) -> Option<Self> {
+        let own = self.wire_ref();
+        let base = own.split_once('#').map_or(own.as_str(), |(base, _)| base);
+        let (named, flavor) = match resolved.split_once('#') {
+            // What follows a question mark is none of the model's.
+            Some((named, flavor)) => (named, flavor.split('?').next().filter(|flavor| is_flavor(flavor))?),
+            None => (resolved, ""),
+        };
+        let same = self.provider == Provider::Hub && named == base;
+        let fields = || Fields { flavor: flavor.to_ascii_lowercase(), ..self.fields.clone() };
+        same.then(|| Self { provider: self.provider, fields: fields() })
+    }
+
     /// Hub tag; empty for other providers.
     #[must_use]
     pub fn tag(&self) -> &str {
@@ -319,6 +338,14 @@ impl Binding {
     pub fn allows_lora(&self) -> bool {
         self.fields.allow_lora
     }
+}
+
+/// Whether a flavor can be called that, in either case.
+fn is_flavor(text: &str) -> bool {
+    let within = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
+    text.len() <= FLAVOR_CHARS_MAX
+        && text.bytes().all(within)
+        && text.bytes().next().is_some_and(|first| first.is_ascii_alphanumeric())
 }
 
 impl Provider {

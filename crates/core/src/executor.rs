@@ -21,7 +21,7 @@ use std::{
 
 use bytes::Bytes;
 use futures::FutureExt;
-use gen_worker_proto::{FunctionName, limits::INLINE_OUTPUT_BYTES_MAX, pb};
+use gen_worker_proto::{FunctionName, pb};
 use gen_worker_tasks::Scope;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -29,10 +29,12 @@ use crate::{
     Instance, RequestContext, WorkerError,
     context::{ContextParts, Deadline, Device, Lora, OutputMode},
     function::Function,
-    job::{Ending, Outcome},
+    job::{Ending, NotStored, Outcome},
     ledger::ColdStart,
     loader::Loader,
+    memory::MemoryProbe,
     outbox::{JobEnd, SharedOutbox},
+    peaks::VramWatch,
     sanitize::sanitize,
 };
 
@@ -43,6 +45,7 @@ use handler::Call;
 pub(crate) use inline::InlinePolicy;
 use metrics::PeakMemory;
 pub(crate) use reporting::Reporting;
+pub(crate) use upload::Uploads;
 pub use upload::{OutputUpload, OutputUploader, UploadError};
 
 /// Largest payload decoded on the event loop, in bytes. Decoding runs at some hundred MB/s, so this is a tenth of a
@@ -81,8 +84,10 @@ pub(crate) struct Executor {
     events: mpsc::Sender<JobEvent>,
     outbox: SharedOutbox,
     loader: Arc<Loader>,
-    uploader: Option<Arc<dyn OutputUploader>>,
+    uploads: Uploads,
     memory: PeakMemory,
+    /// Tells of accelerators; none where there are none.
+    vram: Option<Arc<dyn MemoryProbe>>,
     gpus_freed: GpusFreed,
     reporting: Reporting,
 }
@@ -93,11 +98,12 @@ impl Executor {
         events: mpsc::Sender<JobEvent>,
         outbox: SharedOutbox,
         loader: Arc<Loader>,
-        uploader: Option<Arc<dyn OutputUploader>>,
+        uploads: Uploads,
         reporting: Reporting,
         gpus_freed: GpusFreed,
     ) -> Self {
-        Self { scope, events, outbox, loader, uploader, memory: PeakMemory::default(), gpus_freed, reporting }
+        let (memory, vram) = (PeakMemory::default(), loader.accelerators());
+        Self { scope, events, outbox, loader, uploads, memory, vram, gpus_freed, reporting }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
@@ -106,9 +112,10 @@ impl Executor {
         let Some(cell) = function.instance().cloned() else { return };
         let (loader, events) = (self.loader.clone(), self.events.clone());
         let snapshots: HashMap<_, _> = job.snapshots();
+        let device = job.gpu().map_or(0, |span| span.devices().start);
         let (job, function) = (Arc::downgrade(job), job.function());
         drop(self.scope.spawn_bare(async move {
-            let result = loader.load(&cell, &snapshots).await;
+            let result = loader.load(&cell, &snapshots, device).await;
             // The receiver goes away only with the worker.
             drop(events.send(JobEvent::Prepared { job, function, result }).await);
         }));
@@ -120,20 +127,16 @@ impl Executor {
         let payload = run.input_payload.clone();
         // What runs on an accelerator is never done at once, and its permit goes with its task.
         let lease = job.gpu().map(|span| Arc::new(GpuLease::new(span, &self.gpus_freed)));
-        if let (Some(lease), Some(calls)) = (&lease, instance.as_ref().and_then(Instance::remote_calls)) {
-            calls.hold(lease.clone());
-        }
+        let watch = self.measure(job, instance.as_ref(), lease.as_ref());
         let inline = inline && lease.is_none() && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
-        // What is larger has to be stored somewhere.
-        let summary_bytes_max = if self.uploader.is_some() { usize::MAX } else { INLINE_OUTPUT_BYTES_MAX };
-        let context = context(job, function, run, summary_bytes_max);
+        let context = context(job, function, run, self.uploads.output_bytes_max());
         let call = Call { job: job.clone(), function: function.clone(), context, payload, instance };
         if function.is_blocking() {
-            self.start_thread(call, lease);
+            self.start_thread(call, lease, watch);
             return Started::Running;
         }
         if !inline {
-            self.start_task(call, lease);
+            self.start_task(call, lease, watch);
             return Started::Running;
         }
         match call.poll_once() {
@@ -151,37 +154,60 @@ impl Executor {
         }
     }
 
-    fn start_task(&self, call: Call, lease: Option<Arc<GpuLease>>) {
+    /// Has whatever the job uses besides this process's memory noted: what runs elsewhere tells by itself, and
+    /// accelerators are watched while it runs on them.
+    fn measure(&self, job: &JobCell, instance: Option<&Instance>, lease: Option<&Arc<GpuLease>>) -> Option<VramWatch> {
+        if let Some(calls) = instance.and_then(Instance::remote_calls) {
+            calls.measure(job.measured());
+            if let Some(lease) = lease {
+                calls.hold(lease.clone());
+            }
+            return None;
+        }
+        let (memory, span) = (self.vram.as_ref()?, job.gpu()?);
+        Some(VramWatch::start(memory.clone(), span.devices(), job.measured()))
+    }
+
+    fn start_task(&self, call: Call, lease: Option<Arc<GpuLease>>, watch: Option<VramWatch>) {
         let (events, job) = (self.events.clone(), call.job.clone());
         let task = self.scope.spawn_bare({
             let job = job.clone();
             async move {
                 let lease = lease;
                 let (outcome, first_poll) = call.run().await;
-                drop(lease);
                 let (ended, first_poll) = (Instant::now(), Some(first_poll));
+                if let Some(watch) = watch {
+                    watch.look().await;
+                }
+                drop(lease);
                 drop(events.send(JobEvent::Returned { job, outcome, ended, first_poll }).await);
             }
         });
         job.runs_as(task.abort_handle());
     }
 
-    fn start_thread(&self, call: Call, lease: Option<Arc<GpuLease>>) {
+    fn start_thread(&self, call: Call, lease: Option<Arc<GpuLease>>, watch: Option<VramWatch>) {
         let (events, job) = (self.events.clone(), call.job.clone());
         job.thread_started();
         drop(self.scope.spawn_blocking(move || {
             let outcome = call.run_blocking();
+            let ended = Instant::now();
+            if let Some(watch) = watch {
+                watch.look_blocking();
+            }
             drop(lease);
             job.thread_ended();
-            let ended = Instant::now();
             drop(events.blocking_send(JobEvent::ThreadEnded { job, outcome, ended }));
         }));
     }
 
-    /// Stores an output that is too large for the stream. Returns `false` when there is nowhere to store it.
-    pub(crate) fn upload(&self, job: &Arc<JobCell>, output: Bytes, file_base_url: &str) -> bool {
-        let Some(uploader) = &self.uploader else { return false };
-        let (uploader, upload) = (uploader.clone(), job.output_upload(output, file_base_url));
+    /// Stores an output that is too large for the stream.
+    ///
+    /// # Errors
+    /// When nothing would store it. Nothing was begun then.
+    pub(crate) fn upload(&self, job: &Arc<JobCell>, output: Bytes, file_base_url: &str) -> Result<(), NotStored> {
+        let uploader = self.uploads.of(output.len())?;
+        let upload = job.output_upload(output, file_base_url);
         let (events, cell) = (self.events.clone(), job.clone());
         let task = self.scope.spawn_bare(async move {
             let pair = upload.pair.clone();
@@ -190,7 +216,7 @@ impl Executor {
             drop(events.send(JobEvent::Uploaded { job: cell, result }).await);
         });
         job.runs_as(task.abort_handle());
-        true
+        Ok(())
     }
 
     /// Queues the result of a job that left the table.

@@ -27,9 +27,9 @@ pub trait GpuProbe: Send + Sync {
     /// All that this process may use, by ordinal. Constant over its life; may take long the first time.
     fn gpus(&self) -> Vec<Gpu>;
 
-    /// Free memory of all of them together, in bytes, as well as it is known: one whose memory this process has
-    /// never used counts as free.
-    fn free_bytes(&self) -> u64;
+    /// Free memory of each of them in bytes, by ordinal; none for one that this process never used, since nobody can
+    /// ask about it. Asks the driver, which may take a millisecond: not for the event loop.
+    fn free_bytes(&self) -> Vec<Option<u64>>;
 }
 
 /// A machine without accelerators.
@@ -41,8 +41,8 @@ impl GpuProbe for NoGpus {
         Vec::new()
     }
 
-    fn free_bytes(&self) -> u64 {
-        0
+    fn free_bytes(&self) -> Vec<Option<u64>> {
+        Vec::new()
     }
 }
 
@@ -105,7 +105,8 @@ mod tests {
         // Where a driver is installed this shows that asking it twice is safe and gives the same.
         let driver = CudaDriver::default();
         assert_eq!(driver.gpus(), driver.gpus());
-        let total: u64 = driver.gpus().iter().map(|gpu| gpu.total_bytes).sum();
-        assert!(driver.free_bytes() <= total);
+        let (gpus, free) = (driver.gpus(), driver.free_bytes());
+        assert_eq!(gpus.len(), free.len());
+        assert!(gpus.iter().zip(free).all(|(gpu, free)| free.is_none_or(|free| free <= gpu.total_bytes)));
     }
 }

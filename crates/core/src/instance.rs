@@ -33,19 +33,27 @@ use tracing::warn;
 
 use crate::{
     binding::Binding,
+    context::Device,
     endpoint::{InstanceValue, LifecycleDecl},
     model_source::ModelSource,
+    residency::Memory,
     sanitize::sanitize,
     worker_error::{Result, WorkerError},
 };
 
+mod borrowed;
+mod bound;
 mod host;
 mod lease;
 mod setup;
 mod slots;
 
-pub(crate) use host::{InstanceHost, Permit, RemoteCalls};
-use lease::{Lease, Leases};
+pub use borrowed::{Borrowed, Instance};
+pub(crate) use bound::Models;
+use bound::{Bound, pinned};
+pub(crate) use host::{EmptyPlace, IdlePart, InstanceHost, Order, Permit, Place, RemoteCalls};
+use lease::Leases;
+use setup::Materials;
 pub(crate) use setup::{SetupTimes, fetch};
 pub use slots::{CallSlot, LoadModel, LoadOptions, ModelDir, Slots};
 
@@ -55,28 +63,12 @@ pub struct InstanceCell {
     state: Arc<Mutex<State>>,
     scope: Scope,
     host: OnceLock<Arc<dyn InstanceHost>>,
-}
-
-/// A borrowed instance. The instance is not shut down while one of these is alive.
-#[derive(Clone)]
-pub struct Instance {
-    // Dropped before the lease, so that whoever waits for the lease holds the last reference.
-    value: InstanceValue,
-    slots: Slots,
-    remote: Option<Arc<dyn RemoteCalls>>,
-    _lease: Lease,
-}
-
-/// An instance of a known type.
-pub struct Borrowed<T> {
-    value: Arc<T>,
-    _lease: Lease,
+    bound: Bound,
 }
 
 /// What setting up needs to know; never changes.
 struct Plan {
     label: String,
-    slots: BTreeMap<String, Binding>,
     lifecycle: Option<LifecycleDecl>,
 }
 
@@ -102,22 +94,34 @@ impl InstanceCell {
     #[must_use]
     pub(crate) fn new(label: String, slots: BTreeMap<String, Binding>, lifecycle: Option<LifecycleDecl>) -> Self {
         Self {
-            plan: Arc::new(Plan { label, slots, lifecycle }),
+            bound: Bound::new(slots),
+            plan: Arc::new(Plan { label, lifecycle }),
             state: Arc::new(Mutex::new(State::Empty)),
             scope: Scope::new("instance"),
             host: OnceLock::new(),
         }
     }
 
-    /// From here on the host that `make` gives keeps its instances: called with the name and the models of the
-    /// endpoint, before anybody asked for an instance. A host that is there stays.
-    pub(crate) fn host_with(&self, make: impl FnOnce(&str, &BTreeMap<String, Binding>) -> Arc<dyn InstanceHost>) {
-        self.host.get_or_init(|| make(&self.plan.label, &self.plan.slots));
+    /// From here on the host that `make` gives keeps its instances: called with the name of the endpoint, before
+    /// anybody asked for an instance. A host that is there stays.
+    pub(crate) fn host_with(&self, make: impl FnOnce(&str) -> Arc<dyn InstanceHost>) {
+        self.host.get_or_init(|| make(&self.plan.label));
     }
 
-    /// Whether a host keeps its instances.
-    pub(crate) fn is_hosted(&self) -> bool {
-        self.host.get().is_some()
+    /// What keeps its instances, if they live elsewhere.
+    pub(crate) fn host(&self) -> Option<&Arc<dyn InstanceHost>> {
+        self.host.get()
+    }
+
+    /// From here on instances are made from what `resolve` gives for each declared binding, or from that itself. An
+    /// instance that is there stays what it is.
+    pub(crate) fn resolve(&self, resolve: impl Fn(&Binding) -> Option<Binding>) {
+        self.bound.resolve(resolve);
+    }
+
+    /// What the next instance is made from.
+    pub(crate) fn next_models(&self) -> Models {
+        self.bound.next()
     }
 
     /// The instance, set up first if there is none: models fetched from `models`, pinned by `snapshots` (by wire
@@ -134,11 +138,27 @@ impl InstanceCell {
         models: &Arc<dyn ModelSource>,
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Result<Instance> {
+        self.get_on(Device::Cpu, models, snapshots).await
+    }
+
+    /// As [`InstanceCell::get`], with the models of a new instance loaded to `device`.
+    pub(crate) async fn get_on(
+        &self,
+        device: Device,
+        models: &Arc<dyn ModelSource>,
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Result<Instance> {
         if let Some(host) = self.host.get() {
-            return host.get(models, self.pinned(snapshots)).await;
+            return match host.place().await? {
+                Place::Ready(instance) => Ok(instance),
+                Place::Empty(place) => {
+                    let order = self.order(device, snapshots, Memory::default());
+                    Ok(place.fill(models.clone(), order).await?.0)
+                }
+            };
         }
         loop {
-            let closing = match self.look(models, snapshots) {
+            let closing = match self.look(device, models, snapshots) {
                 Look::Ready(instance) => return Ok(instance),
                 Look::SettingUp(pending) => return pending.await,
                 Look::ShuttingDown(closing) => closing,
@@ -147,10 +167,20 @@ impl InstanceCell {
         }
     }
 
-    /// The models it needs, by slot.
+    /// The models of the instance, by slot; without one, those that the next one is made from.
     #[must_use]
-    pub fn models(&self) -> &BTreeMap<String, Binding> {
-        &self.plan.slots
+    pub fn models(&self) -> Arc<BTreeMap<String, Binding>> {
+        let made = match self.host.get() {
+            Some(host) => host.is_loaded(),
+            None => !matches!(&*self.state.lock(), State::Empty),
+        };
+        if made { self.bound.latest() } else { self.bound.next() }
+    }
+
+    /// What a host makes the next instance from.
+    pub(crate) fn order(&self, device: Device, snapshots: &HashMap<String, pb::Snapshot>, footprint: Memory) -> Order {
+        let models = self.bound.make();
+        Order { snapshots: pinned(&models, snapshots), models, device, footprint }
     }
 
     /// Whether somebody uses the instance, or it is being set up.
@@ -257,14 +287,14 @@ impl InstanceCell {
         }
     }
 
-    fn look(&self, models: &Arc<dyn ModelSource>, snapshots: &HashMap<String, pb::Snapshot>) -> Look {
+    fn look(&self, device: Device, models: &Arc<dyn ModelSource>, snapshots: &HashMap<String, pb::Snapshot>) -> Look {
         let mut state = self.state.lock();
         match &mut *state {
             State::Ready(ready) => Look::Ready(ready.lend()),
             State::SettingUp(pending) => Look::SettingUp(pending.clone()),
             State::ShuttingDown(closing) => Look::ShuttingDown(closing.clone()),
             State::Empty => {
-                let pending = self.start_setup(models, snapshots);
+                let pending = self.start_setup(device, models, snapshots);
                 *state = State::SettingUp(pending.clone());
                 Look::SettingUp(pending)
             }
@@ -273,16 +303,18 @@ impl InstanceCell {
 
     fn start_setup(
         &self,
-        models: &Arc<dyn ModelSource>,
+        device: Device,
+        source: &Arc<dyn ModelSource>,
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Shared<BoxFuture<'static, Result<Instance>>> {
         let (sender, receiver) = oneshot::channel();
-        let (plan, state, models) = (self.plan.clone(), self.state.clone(), models.clone());
-        let pinned = self.pinned(snapshots);
+        let (plan, state, models) = (self.plan.clone(), self.state.clone(), self.bound.make());
+        let snapshots = pinned(&models, snapshots);
+        let materials = Materials { models, source: source.clone(), snapshots, device };
         let cancel = self.scope.cancel().clone();
         self.scope.spawn("setup", async move {
             // A cell whose task is lost would stay in this state: whatever panics is a failed set-up.
-            let outcome = AssertUnwindSafe(setup::run(&plan, &*models, &pinned, &cancel)).catch_unwind().await;
+            let outcome = AssertUnwindSafe(setup::run(&plan, &materials, &cancel)).catch_unwind().await;
             let outcome = outcome.unwrap_or_else(|panic| Err(WorkerError::from_panic(&*panic)));
             let mut outcome = outcome.map(|(value, slots, times)| Ready {
                 value,
@@ -317,11 +349,6 @@ impl InstanceCell {
         });
         receiver.map(drop).boxed().shared()
     }
-
-    fn pinned(&self, snapshots: &HashMap<String, pb::Snapshot>) -> HashMap<String, pb::Snapshot> {
-        let wanted = self.plan.slots.values().map(Binding::wire_ref);
-        wanted.filter_map(|name| snapshots.get(&name).cloned().map(|snapshot| (name, snapshot))).collect()
-    }
 }
 
 enum Look {
@@ -337,71 +364,12 @@ impl Ready {
     }
 }
 
-impl Instance {
-    /// An instance that no cell owns: for programs that call functions by hand.
-    #[must_use]
-    pub fn detached(value: InstanceValue, slots: Slots) -> Self {
-        Self { value, slots, remote: None, _lease: Leases::default().take() }
-    }
-
-    /// An instance elsewhere, with what reaches it.
-    pub(crate) fn remote(calls: Arc<dyn RemoteCalls>) -> Self {
-        let value = Arc::new(()) as InstanceValue;
-        Self { value, slots: Slots::default(), remote: Some(calls), _lease: Leases::default().take() }
-    }
-
-    /// What reaches it, if it lives elsewhere.
-    pub(crate) fn remote_calls(&self) -> Option<&Arc<dyn RemoteCalls>> {
-        self.remote.as_ref()
-    }
-
-    /// The local models.
-    #[must_use]
-    pub fn slots(&self) -> &Slots {
-        &self.slots
-    }
-
-    /// The instance as what it is.
-    ///
-    /// # Errors
-    /// When it is of another type, which means that the caller took it from another function's cell.
-    pub fn downcast<T: Send + Sync + 'static>(self) -> Result<Borrowed<T>> {
-        match self.value.downcast::<T>() {
-            Ok(value) => Ok(Borrowed { value, _lease: self._lease }),
-            Err(_) => Err(WorkerError::fatal(
-                "WrongInstance",
-                format!("the instance is not a {}", std::any::type_name::<T>()),
-            )),
-        }
-    }
-}
-
-impl<T> std::ops::Deref for Borrowed<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
 impl fmt::Debug for InstanceCell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("InstanceCell")
             .field("endpoint", &self.plan.label)
             .field("ready", &self.is_ready())
             .finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Instance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Instance").field("slots", &self.slots).finish_non_exhaustive()
-    }
-}
-
-impl<T> fmt::Debug for Borrowed<T> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Borrowed").finish_non_exhaustive()
     }
 }
 

@@ -27,6 +27,7 @@ use crate::{FailureClass, hash::FastMap, outbox::EndOutput};
 
 pub use arrival::{Arrival, Needs, Target};
 use finished::FinishedPairs;
+pub(crate) use gpus::DEVICES_MAX;
 pub use gpus::GpuSpan;
 use gpus::Gpus;
 pub use outcome::{Ending, Outcome};
@@ -82,14 +83,24 @@ pub enum Action<J> {
 }
 
 /// Why an output was not stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotStored {
     /// It did not work this time.
+    #[error("output upload failed")]
     Failed,
     /// There is nowhere to store it: another attempt would end the same.
+    #[error("output payload too large: {bytes} bytes, and this worker stores nothing above {INLINE_OUTPUT_BYTES_MAX}")]
     NoStore {
         /// Its size.
         bytes: usize,
+    },
+    /// Files of that size are not stored: another attempt would end the same.
+    #[error("output payload too large: {bytes} bytes, and this worker uploads files of at most {bytes_max} bytes")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// Size of the largest that are.
+        bytes_max: usize,
     },
 }
 
@@ -263,13 +274,8 @@ impl<J: Clone> JobTable<J> {
         }
         let ending = match file_ref {
             Ok(file_ref) => Ending::ok(EndOutput::BlobRef(file_ref)),
-            Err(NotStored::Failed) => Ending::failed(FailureClass::Retryable, "output upload failed"),
-            Err(NotStored::NoStore { bytes }) => Ending::failed(
-                FailureClass::Invalid,
-                format!(
-                    "output payload too large: {bytes} bytes, and this worker stores nothing above {INLINE_OUTPUT_BYTES_MAX}"
-                ),
-            ),
+            Err(why @ NotStored::Failed) => Ending::failed(FailureClass::Retryable, why.to_string()),
+            Err(why) => Ending::failed(FailureClass::Invalid, why.to_string()),
         };
         self.finish(pair, ending, actions);
     }

@@ -10,10 +10,14 @@ const COLD_MIN: Duration = Duration::from_millis(1);
 /// What a job waited for until its instance was there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ColdStart {
+    /// A place among the processes of its function. No part of a cold start: there are only so many.
+    pub queued: Duration,
     /// Other loads, and room for this one.
     pub waited: Duration,
     /// Bytes of its models.
     pub download: Duration,
+    /// The start of a process for it.
+    pub spawn: Duration,
     /// The author's setup, which reads them.
     pub setup: Duration,
     /// The author's warm-up.
@@ -23,10 +27,14 @@ pub struct ColdStart {
 /// What a span of a job's time was spent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PhaseKind {
+    /// A place among the processes of its function.
+    WaitForPlace,
     /// Other loads, and room for this one.
     WaitForLoad,
     /// Bytes of models.
     Download,
+    /// The start of a process.
+    Spawn,
     /// The author's setup.
     Setup,
     /// The author's warm-up.
@@ -74,10 +82,10 @@ pub trait JobObserver: Send + Sync {
 }
 
 impl ColdStart {
-    /// All of it.
+    /// All of it but the wait for a place.
     #[must_use]
     pub fn total(&self) -> Duration {
-        self.waited + self.download + self.setup + self.warmup
+        self.waited + self.download + self.spawn + self.setup + self.warmup
     }
 
     /// Whether there is anything to tell.
@@ -92,8 +100,10 @@ impl PhaseKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::WaitForPlace => "wait_for_place",
             Self::WaitForLoad => "wait_for_load",
             Self::Download => "download",
+            Self::Spawn => "spawn",
             Self::Setup => "setup",
             Self::Warmup => "warmup",
             Self::WaitForPermit => "wait_for_permit",
@@ -122,8 +132,10 @@ pub(crate) fn phases(
     };
     let mut until = Duration::ZERO;
     let parts = [
+        (PhaseKind::WaitForPlace, cold.queued),
         (PhaseKind::WaitForLoad, cold.waited),
         (PhaseKind::Download, cold.download),
+        (PhaseKind::Spawn, cold.spawn),
         (PhaseKind::Setup, cold.setup),
         (PhaseKind::Warmup, cold.warmup),
     ];
@@ -155,12 +167,21 @@ mod tests {
 
     #[test]
     fn a_cold_job_shows_where_its_time_went() {
-        let cold = ColdStart { waited: millis(5), download: millis(20), setup: millis(30), warmup: Duration::ZERO };
+        let cold = ColdStart { waited: millis(5), download: millis(20), setup: millis(30), ..ColdStart::default() };
         let phases = phases(cold, Some(millis(60)), Some(millis(100)), millis(101));
         let seen: Vec<_> = phases.iter().map(|phase| (phase.kind.as_str(), phase.took.as_millis())).collect();
         let want =
             [("wait_for_load", 5), ("download", 20), ("setup", 30), ("wait_for_permit", 5), ("run", 40), ("finish", 1)];
         assert_eq!(seen, want);
+    }
+
+    #[test]
+    fn a_job_in_a_process_of_its_own_shows_the_start_of_that() {
+        let cold = ColdStart { queued: millis(7), spawn: millis(11), setup: millis(3), ..ColdStart::default() };
+        let phases = phases(cold, Some(millis(21)), Some(millis(30)), millis(30));
+        let seen: Vec<_> = phases.iter().map(|phase| (phase.kind.as_str(), phase.took.as_millis())).collect();
+        assert_eq!(seen, [("wait_for_place", 7), ("spawn", 11), ("setup", 3), ("run", 9)]);
+        assert!(!ColdStart { queued: millis(700), ..ColdStart::default() }.is_cold(), "all of its processes are warm");
     }
 
     #[test]
@@ -172,11 +193,11 @@ mod tests {
     proptest! {
         #[test]
         fn phases_follow_each_other_without_gaps(
-            cold in proptest::array::uniform4(0..50_u64), started in proptest::option::of(0..200_u64),
+            cold in proptest::array::uniform6(0..50_u64), started in proptest::option::of(0..200_u64),
             ran in proptest::option::of(0..100_u64), rest in 0..20_u64,
         ) {
-            let [waited, download, setup, warmup] = cold.map(millis);
-            let cold = ColdStart { waited, download, setup, warmup };
+            let [queued, waited, download, spawn, setup, warmup] = cold.map(millis);
+            let cold = ColdStart { queued, waited, download, spawn, setup, warmup };
             let started = started.map(millis);
             let ended = started.zip(ran).map(|(started, ran)| started + millis(ran));
             let took = ended.or(started).unwrap_or_default() + millis(rest);

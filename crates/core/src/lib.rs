@@ -35,6 +35,7 @@ pub mod memory;
 mod model_fetch;
 pub mod model_source;
 mod outbox;
+mod peaks;
 pub mod registry;
 pub mod residency;
 pub mod sanitize;

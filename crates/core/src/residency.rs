@@ -1,27 +1,48 @@
 //! Which instances have to make room before another one is loaded: the wire contract, 11.8, as a pure plan.
 //!
 //! Memory is what was measured: how much the machine has free now, and how much less it had after each instance was
-//! loaded. Idle instances go, the one used longest ago first; one that is in use never goes.
+//! loaded. Every accelerator counts by itself. Idle instances go, the one used longest ago first; one that is in use never goes.
 
 use std::time::Duration;
 
 /// A gibibyte.
 const GIB: u64 = 1 << 30;
 
-/// What stays free on an accelerator besides what a model needs: activations and the allocator's slack.
+/// What stays free on an accelerator besides what a model needs, unless told otherwise: activations and the
+/// allocator's slack.
 const VRAM_RESERVE_BYTES: u64 = 2 * GIB;
 
+/// Bounds on what models take of each accelerator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VramLimits {
+    /// Most that all models on it take together; none = whatever it has.
+    pub models_bytes_max: Option<u64>,
+    /// What stays free besides what a model needs when it is loaded.
+    pub reserve_bytes: u64,
+}
+
 /// Bytes by kind of memory.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Of the host.
     pub ram_bytes: u64,
-    /// Of accelerators, all together.
+    /// Of each accelerator, by ordinal; those that are not listed have none of it.
+    pub vram_bytes: Vec<u64>,
+}
+
+/// What a load needs. A model is placed on one accelerator: what others have free is of no use to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Of the host.
+    pub ram_bytes: u64,
+    /// Of the accelerator [`Self::device`].
     pub vram_bytes: u64,
+    /// Ordinal of that accelerator.
+    pub device: usize,
 }
 
 /// A loaded instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// What is free once it is gone.
     pub footprint: Memory,
@@ -32,12 +53,14 @@ pub struct Held {
 }
 
 /// The machine before a load.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Room {
     /// Free now.
     pub free: Memory,
     /// All there is.
     pub total: Memory,
+    /// What has to stay free on the accelerator of the load.
+    pub vram_reserve_bytes: u64,
 }
 
 /// There is no room, whoever goes.
@@ -54,39 +77,85 @@ pub struct NoRoom {
     pub free_bytes: u64,
 }
 
+impl Default for VramLimits {
+    fn default() -> Self {
+        Self { models_bytes_max: None, reserve_bytes: VRAM_RESERVE_BYTES }
+    }
+}
+
+impl Memory {
+    /// What there is of one accelerator.
+    #[must_use]
+    pub fn vram_on(&self, device: usize) -> u64 {
+        self.vram_bytes.get(device).copied().unwrap_or(0)
+    }
+
+    /// Only memory of one accelerator.
+    #[must_use]
+    pub fn of_device(device: usize, bytes: u64) -> Self {
+        let mut vram_bytes = vec![0; device];
+        vram_bytes.push(bytes);
+        Self { ram_bytes: 0, vram_bytes }
+    }
+
+    /// Of all accelerators together.
+    #[must_use]
+    pub fn vram_sum(&self) -> u64 {
+        self.vram_bytes.iter().fold(0, |sum, bytes| sum.saturating_add(*bytes))
+    }
+
+    /// With `other` besides.
+    pub fn add(&mut self, other: &Self) {
+        self.combine(other, u64::saturating_add);
+    }
+
+    /// Without `other`; never less than nothing.
+    pub fn sub(&mut self, other: &Self) {
+        self.combine(other, u64::saturating_sub);
+    }
+
+    fn combine(&mut self, other: &Self, with: fn(u64, u64) -> u64) {
+        self.ram_bytes = with(self.ram_bytes, other.ram_bytes);
+        if self.vram_bytes.len() < other.vram_bytes.len() {
+            self.vram_bytes.resize(other.vram_bytes.len(), 0);
+        }
+        for (bytes, other) in self.vram_bytes.iter_mut().zip(&other.vram_bytes) {
+            *bytes = with(*bytes, *other);
+        }
+    }
+}
+
 /// Host memory that stays free: a fifth of it, at least 1 GiB, at most 8 GiB.
 #[must_use]
 pub fn ram_floor_bytes(total: u64) -> u64 {
     (total / 5).clamp(GIB, 8 * GIB)
 }
 
-/// The instances, by index into `held`, that have to go before one of size `needs` is loaded; none if there is room.
+/// The instances, by index into `held`, that have to go before one that needs `needs` is loaded; none if there is room.
 ///
 /// # Errors
 /// When it does not fit even without all idle ones. Nothing should go then.
-pub fn plan(needs: Memory, room: Room, held: &[Held]) -> Result<Vec<usize>, NoRoom> {
+pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<usize>, NoRoom> {
     let ram_needed = needs.ram_bytes.saturating_add(ram_floor_bytes(room.total.ram_bytes));
     // A load that uses no accelerator does not care how full it is.
-    let vram_needed = if needs.vram_bytes == 0 { 0 } else { needs.vram_bytes.saturating_add(VRAM_RESERVE_BYTES) };
+    let vram_needed = if needs.vram_bytes == 0 { 0 } else { needs.vram_bytes.saturating_add(room.vram_reserve_bytes) };
     let mut idle: Vec<_> = held.iter().enumerate().filter(|(_, held)| !held.pinned).collect();
     idle.sort_by_key(|(_, held)| std::cmp::Reverse(held.idle));
-    let mut free = room.free;
+    let (mut free_ram, mut free_vram) = (room.free.ram_bytes, room.free.vram_on(needs.device));
     let mut going = Vec::new();
     for (index, instance) in idle {
-        let (short_of_ram, short_of_vram) = (free.ram_bytes < ram_needed, free.vram_bytes < vram_needed);
-        let helps =
-            (short_of_ram && instance.footprint.ram_bytes > 0) || (short_of_vram && instance.footprint.vram_bytes > 0);
-        if helps {
-            free.ram_bytes = free.ram_bytes.saturating_add(instance.footprint.ram_bytes);
-            free.vram_bytes = free.vram_bytes.saturating_add(instance.footprint.vram_bytes);
+        let (ram, vram) = (instance.footprint.ram_bytes, instance.footprint.vram_on(needs.device));
+        if (free_ram < ram_needed && ram > 0) || (free_vram < vram_needed && vram > 0) {
+            free_ram = free_ram.saturating_add(ram);
+            free_vram = free_vram.saturating_add(vram);
             going.push(index);
         }
     }
-    if free.ram_bytes < ram_needed {
-        return Err(NoRoom { what: "host", needed_bytes: ram_needed, free_bytes: free.ram_bytes });
+    if free_ram < ram_needed {
+        return Err(NoRoom { what: "host", needed_bytes: ram_needed, free_bytes: free_ram });
     }
-    if free.vram_bytes < vram_needed {
-        return Err(NoRoom { what: "accelerator", needed_bytes: vram_needed, free_bytes: free.vram_bytes });
+    if free_vram < vram_needed {
+        return Err(NoRoom { what: "accelerator", needed_bytes: vram_needed, free_bytes: free_vram });
     }
     Ok(going)
 }

@@ -19,6 +19,7 @@ mod child;
 mod counters;
 mod crashes;
 mod frame_io;
+mod held;
 mod in_memory;
 mod launcher;
 mod options;

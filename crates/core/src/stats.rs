@@ -32,6 +32,7 @@ struct FunctionStats {
     wait: Histogram,
     run: Histogram,
     download: Histogram,
+    spawn: Histogram,
     setup: Histogram,
     warmup: Histogram,
 }
@@ -44,6 +45,7 @@ impl WorkerStats {
             wait: Histogram::default(),
             run: Histogram::default(),
             download: Histogram::default(),
+            spawn: Histogram::default(),
             setup: Histogram::default(),
             warmup: Histogram::default(),
         };
@@ -75,6 +77,7 @@ impl WorkerStats {
         }
         if cold.is_cold() {
             stats.download.observe(cold.download);
+            stats.spawn.observe(cold.spawn);
             stats.setup.observe(cold.setup);
             stats.warmup.observe(cold.warmup);
         }

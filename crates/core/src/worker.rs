@@ -15,6 +15,7 @@ mod jobs;
 mod kept;
 mod model_ops;
 mod model_reports;
+mod resolutions;
 mod roster;
 mod serving;
 mod setup;

@@ -16,6 +16,7 @@ use crate::{
     ledger::JobObserver,
     link::{Dial, RedialOptions, TcpDial},
     memory::{MemoryProbe, SystemMemory},
+    residency::VramLimits,
     slot::SlotOptions,
     spool::SpoolOptions,
     token_check::TokenCheck,
@@ -59,11 +60,15 @@ pub struct WorkerOptions {
     /// Where outputs go that are too large for the stream. Without one such a job ends retryable with
     /// `output upload failed`.
     pub uploader: Option<Arc<dyn OutputUploader>>,
+    /// Bytes of the largest file that is given to it; a job whose output is larger ends invalid. 0 = no bound.
+    pub upload_bytes_max: usize,
     /// Accelerators that this process may use, by ordinal. Hello describes them, and functions that need others are
     /// not offered.
     pub gpus: Vec<Gpu>,
     /// What memory there is, for what is loaded and what has to go.
     pub memory: Arc<dyn MemoryProbe>,
+    /// Bounds on what models take of each accelerator.
+    pub vram: VramLimits,
     /// Hears of every job that ended.
     pub observer: Option<Arc<dyn JobObserver>>,
     /// Where finished results are kept until they are written; none keeps them in memory only.
@@ -99,8 +104,10 @@ impl WorkerOptions {
             drain_budget: Duration::from_secs(30),
             dial: Arc::new(TcpDial),
             uploader: None,
+            upload_bytes_max: 0,
             gpus: Vec::new(),
             memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
+            vram: VramLimits::default(),
             observer: None,
             spool: None,
             slots: None,

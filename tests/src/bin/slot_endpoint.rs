@@ -146,6 +146,19 @@ async fn weigh(_ctx: &RequestContext, payload: Load) -> Result<Weight> {
     Ok(Weight { bytes: payload.data.len() })
 }
 
+/// What `swell` takes.
+#[derive(Payload)]
+struct Size {
+    bytes: usize,
+}
+
+/// Takes memory, uses it, and gives it back.
+#[endpoint(isolation = "process")]
+fn swell(_ctx: &RequestContext, payload: Size) -> Result<Weight> {
+    let memory = black_box(vec![1_u8; payload.bytes]);
+    Ok(Weight { bytes: memory.len() })
+}
+
 /// A type whose instance lives where its handlers run.
 struct Counter {
     calls: std::sync::atomic::AtomicU32,

@@ -115,6 +115,11 @@ fn limits(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> 
     options.limits.jobs_max = args.max_concurrency.map_or_else(|| count(&names::WORKER_MAX_CONCURRENCY), Ok)?;
     options.limits.input_bytes_max = count(&names::WORKER_MAX_INPUT_BYTES)?;
     options.limits.output_bytes_max = count(&names::WORKER_MAX_OUTPUT_BYTES)?;
+    options.vram.models_bytes_max = env.gigabytes(&names::WORKER_MAX_VRAM_GB)?.filter(|bytes| *bytes > 0);
+    if let Some(bytes) = env.gigabytes(&names::WORKER_VRAM_SAFETY_MARGIN_GB)? {
+        options.vram.reserve_bytes = bytes;
+    }
+    options.upload_bytes_max = count(&names::WORKER_MAX_UPLOAD_BYTES)?;
     let budget =
         args.drain_timeout.map_or_else(|| env.seconds(&names::WORKER_DRAIN_TIMEOUT_SECONDS), |set| Ok(Some(set)))?;
     if let Some(budget) = budget.filter(|budget| *budget > Duration::ZERO) {

@@ -56,3 +56,19 @@ fn e11_wire_refs() {
         assert_eq!(built(builder).wire_ref(), want);
     }
 }
+
+#[test]
+fn w11_9_only_the_flavor_of_a_hub_model_can_be_resolved() {
+    let declared = hub("o/r").tag("v2").flavor("bf16").build().expect("sound");
+    let resolved = |text: &str| declared.resolved(text).map(|binding| binding.wire_ref());
+    assert_eq!(resolved("o/r:v2#FP8"), Some("o/r:v2#fp8".to_owned()));
+    assert_eq!(resolved("o/r:v2#fp8?x=1#y"), Some("o/r:v2#fp8".to_owned()));
+    assert_eq!(resolved("o/r:v2"), Some("o/r:v2".to_owned()), "without one");
+    let long = format!("o/r:v2#{}", "a".repeat(65));
+    for other in ["o/r#fp8", "o/r:v3#fp8", "o/s:v2#fp8", "o/r:v2#", "o/r:v2#a#b", "o/r:v2#-a", "o/r:v2#a b", "", &long]
+    {
+        assert_eq!(resolved(other), None, "{other:?}");
+    }
+    assert_eq!(hub("o/r").build().expect("sound").resolved("o/r#fp8").expect("the default tag").tag(), "prod");
+    assert_eq!(hf("o/r").build().expect("sound").resolved("o/r#fp8"), None);
+}

@@ -3,7 +3,10 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -23,6 +26,7 @@ use crate::{
     job::GpuSpan,
     ledger::ColdStart,
     outbox::{Gate, SharedOutbox},
+    peaks::Peaks,
 };
 
 /// Largest event: a line for people or a few numbers. What is larger belongs into the output.
@@ -55,6 +59,8 @@ struct CellState {
     clock: Clock,
     time_limit: Option<Duration>,
     task: Option<AbortHandle>,
+    /// What is seen of its memory, if anybody looks.
+    peaks: Option<Arc<Peaks>>,
     /// Kept for the upload of the output.
     capability_token: String,
     tenant: String,
@@ -86,6 +92,7 @@ impl JobCell {
                 clock,
                 time_limit: None,
                 task: None,
+                peaks: None,
                 capability_token: String::new(),
                 tenant: String::new(),
             }),
@@ -170,8 +177,16 @@ impl JobCell {
     }
 
     pub(super) fn metrics(&self, memory: &mut PeakMemory) -> Option<pb::JobMetrics> {
-        let clock = self.state.lock().clock;
-        clock.metrics(memory)
+        let (clock, peaks) = {
+            let state = self.state.lock();
+            (state.clock, state.peaks.clone())
+        };
+        clock.metrics(memory, peaks.as_deref())
+    }
+
+    /// Where what is seen of its memory is noted from now on.
+    pub(super) fn measured(&self) -> Arc<Peaks> {
+        self.state.lock().peaks.get_or_insert_default().clone()
     }
 
     /// What interrupts it from now on.

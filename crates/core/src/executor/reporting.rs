@@ -42,6 +42,7 @@ impl Reporting {
                 %function,
                 waited_ms = millis(cold.waited),
                 download_ms = millis(cold.download),
+                spawn_ms = millis(cold.spawn),
                 setup_ms = millis(cold.setup),
                 warmup_ms = millis(cold.warmup),
                 "cold start"

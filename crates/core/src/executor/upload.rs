@@ -1,10 +1,13 @@
-//! The seam to the file API for outputs above the inline limit. Its implementation comes with the store.
+//! The seam to the file API for outputs above the inline limit, and what may pass it. Its implementation comes with the
+//! store.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use futures::future::BoxFuture;
-use gen_worker_proto::Pair;
+use gen_worker_proto::{Pair, limits::INLINE_OUTPUT_BYTES_MAX};
+
+use crate::job::NotStored;
 
 /// An output to store.
 #[derive(Clone)]
@@ -54,4 +57,35 @@ pub struct UploadError {
     pub pair: Pair,
     /// What failed.
     pub source: Box<dyn std::error::Error + Send + Sync>,
+}
+
+/// The uploader, if there is one, and the largest file it is given.
+pub(crate) struct Uploads {
+    uploader: Option<Arc<dyn OutputUploader>>,
+    bytes_max: usize,
+}
+
+impl Uploads {
+    /// Files of at most `bytes_max` bytes go to `uploader`; 0 = of any size.
+    pub(crate) fn new(uploader: Option<Arc<dyn OutputUploader>>, bytes_max: usize) -> Self {
+        Self { uploader, bytes_max: if bytes_max == 0 { usize::MAX } else { bytes_max } }
+    }
+
+    /// What stores a file of this size.
+    ///
+    /// # Errors
+    /// When nothing does.
+    pub(super) fn of(&self, bytes: usize) -> Result<Arc<dyn OutputUploader>, NotStored> {
+        let uploader = self.uploader.as_ref().ok_or(NotStored::NoStore { bytes })?;
+        if bytes > self.bytes_max {
+            return Err(NotStored::TooLarge { bytes, bytes_max: self.bytes_max });
+        }
+        Ok(uploader.clone())
+    }
+
+    /// The largest output that can be delivered at all.
+    pub(super) fn output_bytes_max(&self) -> usize {
+        let stored = if self.uploader.is_some() { self.bytes_max } else { 0 };
+        stored.max(INLINE_OUTPUT_BYTES_MAX)
+    }
 }

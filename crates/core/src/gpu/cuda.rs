@@ -43,9 +43,8 @@ impl GpuProbe for CudaDriver {
         self.devices().iter().map(|device| device.gpu.clone()).collect()
     }
 
-    fn free_bytes(&self) -> u64 {
-        let free = |device: &Device| free_bytes(device.handle).ok().flatten().unwrap_or(device.gpu.total_bytes);
-        self.devices().iter().map(free).sum()
+    fn free_bytes(&self) -> Vec<Option<u64>> {
+        self.devices().iter().map(|device| free_bytes(device.handle).ok().flatten()).collect()
     }
 }
 

@@ -14,9 +14,10 @@ use gen_worker_tasks::{Cancel, Scope};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Plan, Slots};
+use super::{Models, Plan, Slots};
 use crate::{
     binding::Binding,
+    context::Device,
     endpoint::{InstanceValue, Work},
     model_fetch,
     model_source::{ModelSource, NoProgress},
@@ -24,22 +25,34 @@ use crate::{
     worker_error::{Result, WorkerError},
 };
 
-/// How long the author's parts of a set-up took.
+/// How long the parts of a set-up took.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct SetupTimes {
+    /// Until there was a process for it; zero in this one.
+    pub(crate) spawn: Duration,
+    /// The author's setup.
     pub(crate) setup: Duration,
+    /// The author's warm-up.
     pub(crate) warmup: Duration,
+}
+
+/// What one set-up works on.
+pub(super) struct Materials {
+    pub(super) models: Models,
+    pub(super) source: Arc<dyn ModelSource>,
+    pub(super) snapshots: HashMap<String, pb::Snapshot>,
+    pub(super) device: Device,
 }
 
 /// Fetches the models, makes an instance, warms it up. An instance whose warm-up fails is shut down again, since
 /// its setup succeeded.
 pub(super) async fn run(
     plan: &Plan,
-    models: &dyn ModelSource,
-    snapshots: &HashMap<String, pb::Snapshot>,
+    materials: &Materials,
     cancel: &Cancel,
 ) -> Result<(InstanceValue, Slots, SetupTimes)> {
-    let slots = Slots::new(fetch(&plan.slots, models, snapshots).await?);
+    let Materials { models, source, snapshots, device } = materials;
+    let slots = Slots::new(fetch(models, &**source, snapshots).await?).on(*device);
     let Some(lifecycle) = &plan.lifecycle else {
         return Ok((Arc::new(()), slots, SetupTimes::default()));
     };
@@ -52,7 +65,7 @@ pub(super) async fn run(
         close(plan, value, cancel).await;
         return Err(error);
     }
-    let times = SetupTimes { setup: set_up - began, warmup: set_up.elapsed() };
+    let times = SetupTimes { spawn: Duration::ZERO, setup: set_up - began, warmup: set_up.elapsed() };
     Ok((value, slots, times))
 }
 

@@ -16,7 +16,10 @@ use crate::{
 
 /// Slot to local directory. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Slots(Arc<BTreeMap<String, PathBuf>>);
+pub struct Slots {
+    dirs: Arc<BTreeMap<String, PathBuf>>,
+    device: Device,
+}
 
 /// Directory of a complete, verified model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -66,10 +69,22 @@ impl CallSlot for PathBuf {
 }
 
 impl Slots {
-    /// Wraps a table.
+    /// Wraps a table. Models are loaded for the CPU.
     #[must_use]
     pub fn new(dirs: BTreeMap<String, PathBuf>) -> Self {
-        Self(Arc::new(dirs))
+        Self { dirs: Arc::new(dirs), device: Device::Cpu }
+    }
+
+    /// The same models, to be loaded to `device`.
+    #[must_use]
+    pub fn on(self, device: Device) -> Self {
+        Self { device, ..self }
+    }
+
+    /// Where the models of this instance are to be. The worker made room for them there.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.device
     }
 
     /// The directory of a slot.
@@ -77,7 +92,7 @@ impl Slots {
     /// # Errors
     /// When there is no such slot.
     pub fn dir(&self, slot: &str) -> Result<ModelDir> {
-        match self.0.get(slot) {
+        match self.dirs.get(slot) {
             Some(dir) => Ok(ModelDir(dir.clone())),
             None => Err(WorkerError::fatal("UnknownSlot", format!("no slot is called {slot:?}"))),
         }
@@ -91,8 +106,8 @@ impl Slots {
     /// # Cancel safety
     /// May be dropped; the load runs to its end and its result is dropped.
     pub async fn load<T: LoadModel>(&self, slot: &str) -> Result<T> {
-        let dir = self.dir(slot)?;
-        let work = Scope::new("load").spawn_blocking(move || T::load(&dir, &LoadOptions::default()));
+        let (dir, options) = (self.dir(slot)?, LoadOptions { device: self.device });
+        let work = Scope::new("load").spawn_blocking(move || T::load(&dir, &options));
         match work.await {
             Ok(outcome) => outcome,
             Err(lost) => Err(match lost.try_into_panic() {
@@ -107,12 +122,12 @@ impl Slots {
     /// # Errors
     /// When there is no such slot, or loading fails.
     pub fn load_blocking<T: LoadModel>(&self, slot: &str) -> Result<T> {
-        T::load(&self.dir(slot)?, &LoadOptions::default())
+        T::load(&self.dir(slot)?, &LoadOptions { device: self.device })
     }
 
     /// Slots and their directories.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.0.iter().map(|(slot, dir)| (slot.as_str(), dir.as_path()))
+        self.dirs.iter().map(|(slot, dir)| (slot.as_str(), dir.as_path()))
     }
 }
 

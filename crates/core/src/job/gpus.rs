@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use gen_worker_proto::Pair;
 
 /// Most devices of one machine; an ordinal beyond it counts as the last.
-const DEVICES_MAX: usize = 64;
+pub(crate) const DEVICES_MAX: usize = 64;
 
 /// The devices a job runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,8 @@ impl GpuSpan {
         Self { first: u8::try_from(first).unwrap_or(0), count: u8::try_from(count).unwrap_or(1) }
     }
 
-    fn devices(self) -> std::ops::Range<usize> {
+    /// Their ordinals.
+    pub(crate) fn devices(self) -> std::ops::Range<usize> {
         usize::from(self.first)..usize::from(self.first) + usize::from(self.count)
     }
 

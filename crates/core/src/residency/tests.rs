@@ -4,11 +4,20 @@ use proptest::prelude::*;
 use super::*;
 
 fn ram(gib: u64) -> Memory {
-    Memory { ram_bytes: gib * GIB, vram_bytes: 0 }
+    memory(gib, &[])
 }
 
-fn vram(gib: u64) -> Memory {
-    Memory { ram_bytes: 0, vram_bytes: gib * GIB }
+/// What is free or held: of the host, and of each accelerator.
+fn memory(ram: u64, vram: &[u64]) -> Memory {
+    Memory { ram_bytes: ram * GIB, vram_bytes: vram.iter().map(|gib| gib * GIB).collect() }
+}
+
+fn needs_ram(gib: u64) -> Needs {
+    Needs { ram_bytes: gib * GIB, ..Needs::default() }
+}
+
+fn needs_vram(gib: u64, device: usize) -> Needs {
+    Needs { ram_bytes: 0, vram_bytes: gib * GIB, device }
 }
 
 fn held(footprint: Memory, idle_s: u64) -> Held {
@@ -16,7 +25,7 @@ fn held(footprint: Memory, idle_s: u64) -> Held {
 }
 
 fn room(free: Memory) -> Room {
-    Room { free, total: Memory { ram_bytes: 64 * GIB, vram_bytes: 80 * GIB } }
+    Room { free, total: memory(64, &[40, 40]), vram_reserve_bytes: 2 * GIB }
 }
 
 #[test]
@@ -28,23 +37,48 @@ fn m11_8_the_floor_is_a_fifth_within_bounds() {
 
 #[test]
 fn nobody_goes_while_there_is_room() {
-    assert_eq!(plan(ram(10), room(ram(18)), &[held(ram(5), 9)]), Ok(vec![]));
-    assert_eq!(plan(vram(10), room(Memory { ram_bytes: 8 * GIB, vram_bytes: 12 * GIB }), &[]), Ok(vec![]));
+    assert_eq!(plan(needs_ram(10), &room(ram(18)), &[held(ram(5), 9)]), Ok(vec![]));
+    assert_eq!(plan(needs_vram(10, 0), &room(memory(8, &[12])), &[]), Ok(vec![]));
 }
 
 #[test]
 fn the_longest_idle_that_helps_goes_first() {
-    let instances = [held(ram(4), 10), held(ram(4), 300), held(vram(4), 999), held(ram(4), 20)];
-    assert_eq!(plan(ram(10), room(ram(13)), &instances), Ok(vec![1, 3]));
-    let on_card = Memory { ram_bytes: 8 * GIB, vram_bytes: 9 * GIB };
-    assert_eq!(plan(vram(10), room(on_card), &instances), Ok(vec![2]), "host memory would not help");
+    let instances = [held(ram(4), 10), held(ram(4), 300), held(memory(0, &[4]), 999), held(ram(4), 20)];
+    assert_eq!(plan(needs_ram(10), &room(ram(13)), &instances), Ok(vec![1, 3]));
+    assert_eq!(plan(needs_vram(10, 0), &room(memory(8, &[9])), &instances), Ok(vec![2]), "host memory would not help");
 }
 
 #[test]
 fn what_is_in_use_never_goes() {
     let busy = Held { pinned: true, ..held(ram(40), 0) };
-    let error = plan(ram(30), room(ram(10)), &[busy, held(ram(5), 1)]).expect_err("no room");
+    let error = plan(needs_ram(30), &room(ram(10)), &[busy, held(ram(5), 1)]).expect_err("no room");
     assert_eq!((error.what, error.free_bytes), ("host", 15 * GIB));
+}
+
+#[test]
+fn w11_8_two_small_accelerators_do_not_take_one_large_model() {
+    let error = plan(needs_vram(30, 0), &room(memory(8, &[20, 20])), &[]).expect_err("no room");
+    assert_eq!((error.what, error.needed_bytes, error.free_bytes), ("accelerator", 32 * GIB, 20 * GIB));
+    assert_eq!(plan(needs_vram(18, 1), &room(memory(8, &[0, 20])), &[]), Ok(vec![]), "the other one may be full");
+    let bold = Room { vram_reserve_bytes: 0, ..room(memory(8, &[20])) };
+    assert_eq!((plan(needs_vram(20, 0), &bold, &[]), plan(needs_vram(21, 0), &bold, &[]).is_ok()), (Ok(vec![]), false));
+    assert!(plan(needs_vram(1, 2), &room(memory(8, &[20, 20])), &[]).is_err(), "there is no third one");
+}
+
+#[test]
+fn w11_8_room_is_made_on_the_accelerator_of_the_model() {
+    let instances = [held(memory(0, &[30]), 900), held(memory(0, &[0, 10]), 20), held(memory(0, &[2, 8]), 10)];
+    assert_eq!(plan(needs_vram(20, 1), &room(memory(8, &[0, 5])), &instances), Ok(vec![1, 2]));
+    assert_eq!(plan(needs_vram(20, 0), &room(memory(8, &[0, 5])), &instances), Ok(vec![0]));
+}
+
+#[test]
+fn memory_adds_up_by_device_and_never_goes_below_nothing() {
+    let mut sum = memory(1, &[1]);
+    sum.add(&memory(2, &[0, 3]));
+    assert_eq!((sum.vram_sum(), sum.vram_on(1), sum.vram_on(7)), (4 * GIB, 3 * GIB, 0));
+    sum.sub(&memory(9, &[1, 1]));
+    assert_eq!(sum, memory(0, &[0, 2]));
 }
 
 proptest! {
@@ -55,7 +89,7 @@ proptest! {
         let instances: Vec<_> = sizes.iter()
             .map(|(size, pinned, idle)| Held { pinned: *pinned, ..held(ram(*size), *idle) }).collect();
         let idle: u64 = sizes.iter().filter(|(_, pinned, _)| !pinned).map(|(size, ..)| size).sum();
-        match plan(ram(need), room(ram(free)), &instances) {
+        match plan(needs_ram(need), &room(ram(free)), &instances) {
             Ok(going) => {
                 prop_assert!(going.iter().all(|index| !instances[*index].pinned));
                 let freed: u64 = going.iter().map(|index| sizes[*index].0).sum();

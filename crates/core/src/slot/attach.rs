@@ -17,9 +17,9 @@ pub(crate) fn attach(registry: &Registry, options: Option<&SlotOptions>) -> Resu
         let Some(cell) = function.instance() else { continue };
         let options = options.ok_or_else(|| function.name().clone())?;
         // The first function of an endpoint brings its pool; the others share the cell.
-        cell.host_with(|label, bindings| {
+        cell.host_with(|label| {
             let capacity = function.resources().max_concurrency().map_or(1, NonZeroU32::get);
-            Arc::new(SlotPool::new(label, function.name().as_str(), bindings.clone(), capacity, options.clone()))
+            Arc::new(SlotPool::new(label, function.name().as_str(), capacity, options.clone()))
         });
     }
     Ok(())

@@ -14,7 +14,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use super::{
-    frame::{Chunk, Empty, Event, Frame},
+    frame::{Chunk, Empty, Event, Frame, Measures},
     parent::{Lost, Slot},
     pool::Shared,
     translate,
@@ -23,6 +23,7 @@ use crate::{
     context::{Device, RequestContext},
     function::{Call, Frame as Item},
     instance::Permit,
+    peaks::Peaks,
     stream_item::frame_type,
     worker_error::{Result, WorkerError},
 };
@@ -38,12 +39,20 @@ pub(super) enum Step {
     Ended(Result<Option<Bytes>>),
 }
 
+/// What belongs to a call besides its slot.
+#[derive(Default)]
+pub(super) struct Attached {
+    /// The job's accelerators: free only when the child has let go of them.
+    pub(super) permit: Option<Permit>,
+    /// Where what the child was seen to use is noted.
+    pub(super) peaks: Option<Arc<Peaks>>,
+}
+
 struct Running {
     // Dropped before the place: a child whose handle drops is killed.
     slot: Slot,
     place: OwnedSemaphorePermit,
-    /// The job's accelerators: free only when the child has let go of them.
-    permit: Option<Permit>,
+    attached: Attached,
     context: RequestContext,
     /// When it was told to end.
     cancelled: Option<Instant>,
@@ -62,7 +71,7 @@ impl SlotCall {
     pub(super) fn start(
         mut slot: Slot,
         place: OwnedSemaphorePermit,
-        permit: Option<Permit>,
+        attached: Attached,
         call: &Call,
         pool: Arc<Shared>,
     ) -> Result<Self> {
@@ -70,7 +79,9 @@ impl SlotCall {
             pool.put_back(slot, place);
             return Err(WorkerError::validation("input payload too large"));
         }
-        Ok(Self(Some(Running { slot, place, permit, context: call.context.clone(), cancelled: None, pool })))
+        // Should it crash or be killed, what it used before is all that is known.
+        attached.saw(slot.measured());
+        Ok(Self(Some(Running { slot, place, attached, context: call.context.clone(), cancelled: None, pool })))
     }
 
     /// What comes next.
@@ -109,6 +120,15 @@ impl Drop for SlotCall {
     }
 }
 
+impl Attached {
+    fn saw(&self, measures: Measures) {
+        if let Some(peaks) = &self.peaks {
+            peaks.saw_ram(measures.peak_ram_bytes);
+            peaks.saw_vram(measures.peak_vram_bytes);
+        }
+    }
+}
+
 impl Running {
     /// Tells the handler to end. Idempotent.
     fn cancel(&mut self) {
@@ -142,14 +162,19 @@ impl Running {
         }
     }
 
-    fn heard(&self, frame: Frame) -> Option<Progress> {
+    fn heard(&mut self, frame: Frame) -> Option<Progress> {
         match frame {
             Frame::Chunk(chunk) => self.chunk(chunk),
             Frame::Event(event) => {
                 self.event(event);
                 None
             }
-            Frame::Returned(ended) => Some(Progress::Answered(translate::outcome(ended))),
+            Frame::Returned(ended) => {
+                let measures = ended.measures.unwrap_or_default();
+                self.attached.saw(measures);
+                self.slot.grew(measures);
+                Some(Progress::Answered(translate::outcome(ended)))
+            }
             other => Some(Progress::Lost(Lost::Garbled(format!("unexpected during a call: {other:?}")))),
         }
     }
@@ -176,9 +201,9 @@ impl Running {
         match end {
             Progress::Answered(outcome) => {
                 self.tell_cancel(after_cancel, false);
-                let Self { slot, place, permit, pool, .. } = self;
+                let Self { slot, place, attached, pool, .. } = self;
                 pool.put_back(slot, place);
-                drop(permit);
+                drop(attached);
                 outcome
             }
             Progress::Lost(lost) => {

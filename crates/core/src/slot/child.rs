@@ -5,6 +5,7 @@
 //! so it answers as long as the process can answer at all.
 
 mod call;
+mod measures;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -21,7 +22,7 @@ use tracing::debug;
 
 use self::call::{Outgoing, Outlet, Running};
 use super::{
-    frame::{Empty, Frame, Hello, PROTOCOL, SetUp, Start},
+    frame::{Empty, Ended, Frame, Hello, PROTOCOL, SetUp, Start},
     frame_io::{FrameIo, SlotIoError},
     launcher::SlotIo,
     translate,
@@ -30,6 +31,7 @@ use crate::{
     Instance, InstanceCell, LocalModels, ModelSource, Registry,
     context::{CancelFlag, RequestContext},
     function::Call,
+    memory::MemoryProbe,
     worker_error::{Result, WorkerError},
 };
 
@@ -58,6 +60,7 @@ struct Child<'a> {
     scope: Scope,
     /// Where the author's code runs.
     handlers: &'a Handle,
+    memory: Arc<dyn MemoryProbe>,
     outgoing: mpsc::Receiver<Outgoing>,
     outlet: Outlet,
     cell: Option<Arc<InstanceCell>>,
@@ -77,17 +80,24 @@ enum Turn {
 /// author's shutdown runs only in the first case. The caller ends the process next, whatever may still run in it.
 ///
 /// Everything the author wrote runs on `handlers`. With a runtime of their own they may keep all its threads busy, and
-/// the worker is answered all the same.
+/// the worker is answered all the same. `memory` tells what its calls use of accelerators; it is asked only while a
+/// call runs on one.
 ///
 /// # Errors
 /// When the worker cannot be understood.
-pub async fn serve_slot(registry: &Registry, stream: Box<dyn SlotIo>, handlers: &Handle) -> Result<(), SlotServeError> {
+pub async fn serve_slot(
+    registry: &Registry,
+    stream: Box<dyn SlotIo>,
+    handlers: &Handle,
+    memory: Arc<dyn MemoryProbe>,
+) -> Result<(), SlotServeError> {
     let (sender, outgoing) = mpsc::channel(OUTGOING_MAX);
     let mut child = Child {
         registry,
         io: FrameIo::new(stream),
         scope: Scope::new("slot"),
         handlers,
+        memory,
         outgoing,
         outlet: Outlet::new(sender),
         cell: None,
@@ -160,10 +170,11 @@ impl Child<'_> {
             .iter()
             .fold(LocalModels::new(), |models, model| models.with(model.reference.as_str(), translate::dir(model)));
         let (cell, models) = (self.cell.clone(), Arc::new(models) as Arc<dyn ModelSource>);
+        let device = translate::device(plan.cuda);
         let _here = self.handlers.enter();
         self.setup = Some(self.scope.spawn_bare(async move {
             match cell {
-                Some(cell) => cell.get(&models, &HashMap::new()).await.map(Some),
+                Some(cell) => cell.get_on(device, &models, &HashMap::new()).await.map(Some),
                 None => Ok(None),
             }
         }));
@@ -179,7 +190,9 @@ impl Child<'_> {
             self.instance = instance;
             None
         });
-        self.say(Frame::SetUpDone(translate::ended(outcome)))
+        let times = self.cell.as_deref().map(InstanceCell::setup_times).unwrap_or_default();
+        let measures = measures::of_set_up(times);
+        self.say(Frame::SetUpDone(Ended { measures: Some(measures), ..translate::ended(outcome) }))
     }
 
     fn start(&mut self, start: Start) -> Result<(), SlotServeError> {
@@ -190,11 +203,12 @@ impl Child<'_> {
             return self.say(Frame::Returned(translate::ended(Err(unknown(&start.function)))));
         };
         let (cancel, outlet) = (CancelFlag::new(), self.outlet.next_call());
+        let memory = start.cuda.is_some().then(|| self.memory.clone());
         let (parts, payload, caller) =
             translate::call(start, cancel.clone(), Arc::new(outlet.clone())).map_err(SlotIoError::Frame)?;
         let call = Call { context: RequestContext::new(parts), payload, instance: self.instance.clone(), caller };
         let _here = self.handlers.enter();
-        self.call = Some(Running::start(&self.scope, function, call, outlet, cancel));
+        self.call = Some(Running::start(&self.scope, function, call, outlet, cancel, memory));
         Ok(())
     }
 
@@ -203,14 +217,15 @@ impl Child<'_> {
         while let Ok(outgoing) = self.outgoing.try_recv() {
             self.pass_on(outgoing)?;
         }
-        self.call = None;
+        let peaks = self.call.take().map(|running| running.peaks);
         self.outlet.next_call();
         let outcome = match ended {
             Ok(Ok(Some(output))) if output.len() > MESSAGE_BYTES_MAX => Err(too_large()),
             Ok(outcome) => outcome,
             Err(lost) => Err(failure(lost)),
         };
-        self.say(Frame::Returned(translate::ended(outcome)))
+        let measures = measures::of_call(peaks.as_deref());
+        self.say(Frame::Returned(Ended { measures: Some(measures), ..translate::ended(outcome) }))
     }
 
     /// What a call sent that is over belongs to nobody.

@@ -87,6 +87,9 @@ pub struct SetUp {
     /// Local directories of its models.
     #[prost(message, repeated, tag = "2")]
     pub models: Vec<Model>,
+    /// Ordinal of the accelerator they are loaded to; absent for the CPU.
+    #[prost(uint32, optional, tag = "3")]
+    pub cuda: Option<u32>,
 }
 
 /// A model that lies on this machine.
@@ -200,6 +203,29 @@ pub struct Ended {
     /// The encoded output, if there is one.
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub output: Option<Bytes>,
+    /// What the child measured meanwhile.
+    #[prost(message, optional, tag = "3")]
+    pub measures: Option<Measures>,
+}
+
+/// What a child measured of itself. 0 where its system does not tell.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Measures {
+    /// The largest resident size it ever had, in bytes.
+    #[prost(uint64, tag = "1")]
+    pub peak_ram_bytes: u64,
+    /// The most memory of accelerators that was in use while the call ran, in bytes.
+    #[prost(uint64, tag = "2")]
+    pub peak_vram_bytes: u64,
+    /// Its resident size now, in bytes.
+    #[prost(uint64, tag = "3")]
+    pub ram_bytes: u64,
+    /// Time that the author's setup took, in microseconds.
+    #[prost(uint64, tag = "4")]
+    pub setup_us: u64,
+    /// Time that the author's warm-up took, in microseconds.
+    #[prost(uint64, tag = "5")]
+    pub warmup_us: u64,
 }
 
 /// A failure, with everything the worker has to know of it.

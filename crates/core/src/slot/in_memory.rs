@@ -16,7 +16,11 @@ use super::{
     child::serve_slot,
     launcher::{LaunchedSlot, SlotChild, SlotExit, SlotLauncher},
 };
-use crate::Registry;
+use crate::{
+    Registry,
+    gpu::NoGpus,
+    memory::{MemoryProbe, SystemMemory},
+};
 
 /// Bytes a pipe holds; small enough that a reader who stops is felt.
 const PIPE_BYTES: usize = 64 * 1024;
@@ -24,6 +28,7 @@ const PIPE_BYTES: usize = 64 * 1024;
 /// Starts children as tasks. Each has a registry of its own, as a process has.
 pub struct InMemorySlots {
     registry: Box<dyn Fn() -> Registry + Send + Sync>,
+    memory: Arc<dyn MemoryProbe>,
     live: Mutex<Vec<Crashable>>,
 }
 
@@ -44,7 +49,14 @@ impl InMemorySlots {
     /// Children whose registries `registry` makes.
     #[must_use]
     pub fn new(registry: impl Fn() -> Registry + Send + Sync + 'static) -> Self {
-        Self { registry: Box::new(registry), live: Mutex::default() }
+        let memory = Arc::new(SystemMemory::new(Arc::new(NoGpus)));
+        Self { registry: Box::new(registry), memory, live: Mutex::default() }
+    }
+
+    /// Has children ask `memory` what they use of accelerators; without it they have none.
+    #[must_use]
+    pub fn with_memory(self, memory: Arc<dyn MemoryProbe>) -> Self {
+        Self { memory, ..self }
     }
 
     /// Ends every child that runs, as if it had ended like this by itself.
@@ -67,7 +79,7 @@ impl InMemorySlots {
 impl SlotLauncher for InMemorySlots {
     fn launch(&self) -> BoxFuture<'static, io::Result<LaunchedSlot>> {
         let (ours, theirs) = duplex(PIPE_BYTES);
-        let (scope, registry) = (Scope::new("in-memory-slot"), (self.registry)());
+        let (scope, registry, memory) = (Scope::new("in-memory-slot"), (self.registry)(), self.memory.clone());
         let exit = Arc::new(Mutex::new(SlotExit::Signal(9)));
         // The sender drops with the task, however it ends.
         let (sender, ended) = watch::channel(false);
@@ -75,7 +87,7 @@ impl SlotLauncher for InMemorySlots {
             let exit = exit.clone();
             async move {
                 let _ended = sender;
-                let served = serve_slot(&registry, Box::new(theirs), &Handle::current()).await;
+                let served = serve_slot(&registry, Box::new(theirs), &Handle::current(), memory).await;
                 *exit.lock() = SlotExit::Code(i32::from(served.is_err()));
             }
         });

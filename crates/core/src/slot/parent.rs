@@ -7,13 +7,18 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::{
-    frame::{Empty, Frame, FrameError, PROTOCOL, SetUp},
+    frame::{Empty, Frame, FrameError, Measures, PROTOCOL, SetUp},
     frame_io::{FrameIo, SlotIoError},
+    held::{HeldMemory, Share},
     launcher::{SlotChild, SlotExit, SlotIo},
     options::SlotOptions,
     translate,
 };
-use crate::worker_error::{Result, WorkerError};
+use crate::{
+    instance::SetupTimes,
+    residency::Memory,
+    worker_error::{Result, WorkerError},
+};
 
 /// How long the end of a child may take to become known: a process closes its files a moment before it can be
 /// waited for, and one that was killed may wait for a disk.
@@ -31,6 +36,10 @@ pub(super) struct Slot {
     child: Box<dyn SlotChild>,
     health_interval: Duration,
     unanswered: u32,
+    /// What it told of itself when it was set up.
+    measured: Measures,
+    /// Its share of the memory of its pool.
+    share: Option<Share>,
 }
 
 /// Why a child cannot be used any more.
@@ -56,28 +65,62 @@ impl Slot {
             child: launched.child,
             health_interval: options.health_interval,
             unanswered: 0,
+            measured: Measures::default(),
+            share: None,
         })
     }
 
-    /// Waits for the child's Hello and has it make its instance. That takes as long as the author's setup, while the
-    /// child answers.
-    pub(super) async fn set_up(&mut self, plan: SetUp, start_limit: Duration) -> Result<Result<()>, Lost> {
+    /// Waits for the child's Hello.
+    pub(super) async fn greeted(&mut self, start_limit: Duration) -> Result<(), Lost> {
         match timeout(start_limit, self.hear()).await {
-            Ok(Ok(Frame::Hello(hello))) if hello.protocol == PROTOCOL => {}
-            Ok(Ok(_)) => return Err(Lost::Garbled("it is of another version: was the binary replaced?".to_owned())),
-            Ok(Err(lost)) => return Err(lost),
-            Err(_) => return Err(Lost::Silent),
+            Ok(Ok(Frame::Hello(hello))) if hello.protocol == PROTOCOL => Ok(()),
+            Ok(Ok(_)) => Err(Lost::Garbled("it is of another version: was the binary replaced?".to_owned())),
+            Ok(Err(lost)) => Err(lost),
+            Err(_) => Err(Lost::Silent),
         }
+    }
+
+    /// Has the child make its instance. That takes as long as the author's setup, while the child answers. Gives the
+    /// times that the child measured.
+    pub(super) async fn set_up(&mut self, plan: SetUp) -> Result<Result<SetupTimes>, Lost> {
         if let Err(error) = self.say(Frame::SetUp(plan)) {
             return Err(Lost::Garbled(error.to_string()));
         }
         loop {
             match self.hear().await? {
-                Frame::SetUpDone(ended) => return Ok(translate::outcome(ended).map(drop)),
+                Frame::SetUpDone(ended) => {
+                    self.measured = ended.measures.unwrap_or_default();
+                    let Measures { setup_us, warmup_us, .. } = self.measured;
+                    let (setup, warmup) = (Duration::from_micros(setup_us), Duration::from_micros(warmup_us));
+                    let times = SetupTimes { spawn: Duration::ZERO, setup, warmup };
+                    return Ok(translate::outcome(ended).map(|_| times));
+                }
                 Frame::Event(_) => {}
                 other => return Err(Lost::Garbled(format!("unexpected during set-up: {other:?}"))),
             }
         }
+    }
+
+    /// What it told of itself when it was set up.
+    pub(super) fn measured(&self) -> Measures {
+        self.measured
+    }
+
+    /// What it told of itself after a call: whatever it does next, it was as large as this.
+    pub(super) fn grew(&mut self, measures: Measures) {
+        self.measured.peak_ram_bytes = self.measured.peak_ram_bytes.max(measures.peak_ram_bytes);
+    }
+
+    /// Counts the child into the memory that its pool holds: what it said itself of host memory, and at least what its
+    /// models were said to need.
+    pub(super) fn takes(&mut self, held: &HeldMemory, models: Memory) {
+        let ram_bytes = models.ram_bytes.max(self.measured.ram_bytes);
+        self.share = Some(held.take(Memory { ram_bytes, ..models }));
+    }
+
+    /// Memory it takes.
+    pub(super) fn footprint(&self) -> Memory {
+        self.share.as_ref().map(|share| share.own().clone()).unwrap_or_default()
     }
 
     /// Queues a frame; [`Slot::hear`] sends it.

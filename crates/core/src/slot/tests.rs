@@ -24,7 +24,9 @@ use crate::{
     RequestContext, RequestEvent, WorkerError, codec,
     endpoint::{EndpointDecl, HandlerDecl, InstanceValue, Isolation, LifecycleDecl, OutputShape, Work},
     function::Call,
+    gpu::NoGpus,
     io_type::{Output, Payload},
+    memory::SystemMemory,
     stream_item::StreamItem,
     worker_error::Result,
 };

@@ -39,14 +39,24 @@ pub(super) fn start(call: &Call) -> Start {
         overlays: overlays.collect(),
         remaining_ms: call.context.time_remaining().map(|left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX)),
         inline: parts.output_mode == OutputMode::Inline,
-        cuda: match parts.device {
-            Device::Cpu => None,
-            Device::Cuda(ordinal) => Some(ordinal),
-        },
+        cuda: cuda(parts.device),
         summary_bytes_max: u64::try_from(parts.summary_bytes_max).unwrap_or(u64::MAX),
         local: call.caller == Caller::Local,
         payload: call.payload.clone(),
     }
+}
+
+/// An accelerator as a frame says it.
+pub(super) fn cuda(device: Device) -> Option<u32> {
+    match device {
+        Device::Cpu => None,
+        Device::Cuda(ordinal) => Some(ordinal),
+    }
+}
+
+/// And back.
+pub(super) fn device(cuda: Option<u32>) -> Device {
+    cuda.map_or(Device::Cpu, Device::Cuda)
 }
 
 /// The context and the payload of a call that came as a frame.
@@ -74,7 +84,7 @@ pub(super) fn call(
         cancel,
         events,
         output_mode: if start.inline { OutputMode::Inline } else { OutputMode::Url },
-        device: start.cuda.map_or(Device::Cpu, Device::Cuda),
+        device: device(start.cuda),
         summary_bytes_max: usize::try_from(start.summary_bytes_max).unwrap_or(usize::MAX),
         ..ContextParts::new(pair, function)
     };
@@ -84,11 +94,11 @@ pub(super) fn call(
 /// The end of a call or a set-up as a frame.
 pub(super) fn ended(outcome: Result<Option<Bytes>, WorkerError>) -> Ended {
     match outcome {
-        Ok(output) => Ended { failure: None, output },
+        Ok(output) => Ended { failure: None, output, measures: None },
         Err(error) => {
             let FailureParts { class, kind, about, mut message } = error.to_parts();
             message.truncate(message.floor_char_boundary(FAILURE_BYTES_MAX));
-            Ended { failure: Some(Failure { class, kind, message, about }), output: None }
+            Ended { failure: Some(Failure { class, kind, message, about }), ..Ended::default() }
         }
     }
 }

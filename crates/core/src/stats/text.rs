@@ -20,10 +20,11 @@ const STATUSES: [(JobStatus, &str); 5] = [
 /// A histogram of every function: name, help, and where it is.
 type Row = (&'static str, &'static str, fn(&FunctionStats) -> &Histogram);
 
-const HISTOGRAMS: [Row; 5] = [
+const HISTOGRAMS: [Row; 6] = [
     ("job_wait_seconds", "From arrival to the start of the handler.", |stats| &stats.wait),
     ("job_run_seconds", "The handler alone.", |stats| &stats.run),
     ("cold_download_seconds", "Cold starts: bytes of models.", |stats| &stats.download),
+    ("cold_spawn_seconds", "Cold starts: the start of a process.", |stats| &stats.spawn),
     ("cold_setup_seconds", "Cold starts: the author's setup.", |stats| &stats.setup),
     ("cold_warmup_seconds", "Cold starts: the author's warm-up.", |stats| &stats.warmup),
 ];

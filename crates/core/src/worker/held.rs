@@ -5,21 +5,33 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use gen_worker_proto::pb::{self, worker_message::Msg};
 
-use super::serving::Serving;
-use crate::{Binding, Function, InstanceCell, ModelResidency, Tier, availability::Unavailable, gpu, residency::Memory};
+use super::{serving::Serving, setup::SetupEvent};
+use crate::{
+    Binding, Function, InstanceCell, ModelResidency, Tier, availability::Unavailable, gpu, instance::Models,
+    residency::Memory,
+};
 
 /// What a function is said to run with when a cast was dropped: what weights are published in (12.4).
 const PLAIN_PRECISION: &str = "bf16";
 
+/// Looks at free accelerator memory.
+#[derive(Default)]
+pub(super) struct Sampling {
+    /// One is under way.
+    running: bool,
+    /// Something has changed since it began.
+    again: bool,
+}
+
 impl Serving {
-    /// An instance was let go. Of the model `operation` names, the end of that operation will tell.
-    pub(super) fn gone(&mut self, cell: &Arc<InstanceCell>, operation: Option<&str>) {
+    /// An instance of these models was let go. Of the model `operation` names, the end of that operation will tell.
+    pub(super) fn gone(&mut self, cell: &Arc<InstanceCell>, models: &Models, operation: Option<&str>) {
         // A job may have brought it back since.
         if !cell.is_ready() {
             let names: Vec<_> = self.roster.sharing(cell).map(|function| function.name().clone()).collect();
             names.iter().for_each(|name| self.availability.unloaded(name));
         }
-        for reference in cell.models().values().map(Binding::wire_ref) {
+        for reference in models.values().map(Binding::wire_ref) {
             if operation != Some(reference.as_str()) {
                 self.outbox.push(Msg::ModelEvent(self.position(reference)));
             }
@@ -30,8 +42,8 @@ impl Serving {
     pub(super) fn position(&self, reference: String) -> pb::ModelEvent {
         let uses = |cell: &&Arc<InstanceCell>| cell.models().values().any(|binding| binding.wire_ref() == reference);
         let footprints = self.loader.loaded().filter(uses).map(|cell| self.loader.footprint(cell));
-        if let Some(footprint) = footprints.max_by_key(|footprint| footprint.vram_bytes) {
-            return loaded_event(reference, footprint);
+        if let Some(footprint) = footprints.max_by_key(Memory::vram_sum) {
+            return loaded_event(reference, &footprint);
         }
         let on_disk = self.models.residency().iter().any(|held| held.reference == reference);
         let state = if on_disk { pb::ModelState::OnDisk } else { pb::ModelState::Evicted };
@@ -67,12 +79,31 @@ impl Serving {
         self.roster.sharing(cell).any(|function| !self.availability.disabled(function.name()).is_some_and(gated))
     }
 
-    /// What the orchestrator hears of free accelerator memory.
+    /// Has free accelerator memory looked at, off the event loop: the driver may take its time. A look that is asked
+    /// for during another one follows it.
     pub(super) fn sample_memory(&mut self) {
+        if self.options.resources.vram_total_bytes <= 0 {
+            return;
+        }
+        if std::mem::replace(&mut self.sampling.running, true) {
+            self.sampling.again = true;
+            return;
+        }
+        let (loader, events) = (self.loader.clone(), self.setups.clone());
+        self.scope.spawn("free-vram", async move {
+            let free = loader.free().await.vram_sum();
+            // The receiver goes away only with the worker.
+            drop(events.send(SetupEvent::FreeVram(free)).await);
+        });
+    }
+
+    /// What the orchestrator hears of free accelerator memory.
+    pub(super) fn sampled(&mut self, free: u64) {
+        self.sampling.running = false;
         let total = self.options.resources.vram_total_bytes;
-        if total > 0 {
-            let free = self.options.memory.free().vram_bytes;
-            self.availability.free_vram(gpu::told_free_bytes(free, total));
+        self.availability.free_vram(gpu::told_free_bytes(free, total));
+        if std::mem::take(&mut self.sampling.again) {
+            self.sample_memory();
         }
     }
 
@@ -81,7 +112,7 @@ impl Serving {
         let held = self.models.residency().into_iter().map(|held| (held.reference.clone(), held));
         let mut held: BTreeMap<_, _> = held.collect();
         for cell in self.loader.loaded() {
-            let (tier, vram_bytes) = tier(self.loader.footprint(cell));
+            let (tier, vram_bytes) = tier(&self.loader.footprint(cell));
             for reference in cell.models().values().map(Binding::wire_ref) {
                 held.insert(reference.clone(), ModelResidency { reference, tier, vram_bytes });
             }
@@ -94,19 +125,20 @@ impl Serving {
         let footprint = self.loader.footprint(cell);
         for reference in cell.models().values().map(Binding::wire_ref) {
             if operation != Some(reference.as_str()) {
-                self.outbox.push(Msg::ModelEvent(loaded_event(reference, footprint)));
+                self.outbox.push(Msg::ModelEvent(loaded_event(reference, &footprint)));
             }
         }
     }
 }
 
 /// Where the models of an instance of this measured size are.
-fn tier(footprint: Memory) -> (Tier, u64) {
-    if footprint.vram_bytes > 0 { (Tier::Vram, footprint.vram_bytes) } else { (Tier::Ram, 0) }
+fn tier(footprint: &Memory) -> (Tier, u64) {
+    let vram_bytes = footprint.vram_sum();
+    if vram_bytes > 0 { (Tier::Vram, vram_bytes) } else { (Tier::Ram, 0) }
 }
 
 /// Says that a model is loaded.
-pub(super) fn loaded_event(reference: String, footprint: Memory) -> pb::ModelEvent {
+pub(super) fn loaded_event(reference: String, footprint: &Memory) -> pb::ModelEvent {
     let (tier, vram_bytes) = tier(footprint);
     let state = if tier == Tier::Vram { pb::ModelState::InVram } else { pb::ModelState::InRam };
     let vram_bytes = i64::try_from(vram_bytes).unwrap_or(i64::MAX);

@@ -50,10 +50,9 @@ impl Serving {
             }
             Action::Start(job) => self.start(&job),
             Action::Upload { job, output } => {
-                let bytes = output.len();
-                if !self.executor.upload(&job, output, &self.acknowledged.file_base_url) {
-                    warn!(pair = %job.pair(), bytes, "output is above the inline limit and there is no uploader");
-                    self.table.uploaded(job.pair(), Err(NotStored::NoStore { bytes }), &mut self.actions);
+                if let Err(why) = self.executor.upload(&job, output, &self.acknowledged.file_base_url) {
+                    warn!(pair = %job.pair(), %why, "an output cannot be stored");
+                    self.table.uploaded(job.pair(), Err(why), &mut self.actions);
                 }
             }
             Action::Notify(job) => job.cancel_flag().set(),
@@ -166,6 +165,7 @@ fn tell_cold_start(job: &JobCell, cold: ColdStart) {
         "message": "cold start",
         "waited_ms": millis(cold.waited),
         "download_ms": millis(cold.download),
+        "spawn_ms": millis(cold.spawn),
         "setup_ms": millis(cold.setup),
         "warmup_ms": millis(cold.warmup),
     });

@@ -10,8 +10,12 @@ use gen_worker_proto::pb::{self, ModelOpKind, ModelState, worker_message::Msg};
 
 use tokio::sync::mpsc;
 
-use super::{held::loaded_event, serving::Serving, setup::SetupEvent};
-use crate::{Binding, InstanceCell, ModelSource, NoProgress, loader::Loader, model_fetch};
+use super::{
+    held::loaded_event,
+    serving::Serving,
+    setup::{FIRST_DEVICE, SetupEvent},
+};
+use crate::{Binding, InstanceCell, ModelSource, NoProgress, instance::Models, loader::Loader, model_fetch};
 
 /// Commands that may wait for one ref. An orchestrator sends few; past this it repeats itself.
 const WAITING_MAX: usize = 64;
@@ -27,7 +31,7 @@ struct Operation {
     kind: ModelOpKind,
     reference: String,
     snapshot: Option<pb::Snapshot>,
-    /// A binding of this ref, if a function declares one.
+    /// A binding of this ref, if a function declares one or instances take it instead of that.
     binding: Option<Binding>,
     /// The instances that use it.
     cells: Vec<Arc<InstanceCell>>,
@@ -61,17 +65,20 @@ impl Serving {
     }
 
     fn start_operation(&self, op: pb::ModelOp) {
-        let uses = |binding: &&Binding| binding.wire_ref() == op.r#ref;
-        let binding = self.roster.iter().flat_map(|function| function.slots().values()).find(uses).cloned();
-        let mut cells: Vec<Arc<InstanceCell>> = Vec::new();
-        for function in self.roster.iter().filter(|function| function.slots().values().any(|slot| uses(&slot))) {
-            if let Some(cell) = function.instance()
-                && self.can_run(cell)
-                && !cells.iter().any(|known| Arc::ptr_eq(known, cell))
-            {
-                cells.push(cell.clone());
-            }
-        }
+        let named = |models: &Models| models.values().find(|binding| binding.wire_ref() == op.r#ref).cloned();
+        let mut cells = self.roster.cells();
+        let of_instances = cells.iter().find_map(|cell| named(&cell.models()).or_else(|| named(&cell.next_models())));
+        let declared = || {
+            let mut declared = self.roster.iter().flat_map(|function| function.slots().values());
+            declared.find(|binding| binding.wire_ref() == op.r#ref).cloned()
+        };
+        let binding = of_instances.or_else(declared);
+        // A load is about what instances will be made from, everything else about what they are.
+        let loads = op.op() == ModelOpKind::Load;
+        cells.retain(|cell| {
+            let models = if loads { cell.next_models() } else { cell.models() };
+            named(&models).is_some() && self.can_run(cell)
+        });
         let operation = Operation { kind: op.op(), reference: op.r#ref, snapshot: op.snapshot, binding, cells };
         let (models, loader, events) = (self.models.clone(), self.loader.clone(), self.setups.clone());
         self.scope.spawn("model-op", async move {
@@ -119,7 +126,7 @@ impl Operation {
         })?;
         let loaded = self.cells.iter().find(|cell| cell.is_ready());
         Ok(match loaded {
-            Some(cell) => loaded_event(self.reference.clone(), loader.footprint(cell)),
+            Some(cell) => loaded_event(self.reference.clone(), &loader.footprint(cell)),
             None => self.event(ModelState::OnDisk),
         })
     }
@@ -129,9 +136,10 @@ impl Operation {
         let mut outcome = Err("load_failed");
         let snapshots: HashMap<_, _> = self.snapshot.iter().map(|s| (self.reference.clone(), s.clone())).collect();
         for cell in &self.cells {
-            let result = loader.load(cell, &snapshots).await.map(drop);
+            self.make_way(cell, events).await?;
+            let result = loader.load(cell, &snapshots, FIRST_DEVICE).await.map(drop);
             outcome = match &result {
-                Ok(()) => Ok(loaded_event(self.reference.clone(), loader.footprint(cell))),
+                Ok(()) => Ok(loaded_event(self.reference.clone(), &loader.footprint(cell))),
                 Err(error) if error.is_out_of_memory() => Err("oom"),
                 Err(error) => Err(error.unavailable_reason().unwrap_or("load_failed")),
             };
@@ -147,18 +155,32 @@ impl Operation {
         outcome
     }
 
+    /// An instance that is there may be made from another flavor than the next one: that one goes first.
+    async fn make_way(&self, cell: &Arc<InstanceCell>, events: &mpsc::Sender<SetupEvent>) -> Result<(), &'static str> {
+        let (made, next) = (cell.models(), cell.next_models());
+        if !cell.is_ready() || made == next {
+            return Ok(());
+        }
+        if !cell.shutdown_if_idle().await {
+            return Err("model_in_use");
+        }
+        drop(events.send(SetupEvent::Gone { cell: cell.clone(), models: made, operation: None }).await);
+        Ok(())
+    }
+
     /// Lets every instance go that uses the model, unless one of them is in use.
     async fn unload(&self, events: &mpsc::Sender<SetupEvent>) -> Result<(), &'static str> {
         if self.cells.iter().any(|cell| cell.is_in_use()) {
             return Err("model_in_use");
         }
         for cell in &self.cells {
+            let models = cell.models();
             // A job may have come between the look and now.
             if !cell.shutdown_if_idle().await {
                 return Err("model_in_use");
             }
             // At once: the next one may take its time, and jobs may bring this one back meanwhile.
-            let gone = SetupEvent::Gone { cell: cell.clone(), operation: Some(self.reference.clone()) };
+            let gone = SetupEvent::Gone { cell: cell.clone(), models, operation: Some(self.reference.clone()) };
             drop(events.send(gone).await);
         }
         Ok(())

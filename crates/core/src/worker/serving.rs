@@ -20,6 +20,7 @@ use tracing::{error, info, warn};
 use super::{
     Ended, WorkerExit,
     connection::{Connection, ConnectionEvent},
+    held::Sampling,
     kept::Kept,
     model_ops::ModelOps,
     model_reports::ReportingModels,
@@ -34,12 +35,11 @@ use crate::{
     availability::{Availability, Readiness},
     backoff::random_unit,
     drain::{Drain, DrainStep, DrainView},
-    executor::{Executor, JobCell, JobEvent, Reporting},
+    executor::{Executor, JobCell, JobEvent, Reporting, Uploads},
     gate, gpu,
     job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
     loader::Loader,
-    memory::MemoryProbe,
     outbox::{Outgoing, SharedOutbox},
     stats::WorkerStats,
     worker_options::WorkerOptions,
@@ -73,6 +73,7 @@ pub(super) struct Serving {
     pub(super) exit: Option<WorkerExit>,
     pub(super) stats: Arc<WorkerStats>,
     pub(super) wakes: Wakes,
+    pub(super) sampling: Sampling,
     connection: Connection,
     ready: Ready,
     sources: Sources,
@@ -123,7 +124,7 @@ impl Serving {
         let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
         let (gpus_freed, gpus_received) = mpsc::unbounded_channel();
         let models: Arc<dyn ModelSource> = Arc::new(ReportingModels::new(models, setups.clone()));
-        let loader = loader(&roster, &models, options.memory.clone(), setups.clone());
+        let loader = loader(&roster, &models, &options, setups.clone());
         let policy =
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
         let jobs = Scope::under("jobs", scope.cancel());
@@ -132,6 +133,9 @@ impl Serving {
         let readiness = |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
         let functions = roster.iter().map(|function| (function.name().clone(), readiness(function.instance())));
         let mut availability = Availability::new(functions);
+        // Nothing is loaded yet.
+        let vram_bytes = options.resources.vram_total_bytes;
+        availability.free_vram(gpu::told_free_bytes(u64::try_from(vram_bytes).unwrap_or(0), vram_bytes));
         let first_vram_bytes = options.gpus.first().map_or(0, |gpu| gpu.total_bytes);
         for function in roster.iter() {
             if let Some(why) = gate::gate(function.resources(), &options.resources, first_vram_bytes) {
@@ -148,7 +152,7 @@ impl Serving {
                 events,
                 outbox.clone(),
                 loader.clone(),
-                options.uploader.clone(),
+                Uploads::new(options.uploader.clone(), options.upload_bytes_max),
                 Reporting { spool, stats: stats.clone(), observer: options.observer.clone() },
                 gpus_freed,
             ),
@@ -162,6 +166,7 @@ impl Serving {
             acknowledged: pb::HelloAck::default(),
             exit: None,
             stats,
+            sampling: Sampling::default(),
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
             wakes: Wakes::new(),
             ready: Ready::default(),
@@ -332,6 +337,7 @@ impl Serving {
     pub(super) fn acknowledge(&mut self, ack: pb::HelloAck) {
         self.models.spare(&ack.keep);
         self.acknowledged = ack;
+        self.resolve_models();
         self.sample_memory();
         let (disabled, state) = self.availability.acknowledged();
         for message in disabled {
@@ -460,17 +466,17 @@ impl Serving {
 fn loader(
     roster: &Roster,
     models: &Arc<dyn ModelSource>,
-    memory: Arc<dyn MemoryProbe>,
+    options: &WorkerOptions,
     setups: mpsc::Sender<SetupEvent>,
 ) -> Arc<Loader> {
     let on_gpu = |cell: &_| roster.sharing(cell).any(|function| function.resources().gpu());
     let cells: Vec<_> = roster.cells().into_iter().map(|cell| (on_gpu(&cell), cell)).collect();
-    let evicted = move |cell| {
-        if setups.try_send(SetupEvent::Gone { cell, operation: None }).is_err() {
+    let evicted = move |cell, models| {
+        if setups.try_send(SetupEvent::Gone { cell, models, operation: None }).is_err() {
             warn!("the worker is too busy to tell that a model was unloaded");
         }
     };
-    Arc::new(Loader::new(models.clone(), memory, cells, evicted))
+    Arc::new(Loader::new(models.clone(), options.memory.clone(), options.vram, cells, evicted))
 }
 
 enum Turn {

@@ -9,19 +9,26 @@ use gen_worker_tasks::Cancel;
 use tracing::{info, warn};
 
 use super::{roster::distinct_cells, serving::Serving};
-use crate::{FailureClass, InstanceCell, Registry, WorkerError, availability::Unavailable, sanitize::sanitize};
+use crate::{
+    FailureClass, InstanceCell, Registry, WorkerError, availability::Unavailable, instance::Models, sanitize::sanitize,
+};
 
 /// How long instances may take to shut down, all of them together. The process ends anyway after it.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
+
+/// The accelerator of instances that no job asked for: where jobs run whose dispatch names none (12.5).
+pub(super) const FIRST_DEVICE: usize = 0;
 
 /// What happened to instances outside the event loop.
 pub(super) enum SetupEvent {
     /// A set-up ended. Of the model `operation` names, the end of that operation will tell.
     Instance { cell: Arc<InstanceCell>, result: Result<(), WorkerError>, operation: Option<String> },
-    /// An instance was let go, to make room or by the operation on this model.
-    Gone { cell: Arc<InstanceCell>, operation: Option<String> },
+    /// An instance of these models was let go, to make room or by the operation on this model.
+    Gone { cell: Arc<InstanceCell>, models: Models, operation: Option<String> },
     /// A model moved.
     Model(Box<pb::ModelEvent>),
+    /// So much accelerator memory is free.
+    FreeVram(u64),
     /// Startup is over, whatever came of it.
     Started,
     /// A model operation ended: what to tell about which ref; nothing = where the model is now.
@@ -38,7 +45,7 @@ pub(super) fn start(serving: &mut Serving) {
     let (loader, events) = (serving.loader.clone(), serving.setups.clone());
     serving.scope.spawn("startup", async move {
         for cell in cells {
-            let result = loader.load(&cell, &HashMap::new()).await.map(drop);
+            let result = loader.load(&cell, &HashMap::new(), FIRST_DEVICE).await.map(drop);
             // The receiver goes away only with the worker.
             drop(events.send(SetupEvent::Instance { cell, result, operation: None }).await);
         }
@@ -63,7 +70,8 @@ impl Serving {
             SetupEvent::Instance { cell, result, operation } => {
                 self.instance_event(&cell, result.as_ref().copied(), operation.as_deref());
             }
-            SetupEvent::Gone { cell, operation } => self.gone(&cell, operation.as_deref()),
+            SetupEvent::Gone { cell, models, operation } => self.gone(&cell, &models, operation.as_deref()),
+            SetupEvent::FreeVram(free) => return self.sampled(free),
             SetupEvent::Model(event) => self.outbox.push(Msg::ModelEvent(*event)),
             SetupEvent::Started => {
                 info!("started");

@@ -5,8 +5,13 @@ use std::{
     time::Duration,
 };
 
-use gen_worker_core::{JobObserver, JobRecord};
-use gen_worker_proto::pb::{self, JobStatus, worker_message::Msg};
+use futures::{FutureExt, future::BoxFuture};
+use gen_worker_core::{
+    JobObserver, JobRecord, SlotLauncher, SlotOptions,
+    endpoint::Isolation,
+    slot::{InMemorySlots, LaunchedSlot},
+};
+use gen_worker_proto::pb::{self, JobStatus, scheduler_message::Msg as Outbound, worker_message::Msg};
 use parking_lot::Mutex;
 
 use crate::{
@@ -103,4 +108,58 @@ async fn a_job_that_ends_early_is_accounted_for_too() {
         .await;
     assert_eq!(session.result().await.safe_message, "deadline exceeded");
     assert_eq!(*watch.0.lock(), [("slow".to_owned(), JobStatus::Fatal, vec![("run", 5)])]);
+}
+
+/// Processes that take two seconds to start.
+struct SlowStart(InMemorySlots);
+
+impl SlotLauncher for SlowStart {
+    fn launch(&self) -> BoxFuture<'static, std::io::Result<LaunchedSlot>> {
+        let launching = self.0.launch();
+        async move {
+            tokio::time::sleep(Duration::from_secs(2)).await; // tidy: a start on the paused clock of its test; nothing waits in real time
+            launching.await
+        }
+        .boxed()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_job_that_needs_a_process_of_its_own_tells_of_its_start_and_setup() {
+    let (watch, probe, setup) = (Arc::new(Watch::default()), Probe::default(), Setup::default());
+    let shelf = Shelf::new();
+    shelf.has("o/a");
+    setup.opening.store(3, Ordering::SeqCst);
+    let functions = {
+        let (setup, probe) = (setup.clone(), probe.clone());
+        move || reader(none(), "read", "o/a", 1, &setup, &probe).isolation(Isolation::Process)
+    };
+    let children = functions.clone();
+    let slots = SlowStart(InMemorySlots::new(move || children().build().expect("sound")));
+    let observer = watch.clone();
+    let mut fixture = Fixture::with_models(functions(), probe, shelf, move |options| {
+        options.slots = Some(SlotOptions::new(Arc::new(slots)));
+        options.observer = Some(observer);
+    });
+    // The process that starts with the worker is not there yet when the first job comes.
+    let (mut session, _) = fixture.orchestrator.connect().await;
+    session.run("r1", 1, "read", &text("now")).await;
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    assert_eq!(*watch.0.lock().remove(0).2, [("wait_for_place", 5)]);
+    // One that has to be started anew.
+    let unload = pb::ModelOp { op: pb::ModelOpKind::Unload.into(), r#ref: "o/a".into(), snapshot: None };
+    session.send(Outbound::ModelOp(unload)).await;
+    while !matches!(session.next().await, Msg::ModelEvent(event) if event.state() == pb::ModelState::OnDisk) {}
+    session.run("r2", 1, "read", &text("now")).await;
+    let progress = loop {
+        if let Msg::JobProgress(progress) = session.next().await {
+            break progress;
+        }
+    };
+    let event: serde_json::Value = serde_json::from_slice(&progress.data).expect("JSON");
+    assert_eq!((&event["payload"]["spawn_ms"], &event["payload"]["setup_ms"]), (&2_000.into(), &3_000.into()));
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    let phases = watch.0.lock().remove(0).2;
+    let long: Vec<_> = phases.into_iter().filter(|(_, took)| *took > 0).collect();
+    assert_eq!(long, [("spawn", 2), ("setup", 3)]);
 }

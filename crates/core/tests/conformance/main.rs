@@ -14,6 +14,7 @@ mod functions;
 mod instances;
 mod jobs;
 mod ledger;
+mod metrics;
 mod models;
 mod orchestrator;
 mod queue;

@@ -422,3 +422,56 @@ async fn w6_12_4_a_cast_that_is_not_done_is_told_after_the_state() {
     }
     session.silence().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn w11_9_resolutions_apply_to_future_setups_only() {
+    let (shelf, probe, setup) = (Shelf::new(), Probe::default(), Setup::default());
+    let functions = reader(reader(none(), "read", "o/a", 1, &setup, &probe), "other", "o/b", 1, &setup, &probe);
+    for reference in ["o/a", "o/a#fp8", "o/b", "o/b#fp8"] {
+        shelf.has(reference);
+    }
+    let mut fixture = Fixture::with_models(functions, probe, shelf.clone(), |_| {});
+    let mut session = fixture.session().await;
+    session.send(op(ModelOpKind::Unload, "o/b", false)).await;
+    until(&mut session, &[ModelState::OnDisk]).await;
+    let plan = |reference: &str, resolved: &str| pb::ModelResolution {
+        r#ref: reference.into(),
+        resolved_ref: resolved.into(),
+        cast: String::new(),
+    };
+    let ack = |resolutions| pb::HelloAck { protocol_version: 2, resolutions, ..Default::default() };
+    let resolutions = vec![plan("o/a", "o/a#fp8"), plan("o/b", "o/b#fp8"), plan("x/y", "x/y#z")];
+    session.send(Outbound::HelloAck(ack(resolutions))).await;
+    assert_eq!(read(&mut session, "r1", "read").await, "weights of o/a", "what is loaded stays");
+    assert_eq!(read(&mut session, "r2", "other").await, "weights of o/b#fp8");
+    // The refs of residency and of commands are the resolved ones; the other flavor makes way for the one wanted now.
+    session.send(op(ModelOpKind::Load, "o/a#fp8", false)).await;
+    let mut seen = Vec::new();
+    while seen.len() < 2 {
+        if let Msg::ModelEvent(event) = session.next().await {
+            seen.push((event.r#ref.clone(), event.state()));
+        }
+    }
+    assert_eq!(seen, [("o/a".to_owned(), ModelState::OnDisk), ("o/a#fp8".to_owned(), ModelState::InRam)]);
+    assert_eq!(read(&mut session, "r3", "read").await, "weights of o/a#fp8");
+    session.cut();
+    let (mut session, hello) = fixture.orchestrator.connect().await;
+    let ram = hello.models.iter().filter(|model| model.tier() == ResidencyTier::Ram);
+    assert_eq!(ram.map(|model| model.r#ref.as_str()).collect::<Vec<_>>(), ["o/a#fp8", "o/b#fp8"]);
+    // What is left out, and what changes more than the flavor, is as declared.
+    session.send(Outbound::HelloAck(ack(vec![plan("o/a", "o/b#fp8")]))).await;
+    for reference in ["o/a#fp8", "o/b#fp8"] {
+        session.send(op(ModelOpKind::Unload, reference, false)).await;
+        until(&mut session, &[ModelState::OnDisk]).await;
+    }
+    assert_eq!(read(&mut session, "r4", "read").await, "weights of o/a");
+    assert_eq!(read(&mut session, "r5", "other").await, "weights of o/b");
+}
+
+/// What a job of `function` says its model is.
+async fn read(session: &mut Session, id: &str, function: &str) -> String {
+    session.run(id, 1, function, &text("now")).await;
+    let result = session.result().await;
+    let Some(pb::job_result::Output::Inline(output)) = result.output else { panic!("{}", result.safe_message) };
+    rmp_serde::from_slice::<crate::functions::Text>(&output).expect("a text").text
+}

@@ -133,6 +133,8 @@ pub struct Setup {
     pub broken: Arc<AtomicBool>,
     /// The set-up fails for want of memory.
     pub oom: Arc<AtomicBool>,
+    /// Virtual seconds that a set-up takes.
+    pub opening: Arc<AtomicU64>,
     /// Virtual seconds that a shutdown takes.
     pub closing: Arc<AtomicU64>,
     pub memory: Arc<Ram>,
@@ -155,6 +157,7 @@ pub fn reader(
             let own = own.clone();
             Work::Async(
                 async move {
+                    tokio::time::sleep(Duration::from_secs(own.opening.load(Ordering::SeqCst))).await; // tidy: a set-up on the paused clock of its test; nothing waits in real time
                     if own.broken.load(Ordering::SeqCst) {
                         return Err(WorkerError::resource("no such layer"));
                     }
@@ -250,10 +253,14 @@ impl Default for Ram {
 
 impl MemoryProbe for Ram {
     fn total(&self) -> Memory {
-        Memory { ram_bytes: 10 << 30, vram_bytes: 0 }
+        Memory { ram_bytes: 10 << 30, vram_bytes: Vec::new() }
     }
 
-    fn free(&self) -> Memory {
-        Memory { ram_bytes: self.free.load(Ordering::SeqCst), vram_bytes: 0 }
+    fn free_ram(&self) -> u64 {
+        self.free.load(Ordering::SeqCst)
+    }
+
+    fn free_vram(&self) -> Vec<Option<u64>> {
+        Vec::new()
     }
 }

@@ -97,3 +97,42 @@ fn an_upload_shows_neither_its_token_nor_its_output() {
     let shown = format!("{upload:?}");
     assert!(shown.contains("results/r1.msgpack") && !shown.contains("s3cret") && !shown.contains("private"), "{shown}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn c30_a_file_above_the_cap_is_refused_before_any_uploader_sees_it() {
+    let shelf = Arc::new(Shelf { bytes_max: usize::MAX, uploads: Mutex::default() });
+    let uploader = shelf.clone();
+    let mut fixture = Fixture::with(|options| {
+        options.uploader = Some(uploader);
+        options.upload_bytes_max = 80_000;
+    });
+    let mut session = fixture.session().await;
+    session.run_job(large("r1", 70_000)).await;
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    session.run_job(large("r2", 90_000)).await;
+    let result = session.result().await;
+    assert_eq!(result.status(), JobStatus::Invalid, "another attempt would end the same");
+    let message = result.safe_message;
+    assert!(message.starts_with("output payload too large: 900"), "{message}");
+    assert!(message.ends_with("and this worker uploads files of at most 80000 bytes"), "{message}");
+    assert_eq!(shelf.uploads.lock().len(), 1);
+    // Outputs that travel in the result are no files.
+    session.run_job(large("r3", 10_000)).await;
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+}
+
+#[tokio::test(start_paused = true)]
+async fn w8_7_the_summary_of_a_stream_is_cut_to_what_may_be_uploaded() {
+    for (bytes_max, blob) in [(0, true), (1, false)] {
+        let uploader = Arc::new(Shelf { bytes_max: usize::MAX, uploads: Mutex::default() });
+        let mut fixture = Fixture::with(|options| {
+            options.uploader = Some(uploader);
+            options.upload_bytes_max = bytes_max;
+        });
+        let mut session = fixture.session().await;
+        session.run("r1", 1, "tokens", &count(100)).await;
+        let result = session.result().await;
+        assert_eq!(result.status(), JobStatus::Ok, "its chunks told everything");
+        assert_eq!(matches!(result.output, Some(Output::BlobRef(_))), blob, "{bytes_max}");
+    }
+}

@@ -37,8 +37,7 @@ rows! {
     }
     WORKER_MAX_UPLOAD_BYTES {
         default: "0",
-        effect: Effect::Ignored("this build transfers no files"),
-        meaning: "Largest uploaded file in bytes; 0 = no limit."
+        meaning: "Largest uploaded file in bytes; an output that would be larger fails the job as invalid. 0 = no limit."
     }
     WORKER_MAX_INPUT_FILE_BYTES {
         default: "209715200",

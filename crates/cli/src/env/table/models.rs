@@ -9,14 +9,12 @@ rows! {
         meaning: "Local directories of models: comma list of `ref=directory`."
     }
     WORKER_MAX_VRAM_GB {
-        default: "what the device has",
-        effect: Effect::Ignored("this build places no models on accelerators"),
-        meaning: "Device memory for models in GB."
+        default: "0",
+        meaning: "Memory of each device that models take at most, in GB (2^30 bytes); 0 = all it has."
     }
     WORKER_VRAM_SAFETY_MARGIN_GB {
-        default: "3.5",
-        effect: Effect::Ignored("this build places no models on accelerators"),
-        meaning: "Device memory that models leave free, in GB."
+        default: "2",
+        meaning: "Memory of a device that stays free when a model is loaded, in GB (2^30 bytes)."
     }
     WORKER_MAX_CONCURRENT_DOWNLOADS {
         default: "2",

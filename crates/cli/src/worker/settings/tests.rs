@@ -105,6 +105,9 @@ fn limits_and_times() {
         ("WORKER_MAX_CONCURRENCY", "4"),
         ("WORKER_MAX_INPUT_BYTES", "10"),
         ("WORKER_MAX_OUTPUT_BYTES", "20"),
+        ("WORKER_MAX_UPLOAD_BYTES", "30"),
+        ("WORKER_MAX_VRAM_GB", "10.5"),
+        ("WORKER_VRAM_SAFETY_MARGIN_GB", "0"),
         ("WORKER_DRAIN_TIMEOUT_SECONDS", "1.5"),
         ("RECONNECT_DELAY", "0.5"),
         ("RECONNECT_MAX_DELAY", "5"),
@@ -112,10 +115,19 @@ fn limits_and_times() {
         ("WORKER_DISCONNECTED_TIMEOUT_S", "0"),
     ]);
     assert_eq!((set.limits.jobs_max, set.limits.input_bytes_max, set.limits.output_bytes_max), (4, 10, 20));
+    assert_eq!((set.vram.models_bytes_max, set.vram.reserve_bytes), (Some(21 << 29), 0));
+    assert_eq!((defaults.vram.models_bytes_max, defaults.vram.reserve_bytes), (None, 2 << 30));
+    assert_eq!((set.upload_bytes_max, defaults.upload_bytes_max), (30, 0));
     assert_eq!(set.drain_budget, Duration::from_millis(1500));
     assert_eq!((set.redial.backoff.base, set.redial.backoff.cap), (Duration::from_millis(500), Duration::from_secs(5)));
     assert_eq!((set.redial.attempts_max, set.redial.disconnected_max), (3, None));
-    for (name, value) in [("WORKER_MAX_CONCURRENCY", "many"), ("RECONNECT_DELAY", "-1"), ("GRPC_CA_BUNDLE", "/nope")] {
+    for (name, value) in [
+        ("WORKER_MAX_CONCURRENCY", "many"),
+        ("WORKER_MAX_VRAM_GB", "-1"),
+        ("WORKER_MAX_VRAM_GB", "inf"),
+        ("RECONNECT_DELAY", "-1"),
+        ("GRPC_CA_BUNDLE", "/nope"),
+    ] {
         assert_eq!(refused(&[(name, value)]), 2, "{name}");
     }
 }

@@ -18,6 +18,9 @@ use super::{Outcome, too_large};
 use crate::{
     context::{CancelFlag, EventSink, RequestEvent},
     function::{Call, Frame as Item, Function, Invocation},
+    job::DEVICES_MAX,
+    memory::MemoryProbe,
+    peaks::{Peaks, VramWatch},
     slot::{
         frame::{Chunk, Frame},
         translate,
@@ -47,6 +50,8 @@ pub(super) struct Outlet {
 /// A handler that runs.
 pub(super) struct Running {
     pub(super) task: JoinHandle<Outcome>,
+    /// What was seen of its memory.
+    pub(super) peaks: Arc<Peaks>,
     cancel: CancelFlag,
     blocking: bool,
 }
@@ -94,14 +99,29 @@ impl Running {
         call: Call,
         outlet: Outlet,
         cancel: CancelFlag,
+        memory: Option<Arc<dyn MemoryProbe>>,
     ) -> Self {
-        let blocking = function.blocking;
+        let (blocking, peaks) = (function.blocking, Arc::<Peaks>::default());
+        // Nothing else runs in this process: whatever it uses, on whichever of them, belongs to this call.
+        let watch = memory.map(|memory| VramWatch::start(memory, 0..DEVICES_MAX, peaks.clone()));
         let task = if blocking {
-            scope.spawn_blocking(move || run_blocking(&function, call))
+            scope.spawn_blocking(move || {
+                let outcome = run_blocking(&function, call);
+                if let Some(watch) = watch {
+                    watch.look_blocking();
+                }
+                outcome
+            })
         } else {
-            scope.spawn_bare(run(function, call, outlet))
+            scope.spawn_bare(async move {
+                let outcome = run(function, call, outlet).await;
+                if let Some(watch) = watch {
+                    watch.look().await;
+                }
+                outcome
+            })
         };
-        Self { task, cancel, blocking }
+        Self { task, peaks, cancel, blocking }
     }
 
     /// Tells the handler to end, and drops it where it waits if it can wait.

@@ -14,7 +14,17 @@ fn bytes() -> impl Strategy<Value = Bytes> {
 fn ended() -> impl Strategy<Value = Ended> {
     let failure = (any::<u32>(), text(), text(), prop::option::of(text()))
         .prop_map(|(class, kind, message, about)| Failure { class, kind, message, about });
-    (prop::option::of(failure), prop::option::of(bytes())).prop_map(|(failure, output)| Ended { failure, output })
+    let measures = prop::array::uniform5(any::<u64>()).prop_map(
+        |[peak_ram_bytes, peak_vram_bytes, ram_bytes, setup_us, warmup_us]| Measures {
+            peak_ram_bytes,
+            peak_vram_bytes,
+            ram_bytes,
+            setup_us,
+            warmup_us,
+        },
+    );
+    (prop::option::of(failure), prop::option::of(bytes()), prop::option::of(measures))
+        .prop_map(|(failure, output, measures)| Ended { failure, output, measures })
 }
 
 fn start() -> impl Strategy<Value = Start> {
@@ -48,8 +58,8 @@ fn start() -> impl Strategy<Value = Start> {
 fn frame() -> impl Strategy<Value = Frame> {
     let model = (text(), bytes()).prop_map(|(reference, dir)| Model { reference, dir });
     prop_oneof![
-        (text(), prop::collection::vec(model, 0..3))
-            .prop_map(|(function, models)| Frame::SetUp(SetUp { function, models })),
+        (text(), prop::collection::vec(model, 0..3), prop::option::of(any::<u32>()))
+            .prop_map(|(function, models, cuda)| Frame::SetUp(SetUp { function, models, cuda })),
         start().prop_map(Frame::Start),
         Just(Frame::Cancel(Empty {})),
         Just(Frame::Ping(Empty {})),

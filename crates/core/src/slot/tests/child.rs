@@ -22,7 +22,9 @@ type Served = JoinHandle<std::result::Result<(), SlotServeError>>;
 fn serve(registry: Registry) -> (FrameIo<DuplexStream>, Served, gen_worker_tasks::Scope) {
     let (ours, theirs) = duplex(64 * 1024);
     let scope = gen_worker_tasks::Scope::new("child");
-    let served = scope.spawn_bare(async move { serve_slot(&registry, Box::new(theirs), &Handle::current()).await });
+    let memory = Arc::new(SystemMemory::new(Arc::new(NoGpus)));
+    let served =
+        scope.spawn_bare(async move { serve_slot(&registry, Box::new(theirs), &Handle::current(), memory).await });
     (FrameIo::new(ours), served, scope)
 }
 
@@ -37,7 +39,7 @@ fn start(function: &str, id: &str) -> Said {
 }
 
 fn set_up(function: &str) -> Said {
-    Said::SetUp(SetUp { function: function.into(), models: Vec::new() })
+    Said::SetUp(SetUp { function: function.into(), models: Vec::new(), cuda: None })
 }
 
 async fn hear(io: &mut FrameIo<DuplexStream>) -> Said {
@@ -48,7 +50,10 @@ async fn ready(registry: Registry, function: &str) -> (FrameIo<DuplexStream>, Se
     let (mut io, served, scope) = serve(registry);
     assert!(matches!(hear(&mut io).await, Said::Hello(_)));
     io.queue(set_up(function)).expect("it fits");
-    assert_eq!(hear(&mut io).await, Said::SetUpDone(Ended::default()));
+    let Said::SetUpDone(Ended { failure: None, output: None, measures: Some(own) }) = hear(&mut io).await else {
+        panic!("it is set up, and tells of itself")
+    };
+    assert!(own.ram_bytes > 0 && own.peak_ram_bytes > 0);
     (io, served, scope)
 }
 

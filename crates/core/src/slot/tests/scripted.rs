@@ -226,7 +226,7 @@ async fn a_clock_that_jumped_ends_no_healthy_child() {
         assert!(matches!(end.hear().await, frame::Frame::Ping(_)));
         end.say(frame::Frame::Pong(Empty {}));
     }
-    end.say(frame::Frame::Returned(Ended { failure: None, output: Some(payload("well")) }));
+    end.say(frame::Frame::Returned(Ended { output: Some(payload("well")), ..Ended::default() }));
     assert!(end.io.next().now_or_never().is_none());
     assert_eq!(work.await.expect("no panic").expect("it worked"), "well");
 }

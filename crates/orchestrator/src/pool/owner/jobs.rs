@@ -199,6 +199,12 @@ impl Owner {
             self.lanes.count_queued(live.lane, false);
         }
         self.release(sequence, abort);
+        if let Some(live) = self.table.get_mut(sequence)
+            && let Some(Decided::Requeue { failure: Some(failure), .. }) = live.decided.take()
+        {
+            // It was to go back to the queue, and that is on disk: the attempt before the end has failed.
+            Arc::make_mut(&mut live.request).attempts.push(failure);
+        }
         let Some(live) = self.table.get(sequence) else { return };
         let ending = Box::new(self.ending(live, end, failure, detail));
         let pair = live.pair();

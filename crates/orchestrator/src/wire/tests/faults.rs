@@ -1,19 +1,22 @@
 //! A store that fails in the two ways that a repetition does not simply mend.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use futures::future::BoxFuture;
 use gen_worker_proto::{FunctionName, RequestId, pb};
 use gen_worker_tasks::Scope;
 
-use super::harness::{Pool, hello, request};
+use super::harness::{Pool, hello, now_ms, request as durable, request_with};
 use crate::{
     pool::{Options, PoolError, SubmitError, Submitted},
     queue::{Applied, Change, Enqueued, Filter, Queue, QueueError, memory::MemoryQueue},
-    request::{NewRequest, Request, State},
+    request::{self, ErrorClass, NewRequest, Request, State},
     session::OpenGate,
 };
 
@@ -101,7 +104,7 @@ async fn a_damaged_row_holds_up_no_other_request() {
     let mut worker = pool.worker(hello("w", &["echo"])).await;
     let ids = ["a", DAMAGED, "b", "c"];
     for id in ids {
-        pool.submit(request(id, "echo")).await;
+        pool.submit(durable(id, "echo")).await;
         worker.expect_run(id, 1).await;
     }
     // In one turn of the pool, so that they share a batch.
@@ -111,7 +114,7 @@ async fn a_damaged_row_holds_up_no_other_request() {
     for id in ["a", "b", "c"] {
         assert_eq!(pool.ended(id).await.state, State::Succeeded, "{id}");
     }
-    pool.submit(request("d", "echo")).await;
+    pool.submit(durable("d", "echo")).await;
     worker.expect_run("d", 1).await;
     worker.finish("d", 1, pb::JobStatus::Ok, "").await;
     assert_eq!(pool.ended("d").await.state, State::Succeeded);
@@ -124,9 +127,9 @@ async fn the_repeat_of_a_submit_with_an_unclear_outcome_runs_it() {
     let pool = Pool::start_on(Arc::<Faulty>::clone(&store)).await;
     let mut worker = pool.worker(hello("w", &["echo"])).await;
     store.unclear.store(true, Relaxed);
-    let outcome = pool.handle.submit(vec![request("r", "echo")], false).await;
+    let outcome = pool.handle.submit(vec![durable("r", "echo")], false).await;
     assert!(matches!(outcome, Err(PoolError::Store(_))), "{outcome:?}");
-    let again = pool.handle.submit(vec![request("r", "echo")], false).await.expect("open").remove(0);
+    let again = pool.handle.submit(vec![durable("r", "echo")], false).await.expect("open").remove(0);
     assert!(matches!(again, Ok(Submitted::Existing(_))), "{again:?}");
     // Above the attempt that might be anywhere, like after a restart.
     worker.expect_run("r", 2).await;
@@ -140,12 +143,12 @@ async fn p2_a_repeat_that_is_answered_before_the_first_submit_is_the_same_reques
     let pool = Pool::start_on(Arc::<Faulty>::clone(&store)).await;
     let mut worker = pool.worker(hello("w", &["echo"])).await;
     store.late.store(true, Relaxed);
-    let first = pool.handle.submit(vec![request("r", "echo")], false);
+    let first = pool.handle.submit(vec![durable("r", "echo")], false);
     let repeat = async {
         while store.late.load(Relaxed) {
             tokio::task::yield_now().await;
         }
-        pool.handle.submit(vec![request("r", "echo")], false).await
+        pool.handle.submit(vec![durable("r", "echo")], false).await
     };
     let (first, repeat) = tokio::join!(first, repeat);
     assert!(matches!(first.expect("open").remove(0), Ok(Submitted::Created(_))));
@@ -172,7 +175,7 @@ async fn a_disk_that_hangs_fills_the_queue_and_not_the_memory() {
     let waiting: Vec<_> = (0..10)
         .map(|n| {
             let handle = pool.handle.clone();
-            clients.spawn_bare(async move { handle.submit(vec![request(&format!("r{n}"), "echo")], false).await })
+            clients.spawn_bare(async move { handle.submit(vec![durable(&format!("r{n}"), "echo")], false).await })
         })
         .collect();
     let full = Some(SubmitError::QueueFull { limit: 10 });
@@ -193,7 +196,44 @@ async fn a_disk_that_hangs_fills_the_queue_and_not_the_memory() {
         assert!(matches!(run, super::harness::down::Msg::RunJob(_)), "{run:?}");
     }
     // One submit of many counts each of them.
-    let many = (0..20).map(|n| request(&format!("m{n}"), "echo")).collect();
+    let many = (0..20).map(|n| durable(&format!("m{n}"), "echo")).collect();
     let results = pool.handle.submit(many, false).await.expect("open");
     assert!(results.iter().filter(|result| result.is_ok()).count() <= 10);
+}
+
+#[tokio::test(start_paused = true)]
+async fn p7_a_failure_is_told_when_the_end_comes_while_its_requeue_is_written() {
+    for cancelled in [true, false] {
+        let store = Arc::new(Faulty::default());
+        let pool = Pool::start_on(Arc::<Faulty>::clone(&store)).await;
+        let mut worker = pool.worker(hello("w", &["echo"])).await;
+        let deadline = Some(request::UnixMs(now_ms() + 2_000));
+        pool.submit(request_with("r", "echo", request::Options { deadline, ..Default::default() })).await;
+        worker.expect_run("r", 1).await;
+        worker.accept("r", 1).await;
+        pool.reaches("r", State::Running).await;
+        let hung = store.changes.lock().await;
+        worker.finish("r", 1, pb::JobStatus::Retryable, "out of memory").await;
+        // The clock moves on when nothing else can: by then the requeue waits for the store.
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let (id, wait) = (run_id(), Duration::from_secs(if cancelled { 0 } else { 2 }));
+        let cancel = async {
+            if cancelled {
+                pool.handle.cancel(&id).await.expect("open");
+            }
+        };
+        let ((), ()) = tokio::join!(cancel, async {
+            // Whoever cancels hears of it once it is written, too.
+            tokio::time::sleep(wait + Duration::from_millis(100)).await;
+            drop(hung);
+        });
+        let ended = pool.ended("r").await;
+        let error = ended.ending.as_ref().and_then(|ending| ending.error.as_ref()).expect("it failed");
+        assert_eq!(error.code, if cancelled { "canceled" } else { "deadline_exceeded" });
+        let told: Vec<_> =
+            error.attempts.iter().map(|failed| (failed.attempt, failed.class, failed.message.as_str())).collect();
+        assert_eq!(told, [(1, ErrorClass::Retryable, "out of memory")]);
+        let stored = pool.store.get(run_id()).await.expect("open").expect("known");
+        assert_eq!(stored.attempts, error.attempts);
+    }
 }

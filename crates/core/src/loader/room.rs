@@ -1,0 +1,128 @@
+//! The memory that instances take: what is free, who has to go. Decides by [`residency::plan`]; owns nothing.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt, future::BoxFuture};
+use gen_worker_tasks::Scope;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::{Entry, Loader};
+use crate::{
+    Binding, InstanceCell, WorkerError,
+    context::Device,
+    residency::{self, Held, Memory, Needs, Room},
+};
+
+/// How long an idle instance may take to make room. After that it goes on beside the load.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(30);
+
+/// Something that could go.
+struct Candidate<'a> {
+    entry: &'a Entry,
+    /// One of several instances of the entry, where they live elsewhere.
+    part: Option<u64>,
+}
+
+impl Loader {
+    /// What an instance was measured to take when it was loaded; of one that lives elsewhere, what it told.
+    pub(crate) fn footprint(&self, cell: &Arc<InstanceCell>) -> Memory {
+        self.entry(cell).map(Entry::held).unwrap_or_default()
+    }
+
+    /// What can be had now without taking it from anybody. An accelerator of which nobody can tell has what its
+    /// instances leave of it; so have all while the machine cannot be asked, and where models may take only so much. Blocks no thread that drives others.
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub(crate) async fn free(&self) -> Memory {
+        let memory = self.memory.clone();
+        let asked = Scope::new("memory").spawn_blocking(move || (memory.free_ram(), memory.free_vram()));
+        let devices = self.total.vram_bytes.len();
+        let (ram_bytes, free_vram) = asked.await.unwrap_or_else(|_| (self.total.ram_bytes, vec![None; devices]));
+        let mut booked = Memory::default();
+        for entry in self.entries.iter().filter(|entry| entry.cell.is_ready()) {
+            booked.add(&entry.held());
+        }
+        let left = |device| self.total.vram_on(device).saturating_sub(booked.vram_on(device));
+        let free = free_vram.into_iter().enumerate();
+        let bounded = self.vram.models_bytes_max.is_some();
+        let free = free.map(|(device, free)| match free {
+            Some(free) if bounded => free.min(left(device)),
+            Some(free) => free,
+            None => left(device),
+        });
+        let vram_bytes = free.collect();
+        Memory { ram_bytes, vram_bytes }
+    }
+
+    /// What an instance of `bytes` of models needs.
+    pub(super) fn needs(entry: &Entry, bytes: u64, device: usize) -> Needs {
+        if entry.on_gpu {
+            Needs { ram_bytes: 0, vram_bytes: bytes, device }
+        } else {
+            Needs { ram_bytes: bytes, ..Needs::default() }
+        }
+    }
+
+    /// Lets idle instances go until that fits.
+    pub(super) async fn make_room(&self, needs: Needs) -> Result<(), WorkerError> {
+        let room =
+            Room { free: self.free().await, total: self.total.clone(), vram_reserve_bytes: self.vram.reserve_bytes };
+        let (candidates, held): (Vec<_>, Vec<_>) = self.entries.iter().flat_map(candidates).unzip();
+        let going = residency::plan(needs, &room, &held).map_err(|error| {
+            warn!(%error, "no room for a model");
+            WorkerError::retryable(format!("no room to load the model: {error}"))
+        })?;
+        for candidate in going.into_iter().filter_map(|index| candidates.get(index)) {
+            let Candidate { entry, part } = candidate;
+            let models = entry.cell.models();
+            // One that a job took meanwhile stays; the load then meets what is there.
+            if timeout(SHUTDOWN_MAX, let_go(&entry.cell, *part)).await == Ok(true) {
+                let names: Vec<_> = models.values().map(Binding::wire_ref).collect();
+                info!(models = ?names, "unloaded to make room");
+                (self.evicted)(entry.cell.clone(), models);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Entry {
+    /// Memory that its instances take.
+    pub(super) fn held(&self) -> Memory {
+        self.cell.host().map_or_else(|| self.footprint.lock().clone(), |host| host.held())
+    }
+
+    /// The device its models are loaded to, when a job on this accelerator asks.
+    pub(super) fn device(&self, ordinal: usize) -> Device {
+        match u32::try_from(ordinal) {
+            Ok(ordinal) if self.on_gpu => Device::Cuda(ordinal),
+            _ => Device::Cpu,
+        }
+    }
+}
+
+/// What of an entry could go, each with what that would free.
+fn candidates(entry: &Entry) -> Vec<(Candidate<'_>, Held)> {
+    if let Some(host) = entry.cell.host() {
+        let idle = host.idle().into_iter().map(|idle| {
+            let held = Held { footprint: idle.footprint, idle: idle.idle, pinned: false };
+            (Candidate { entry, part: Some(idle.id) }, held)
+        });
+        return idle.collect();
+    }
+    if !entry.cell.is_ready() {
+        return Vec::new();
+    }
+    let held = Held { footprint: entry.held(), idle: entry.cell.idle(), pinned: entry.cell.is_in_use() };
+    vec![(Candidate { entry, part: None }, held)]
+}
+
+/// Lets an instance go unless somebody uses it.
+fn let_go(cell: &Arc<InstanceCell>, part: Option<u64>) -> BoxFuture<'_, bool> {
+    match (cell.host(), part) {
+        (Some(host), Some(part)) => host.release(part),
+        _ => cell.shutdown_if_idle().boxed(),
+    }
+}

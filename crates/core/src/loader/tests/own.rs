@@ -1,0 +1,96 @@
+//! Instances in this process.
+use super::*;
+
+struct Bench {
+    loader: Loader,
+    cells: Vec<Arc<InstanceCell>>,
+    told: Told,
+    _disk: Disk,
+}
+
+/// Instances on accelerators, of models of these sizes.
+fn bench(free: [Option<u64>; 2], sizes: &[(&'static str, u64)]) -> Bench {
+    bounded(VramLimits::default(), free, sizes)
+}
+
+/// The same within bounds.
+fn bounded(vram: VramLimits, free: [Option<u64>; 2], sizes: &[(&'static str, u64)]) -> Bench {
+    let (disk, cards, told) = (Disk::new(), Cards::with(free), Told::default());
+    let cell = |(name, gib): &(&str, u64)| {
+        let slots = [("weights".to_owned(), hub(format!("o/{name}")).build().expect("sound"))].into();
+        let bytes = i64::try_from(gib * GIB).expect("small");
+        Arc::new(InstanceCell::new((*name).to_owned(), slots, Some(lifecycle(&cards, bytes, &told))))
+    };
+    let cells: Vec<_> = sizes.iter().map(cell).collect();
+    let entries: Vec<_> = cells.iter().map(|cell| (true, cell.clone())).collect();
+    let loader = Loader::new(disk.models(sizes), cards, vram, entries, |_, _| {});
+    Bench { loader, cells, told, _disk: disk }
+}
+
+impl Bench {
+    async fn load(&self, number: usize, device: usize) -> Result<(), WorkerError> {
+        self.loader.load(&self.cells[number], &HashMap::new(), device).await.map(drop)
+    }
+
+    fn loaded(&self) -> Vec<bool> {
+        loaded(&self.cells.iter().collect::<Vec<_>>())
+    }
+}
+
+#[tokio::test]
+async fn w11_8_two_accelerators_do_not_take_one_model_between_them() {
+    let bench = bench([Some(20), Some(20)], &[("large", 30), ("small", 16)]);
+    let error = bench.load(0, 0).await.expect_err("no room");
+    assert_eq!(error.class(), crate::FailureClass::Retryable);
+    assert!(error.to_string().contains("no room to load the model: accelerator memory"), "{error}");
+    bench.load(1, 1).await.expect("this one fits");
+    assert_eq!(*bench.told.lock(), [Device::Cuda(1)], "the set-up hears where room was made");
+    assert_eq!(bench.loader.footprint(&bench.cells[1]), Memory::of_device(1, 16 * GIB));
+}
+
+#[tokio::test]
+async fn w11_8_whoever_is_on_the_other_accelerator_stays() {
+    let bench = bench([Some(20), Some(20)], &[("a", 12), ("b", 12), ("c", 12)]);
+    bench.load(0, 0).await.expect("fits");
+    bench.load(1, 1).await.expect("fits");
+    bench.load(2, 1).await.expect("room is made");
+    assert_eq!(bench.loaded(), [true, false, true]);
+    assert_eq!(bench.loader.free().await, Memory { ram_bytes: 64 * GIB, vram_bytes: vec![8 * GIB; 2] });
+}
+
+#[tokio::test]
+async fn accelerators_nobody_can_ask_have_what_their_instances_leave() {
+    let bench = bench([None, Some(20)], &[("a", 12), ("b", 12)]);
+    assert_eq!(bench.loader.free().await.vram_bytes, [20 * GIB, 20 * GIB]);
+    bench.load(0, 0).await.expect("fits");
+    assert_eq!(bench.loader.free().await.vram_bytes, [8 * GIB, 20 * GIB]);
+    bench.load(1, 0).await.expect("room is made");
+    assert_eq!(bench.loaded(), [false, true]);
+    assert_eq!(bench.loader.free().await.vram_bytes, [8 * GIB, 20 * GIB], "what is gone counts no more");
+}
+
+#[tokio::test]
+async fn m9_2_models_stay_within_their_budget_on_each_accelerator() {
+    for free in [Some(20), None] {
+        let limits = VramLimits { models_bytes_max: Some(10 * GIB), reserve_bytes: GIB };
+        let bench = bounded(limits, [free; 2], &[("large", 10), ("a", 5), ("b", 5), ("c", 5)]);
+        assert_eq!(bench.loader.free().await.vram_bytes, [10 * GIB; 2]);
+        bench.load(0, 0).await.expect_err("the reserve does not fit besides");
+        bench.load(1, 0).await.expect("fits");
+        bench.load(2, 1).await.expect("the other has a budget of its own");
+        bench.load(3, 0).await.expect("room is made");
+        assert_eq!(bench.loaded(), [false, false, true, true]);
+        assert_eq!(bench.loader.free().await.vram_bytes, [5 * GIB; 2]);
+    }
+}
+
+#[test]
+fn parts_of_a_load_never_exceed_it() {
+    let seconds = Duration::from_secs;
+    let times = SetupTimes { spawn: seconds(1), setup: seconds(50), warmup: seconds(9) };
+    let parts = split(seconds(30), seconds(4), times);
+    assert_eq!((parts.spawn, parts.setup, parts.waited), (seconds(1), seconds(25), Duration::ZERO));
+    assert_eq!(parts.total(), seconds(30));
+    let parts = split(seconds(70), seconds(4), times);
+    assert_eq!((parts.waited, parts.setup, parts.total()), (seconds(6), seconds(50), seconds(70)));
+}

@@ -1,0 +1,89 @@
+//! A place of a pool that has no child yet, and how it gets one. Owns the place meanwhile.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use futures::future::BoxFuture;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+use tracing::warn;
+
+use super::Shared;
+use crate::{
+    Instance, ModelSource,
+    instance::{EmptyPlace, Order, SetupTimes, fetch},
+    slot::{
+        frame::SetUp,
+        parent::{Lost, Slot},
+        translate,
+    },
+    worker_error::{Result, WorkerError},
+};
+
+/// Set-ups in a row that may crash before the endpoint counts as broken on this machine.
+const SETUP_CRASHES_MAX: u32 = 1;
+
+/// A place without a child.
+pub(super) struct Empty {
+    pool: Arc<Shared>,
+    place: OwnedSemaphorePermit,
+}
+
+impl Empty {
+    pub(super) fn new(pool: Arc<Shared>, place: OwnedSemaphorePermit) -> Self {
+        Self { pool, place }
+    }
+}
+
+impl EmptyPlace for Empty {
+    /// # Cancel safety
+    /// May be dropped: a child that is not set up yet is killed.
+    fn fill(
+        self: Box<Self>,
+        source: Arc<dyn ModelSource>,
+        order: Order,
+    ) -> BoxFuture<'static, Result<(Instance, SetupTimes)>> {
+        Box::pin(async move {
+            let Self { pool, place } = *self;
+            let (slot, times) = pool.start(&*source, order).await?;
+            Ok((pool.lend(slot, place), times))
+        })
+    }
+}
+
+impl Shared {
+    /// A new child with its instance.
+    async fn start(&self, source: &dyn ModelSource, order: Order) -> Result<(Slot, SetupTimes)> {
+        let Order { models, snapshots, device, footprint } = order;
+        let dirs = fetch(&models, source, &snapshots).await?;
+        let local = models.iter().filter_map(|(slot, binding)| {
+            let dir = dirs.get(slot)?;
+            Some(translate::model(binding.wire_ref(), dir))
+        });
+        let plan = SetUp { function: self.function.clone(), models: local.collect(), cuda: translate::cuda(device) };
+        let began = Instant::now();
+        let mut slot = Slot::launch(&self.options, &self.label).await?;
+        let set_up = match slot.greeted(self.options.start_limit).await {
+            Ok(()) => {
+                let spawn = began.elapsed();
+                slot.set_up(plan).await.map(|outcome| outcome.map(|times| SetupTimes { spawn, ..times }))
+            }
+            Err(lost) => Err(lost),
+        };
+        match set_up {
+            Ok(outcome) => {
+                self.setup_crashes.store(0, Ordering::Relaxed);
+                let times = outcome?;
+                slot.takes(&self.held, footprint);
+                Ok((slot, times))
+            }
+            Err(lost) => Err(self.setup_crashed(slot, &lost).await),
+        }
+    }
+
+    async fn setup_crashed(&self, mut slot: Slot, lost: &Lost) -> WorkerError {
+        let how = slot.end(lost).await;
+        warn!(endpoint = self.label, how, "worker slot crashed during set-up");
+        self.options.counters.crashed();
+        let earlier = self.setup_crashes.fetch_add(1, Ordering::Relaxed);
+        WorkerError::slot_crashed(&how, earlier >= SETUP_CRASHES_MAX)
+    }
+}
