@@ -13,6 +13,7 @@ mod peer;
 mod pool;
 mod process;
 mod proxy;
+mod relay;
 mod scripted;
 mod usage;
 
@@ -26,5 +27,6 @@ pub use peer::{Peer, PeerWorker};
 pub use pool::{Pool, PoolOptions};
 pub use process::{Ended, Process, is_alive};
 pub use proxy::Proxy;
+pub use relay::{Entry, Event, Relay};
 pub use scripted::{Jobs, Scripted, ScriptedSession};
 pub use usage::{open_handles, resident_mb, resident_peak_mb};

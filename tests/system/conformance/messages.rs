@@ -1,0 +1,98 @@
+//! C31 to C34: messages that are repeated, lost or unknown.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use gen_worker_proto::limits::SEND_QUEUE_ENTRIES_MAX;
+use gen_worker_proto::pb::{
+    HelloAck, JobStatus, ModelOp, ModelOpKind, ModelState, ProtocolVersion, scheduler_message::Msg as Outbound,
+    worker_message::Msg,
+};
+use gen_worker_tests::{Entry, Peer, Relay, eventually};
+use serde_json::json;
+use tonic::Status;
+
+use super::{Scene, field, wire};
+
+/// A message whose only field is member 15 of the `oneof`, which neither version has.
+const UNKNOWN: Bytes = Bytes::from_static(b"\x7a\x02\x08\x01");
+
+/// An operation that no version has.
+const UNKNOWN_OP: i32 = 99;
+
+fn states(entries: &[Entry]) -> usize {
+    entries.iter().filter(|entry| matches!(entry.worker(), Some(Msg::StateDelta(_)))).count()
+}
+
+/// Shows that the first stream is still the only one.
+fn unbroken(scene: &Scene, relay: &Relay) -> Result<()> {
+    scene.serves()?;
+    relay.look(|entries| assert!(entries.iter().all(|entry| entry.stream == 0 && entry.ended().is_none())));
+    Ok(())
+}
+
+fn c31_c33_repeated_and_unknown(peer: Peer) -> Result<()> {
+    let (scene, relay) = Scene::relayed(peer)?;
+    relay.tell_worker_bytes(UNKNOWN)?;
+    relay.tell_orchestrator_bytes(UNKNOWN)?;
+    relay.tell_worker(Outbound::ModelOp(ModelOp { op: UNKNOWN_OP, r#ref: "acme/model".into(), snapshot: None }))?;
+    unbroken(&scene, &relay)?;
+    let before = relay.look(states);
+    relay.tell_worker(Outbound::HelloAck(HelloAck {
+        protocol_version: ProtocolVersion::Current.into(),
+        file_base_url: "http://127.0.0.1:1".into(),
+        keep: vec!["acme/other".into()],
+        ..HelloAck::default()
+    }))?;
+    relay.wait("the state", |entries| (states(entries) > before).then_some(()))?;
+    unbroken(&scene, &relay)?;
+    assert_eq!(relay.look(states), before + 1, "one");
+    Ok(())
+}
+
+fn c34_compile_cache(peer: Peer) -> Result<()> {
+    let (scene, relay) = Scene::relayed(peer)?;
+    let reference = "_system/family-x#inductor-h100-torch2.4";
+    relay.tell_worker(Outbound::ModelOp(ModelOp {
+        op: ModelOpKind::AdoptCompileCache.into(),
+        r#ref: reference.into(),
+        snapshot: None,
+    }))?;
+    let event = relay.wait("an event", |entries| {
+        entries.iter().filter_map(Entry::worker).find_map(|msg| match msg {
+            Msg::ModelEvent(event) if event.r#ref == reference => Some(event.clone()),
+            _ => None,
+        })
+    })?;
+    assert_eq!((event.state(), event.error.as_str()), (ModelState::Failed, "adopt_failed:no_endpoint"));
+    unbroken(&scene, &relay)
+}
+
+fn c32_full_queue(peer: Peer) -> Result<()> {
+    const COUNT: i64 = 8_000;
+    let (scene, relay) = Scene::relayed(peer)?;
+    let body = json!({"function": "count_up", "payload": {"count": COUNT, "after": "go"}});
+    assert_eq!(scene.api().put("/v1/requests/c1", &body)?.status, 202);
+    relay.wait("the job to begin", |entries| (wire::accepted(entries, "c1", 1) == 1).then_some(()))?;
+    relay.set_reachable(false);
+    relay.end(Status::unavailable("for a while"))?;
+    let (go, counted) = (scene.worker.dir.path().join("go"), scene.worker.dir.path().join("counted"));
+    fs::write(go, "").context("let it count")?;
+    eventually("the handler to end", || counted.exists().then_some(()))?;
+    relay.set_reachable(true);
+    let result = wire::result(&relay, "c1")?;
+    assert_eq!(result.status(), JobStatus::Ok, "{}", result.safe_message);
+    let frames: Vec<_> = relay.look(|entries| {
+        let said = entries.iter().filter(|entry| entry.stream > 0).filter_map(Entry::worker);
+        said.filter_map(|msg| if let Msg::JobProgress(frame) = msg { Some(frame.seq) } else { None }).collect()
+    });
+    assert!(frames.len() <= SEND_QUEUE_ENTRIES_MAX, "{} frames", frames.len());
+    assert_eq!(frames.last(), Some(&COUNT), "the newest arrives");
+    assert!(frames.windows(2).all(|pair| pair[1] == pair[0] + 1), "and so does each one after the first: {frames:?}");
+    assert_eq!(field(&scene.api().ended("c1")?, "/attempt"), &json!(1));
+    relay.look(|entries| assert_eq!(wire::results(entries, "c1").len(), 1));
+    Ok(())
+}
+
+with_every_peer!(c31_c33_repeated_and_unknown, c32_full_queue, c34_compile_cache);
