@@ -101,7 +101,7 @@ impl Relay {
         look(self.shared.journal.lock().entries())
     }
 
-    /// Answers the next streams with these refusals, one each.
+    /// Answers the Hello of the next streams with these refusals, one each.
     pub fn refuse(&self, refusals: impl IntoIterator<Item = Status>) {
         self.shared.refusals.lock().extend(refusals);
     }

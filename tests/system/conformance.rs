@@ -26,6 +26,8 @@ impl Scene {
     fn relayed(peer: Peer) -> Result<(Self, Relay)> {
         let (scene, relay) = Self::behind(peer, |_| ())?;
         scene.pool.worker("w1")?;
+        // The orchestrator knows the worker before its acknowledgement arrives; nothing of a test may come first.
+        relay.wait("the state", |entries| wire::states(entries).next().map(drop))?;
         Ok((scene, relay))
     }
 

@@ -102,7 +102,13 @@ async fn open(shared: &Arc<Shared>, request: Request<Streaming<Bytes>>) -> Resul
     let number = shared.journal.lock().next_stream();
     let shown = authorization.as_ref().and_then(|value| value.to_str().ok()).map(str::to_owned);
     shared.journal.lock().add(number, Event::Opened(shown));
-    if let Some(status) = shared.refusals.lock().pop_front() {
+    let mut inbound = request.into_inner();
+    let refusal = shared.refusals.lock().pop_front();
+    if let Some(status) = refusal {
+        // A client that is refused while it still writes its first message may not learn why.
+        if let Some(hello) = inbound.message().await? {
+            shared.passes(number, journal::of_worker(&hello));
+        }
         shared.journal.lock().add(number, Event::Ended(status.clone()));
         return Err(status);
     }
@@ -112,7 +118,7 @@ async fn open(shared: &Arc<Shared>, request: Request<Streaming<Bytes>>) -> Resul
     let line = Arc::new(line);
     shared.lines.lock().push(line.clone());
     shared.scope.spawn("down", down(Arc::downgrade(shared), line.clone(), at_orchestrator, authorization));
-    shared.scope.spawn("up", up(Arc::downgrade(shared), line, request.into_inner()));
+    shared.scope.spawn("up", up(Arc::downgrade(shared), line, inbound));
     Ok(Response::new(ReceiverStream::new(at_worker).map(|item| item.map(Ok))))
 }
 

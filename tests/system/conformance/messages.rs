@@ -21,10 +21,6 @@ const UNKNOWN: Bytes = Bytes::from_static(b"\x7a\x02\x08\x01");
 /// An operation that no version has.
 const UNKNOWN_OP: i32 = 99;
 
-fn states(entries: &[Entry]) -> usize {
-    entries.iter().filter(|entry| matches!(entry.worker(), Some(Msg::StateDelta(_)))).count()
-}
-
 /// Shows that the first stream is still the only one.
 fn unbroken(scene: &Scene, relay: &Relay) -> Result<()> {
     scene.serves()?;
@@ -38,16 +34,16 @@ fn c31_c33_repeated_and_unknown(peer: Peer) -> Result<()> {
     relay.tell_orchestrator_bytes(UNKNOWN)?;
     relay.tell_worker(Outbound::ModelOp(ModelOp { op: UNKNOWN_OP, r#ref: "acme/model".into(), snapshot: None }))?;
     unbroken(&scene, &relay)?;
-    let before = relay.look(states);
+    let before = relay.look(|entries| wire::states(entries).count());
     relay.tell_worker(Outbound::HelloAck(HelloAck {
         protocol_version: ProtocolVersion::Current.into(),
         file_base_url: "http://127.0.0.1:1".into(),
         keep: vec!["acme/other".into()],
         ..HelloAck::default()
     }))?;
-    relay.wait("the state", |entries| (states(entries) > before).then_some(()))?;
+    relay.wait("the state", |entries| (wire::states(entries).count() > before).then_some(()))?;
     unbroken(&scene, &relay)?;
-    assert_eq!(relay.look(states), before + 1, "one");
+    assert_eq!(relay.look(|entries| wire::states(entries).count()), before + 1, "one");
     Ok(())
 }
 

@@ -36,6 +36,11 @@ pub(super) fn result(relay: &Relay, id: &str) -> Result<pb::JobResult> {
     relay.wait(&format!("a result of {id}"), |entries| results(entries, id).into_iter().next())
 }
 
+/// What the worker said of itself since its Hello.
+pub(super) fn states(entries: &[Entry]) -> impl Iterator<Item = &pb::StateDelta> {
+    entries.iter().filter_map(|entry| if let Msg::StateDelta(state) = entry.worker()? { Some(state) } else { None })
+}
+
 /// Whether the orchestrator cancelled this pair.
 pub(super) fn cancelled(entries: &[Entry], id: &str, attempt: i64) -> bool {
     let said = entries.iter().filter_map(Entry::orchestrator);
