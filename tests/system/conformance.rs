@@ -93,14 +93,16 @@ fn field<'a>(value: &'a Value, path: &str) -> &'a Value {
     value.pointer(path).unwrap_or(&Value::Null)
 }
 
+/// Tests of scenarios, one for each peer; those after `python` are not for ours.
 macro_rules! with_every_peer {
-    ($($scenario:ident),*) => {
+    ($($scenario:ident),* $(; python $($other:ident),*)?) => {
         mod ours { $(#[test] fn $scenario() -> anyhow::Result<()> { super::$scenario(gen_worker_tests::Peer::Ours) })* }
-        mod python_0_11 {
-            $(#[test] fn $scenario() -> anyhow::Result<()> { super::$scenario(gen_worker_tests::Peer::Python("0.11.2")) })*
-        }
-        mod python_0_13 {
-            $(#[test] fn $scenario() -> anyhow::Result<()> { super::$scenario(gen_worker_tests::Peer::Python("0.13.34")) })*
+        with_every_peer!(@python python_0_11, "0.11.2", $($scenario)* $($($other)*)?);
+        with_every_peer!(@python python_0_13, "0.13.34", $($scenario)* $($($other)*)?);
+    };
+    (@python $name:ident, $version:literal, $($scenario:ident)*) => {
+        mod $name {
+            $(#[test] fn $scenario() -> anyhow::Result<()> { super::$scenario(gen_worker_tests::Peer::Python($version)) })*
         }
     };
 }
@@ -110,6 +112,7 @@ mod ends;
 mod functions;
 mod handshake;
 mod messages;
+mod models;
 mod refusals;
 mod repeats;
 mod streams;
