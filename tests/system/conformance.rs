@@ -111,6 +111,7 @@ mod drain;
 mod ends;
 mod functions;
 mod handshake;
+mod jobs;
 mod messages;
 mod models;
 mod refusals;
