@@ -1,7 +1,7 @@
-//! A web server with one file: where presigned URLs lead.
+//! A web server with one file: where presigned URLs and uploads lead.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     sync::{
         Arc,
@@ -11,6 +11,7 @@ use std::{
 
 use anyhow::{Context, Result};
 use gen_worker_tasks::Scope;
+use parking_lot::{Condvar, Mutex};
 
 /// Gives the same bytes whatever is asked for, or a status. Ends with its guard.
 #[derive(Debug)]
@@ -25,6 +26,8 @@ struct Shared {
     status: AtomicU16,
     asked: AtomicUsize,
     ended: AtomicBool,
+    held: Mutex<bool>,
+    let_go: Condvar,
 }
 
 impl Files {
@@ -40,6 +43,8 @@ impl Files {
             status: AtomicU16::new(200),
             asked: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
+            held: Mutex::new(false),
+            let_go: Condvar::new(),
         });
         let served = shared.clone();
         Scope::new("files").spawn_thread("accept", move || {
@@ -54,15 +59,21 @@ impl Files {
         Ok(Self { address, shared })
     }
 
-    /// Where the file is.
+    /// Where the file is, and everything else.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://{}/file", self.address)
+        format!("http://{}", self.address)
     }
 
     /// Answers with this status from here on; the file comes with 200 alone.
     pub fn set_status(&self, status: u16) {
         self.shared.status.store(status, Ordering::SeqCst);
+    }
+
+    /// Whether those who ask have to wait.
+    pub fn set_held(&self, held: bool) {
+        *self.shared.held.lock() = held;
+        self.shared.let_go.notify_all();
     }
 
     /// How often it was asked for.
@@ -75,6 +86,7 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
+        self.set_held(false);
         // Wakes the listener, so that it sees the end.
         drop(TcpStream::connect(self.address));
     }
@@ -82,12 +94,23 @@ impl Drop for Files {
 
 /// Answers one request, and closes the connection.
 fn answer(client: &TcpStream, shared: &Shared) -> Result<()> {
-    for line in BufReader::new(client).lines() {
-        if line?.is_empty() {
+    let mut reader = BufReader::new(client);
+    let mut body = 0;
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let line = line.trim().to_ascii_lowercase();
+        if line.is_empty() {
             break;
         }
+        if let Some(length) = line.strip_prefix("content-length:") {
+            body = length.trim().parse()?;
+        }
     }
+    // A connection that is closed with something left to read takes the answer with it.
+    io::copy(&mut reader.take(body), &mut io::sink())?;
     shared.asked.fetch_add(1, Ordering::SeqCst);
+    shared.let_go.wait_while(&mut shared.held.lock(), |held| *held);
     let status = shared.status.load(Ordering::SeqCst);
     let content = if status == 200 { shared.content.as_slice() } else { b"" };
     let head = format!("HTTP/1.1 {status} As Told\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", content.len());

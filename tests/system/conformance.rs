@@ -116,6 +116,7 @@ mod messages;
 mod models;
 mod refusals;
 mod repeats;
+mod slot;
 mod streams;
 mod supersede;
 mod wire;

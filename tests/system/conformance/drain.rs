@@ -26,10 +26,12 @@ fn c17_drain_with_time(peer: Peer) -> Result<()> {
     scene.hold("h1")?;
     relay.tell_worker(Outbound::Drain(Drain { deadline_ms: 30_000 }))?;
     let late = RunJob { request_id: "late".into(), ..wire::sent(&relay, "h1", 1)? };
-    relay.tell_worker(Outbound::RunJob(late))?;
+    relay.tell_worker(Outbound::RunJob(late.clone()))?;
     let refused = wire::result(&relay, "late")?;
     assert_eq!((refused.status(), refused.safe_message.as_str()), (JobStatus::Retryable, "worker draining"));
     assert_eq!(refused.metrics, None, "W11: no metrics with a refusal");
+    relay.tell_worker(Outbound::RunJob(late))?;
+    relay.wait("W11: another refusal", |entries| (wire::results(entries, "late").len() == 2).then_some(()))?;
     relay.look(|entries| assert_eq!(wire::accepted(entries, "late", 1), 0, "no acceptance"));
     scene.succeeds("h1", 1)?;
     drained(&mut scene, &relay)?;

@@ -1,14 +1,14 @@
-//! C3 to C7, C20: what a job looks like on the wire.
+//! C3 to C7: what a job looks like on the wire.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use gen_worker_proto::pb::{
-    JobProgress, JobResult, JobStatus, ResolvedCompute, RunJob, job_result::Output, scheduler_message::Msg as Outbound,
+    JobProgress, JobResult, JobStatus, RunJob, job_result::Output, scheduler_message::Msg as Outbound,
     worker_message::Msg,
 };
 use gen_worker_tests::{Entry, Peer, Relay};
 use serde_json::{Value, json};
 
-use super::{Scene, started, wire};
+use super::{Scene, wire};
 
 /// What a worker said of one job.
 struct Said {
@@ -114,32 +114,4 @@ fn c6_c7_streams_on_the_wire(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-fn c20_one_slot(peer: Peer) -> Result<()> {
-    let (scene, relay) = Scene::relayed(peer)?;
-    scene.hold("h1")?;
-    let template = wire::sent(&relay, "h1", 1)?;
-    let compute = Some(ResolvedCompute { accelerator: "cuda".to_owned(), ..ResolvedCompute::default() });
-    for (id, payload) in [("g1", b"\x81\xa4name\xa2g1".as_slice()), ("g2", b"\x81\xa4name\xa2g2")] {
-        let (request_id, input_payload, compute) = (id.to_owned(), payload.into(), compute.clone());
-        relay.tell_worker(Outbound::RunJob(RunJob { request_id, input_payload, compute, ..template.clone() }))?;
-    }
-    // The second would end at once if it ran.
-    scene.release("g2")?;
-    scene.started(2)?;
-    scene.succeeds("h1", 1).context("a job without a slot does not wait")?;
-    scene.serves()?;
-    assert_eq!(started(scene.worker.dir.path()), 2, "the second waits for the first");
-    scene.release("g1")?;
-    for id in ["g1", "g2"] {
-        assert_eq!(wire::result(&relay, id)?.status(), JobStatus::Ok);
-    }
-    let ends: Vec<_> = relay.look(|entries| {
-        let said = entries.iter().filter_map(Entry::worker);
-        said.filter_map(|msg| if let Msg::JobResult(end) = msg { Some(end.request_id.clone()) } else { None }).collect()
-    });
-    let at = |id: &str| ends.iter().position(|end| end == id);
-    assert!(at("g1") < at("g2"), "{ends:?}");
-    Ok(())
-}
-
-with_every_peer!(c3_c4_c5_unary_on_the_wire, c6_c7_streams_on_the_wire, c20_one_slot);
+with_every_peer!(c3_c4_c5_unary_on_the_wire, c6_c7_streams_on_the_wire);

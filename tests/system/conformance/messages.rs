@@ -4,12 +4,11 @@ use std::fs;
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use gen_worker_proto::limits::SEND_QUEUE_ENTRIES_MAX;
+use gen_worker_proto::limits::{INLINE_OUTPUT_BYTES_MAX, SEND_QUEUE_ENTRIES_MAX};
 use gen_worker_proto::pb::{
-    HelloAck, JobStatus, ModelOp, ModelOpKind, ModelState, ProtocolVersion, scheduler_message::Msg as Outbound,
-    worker_message::Msg,
+    JobStatus, ModelOp, ModelOpKind, ModelState, scheduler_message::Msg as Outbound, worker_message::Msg,
 };
-use gen_worker_tests::{Entry, Peer, Relay, eventually};
+use gen_worker_tests::{Entry, Files, Peer, Relay, eventually};
 use serde_json::json;
 use tonic::Status;
 
@@ -35,16 +34,29 @@ fn c31_c33_repeated_and_unknown(peer: Peer) -> Result<()> {
     relay.tell_worker(Outbound::ModelOp(ModelOp { op: UNKNOWN_OP, r#ref: "acme/model".into(), snapshot: None }))?;
     unbroken(&scene, &relay)?;
     let before = relay.look(|entries| wire::states(entries).count());
-    relay.tell_worker(Outbound::HelloAck(HelloAck {
-        protocol_version: ProtocolVersion::Current.into(),
-        file_base_url: "http://127.0.0.1:1".into(),
-        keep: vec!["acme/other".into()],
-        ..HelloAck::default()
-    }))?;
+    relay.tell_worker(wire::ack("http://127.0.0.1:1"))?;
     relay.wait("the state", |entries| (wire::states(entries).count() > before).then_some(()))?;
     unbroken(&scene, &relay)?;
     assert_eq!(relay.look(|entries| wire::states(entries).count()), before + 1, "one");
     Ok(())
+}
+
+fn c31_uploads_go_to_the_newest_base(peer: Peer) -> Result<()> {
+    let (scene, relay) = Scene::relayed(peer)?;
+    let (older, newer) = (Files::serve(b"")?, Files::serve(b"")?);
+    // Nothing is kept there: what is asked is enough to see.
+    newer.set_status(403);
+    relay.tell_worker(wire::ack(&older.url()))?;
+    relay.tell_worker(wire::ack(&newer.url()))?;
+    let text = "x".repeat(INLINE_OUTPUT_BYTES_MAX + 1);
+    let body = json!({"function": "echo", "payload": {"text": text}});
+    assert_eq!(scene.api().put("/v1/requests/u1", &body)?.status, 202);
+    let result = wire::result(&relay, "u1")?;
+    assert_eq!((result.status(), result.safe_message.as_str()), (JobStatus::Retryable, "output upload failed"));
+    let ended = scene.api().ended("u1")?;
+    assert_eq!((field(&ended, "/state"), field(&ended, "/attempt")), (&json!("failed"), &json!(3)), "O13: {ended}");
+    assert_eq!((older.asked(), newer.asked()), (0, 3), "each attempt asked the newest alone, once");
+    unbroken(&scene, &relay)
 }
 
 fn c34_compile_cache(peer: Peer) -> Result<()> {
@@ -91,4 +103,5 @@ fn c32_full_queue(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-with_every_peer!(c31_c33_repeated_and_unknown, c32_full_queue, c34_compile_cache);
+// Ours uploads nothing yet that a command of the pool could see.
+with_every_peer!(c31_c33_repeated_and_unknown, c32_full_queue, c34_compile_cache; python c31_uploads_go_to_the_newest_base);

@@ -73,3 +73,13 @@ pub(super) fn forged(id: &str, attempt: i64, status: pb::JobStatus, output: &'st
         ..pb::JobResult::default()
     })
 }
+
+/// An acknowledgement with this place for files.
+pub(super) fn ack(file_base_url: &str) -> Outbound {
+    Outbound::HelloAck(pb::HelloAck {
+        protocol_version: pb::ProtocolVersion::Current.into(),
+        file_base_url: file_base_url.to_owned(),
+        keep: vec!["acme/other".into()],
+        ..pb::HelloAck::default()
+    })
+}
