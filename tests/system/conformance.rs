@@ -84,6 +84,15 @@ impl Scene {
     }
 }
 
+/// What takes its time, with every peer at once: all of them begin before the first is looked at.
+fn at_once(begin: impl Fn(Peer) -> Result<(Scene, Relay)>, check: impl Fn(&Scene, &Relay) -> Result<()>) -> Result<()> {
+    for (peer, begun) in Peer::ALL.map(|peer| (peer, begin(peer))) {
+        let (scene, relay) = begun?;
+        check(&scene, &relay).with_context(|| format!("{peer:?}"))?;
+    }
+    Ok(())
+}
+
 /// How often `hold` has started.
 fn started(dir: &Path) -> usize {
     fs::read_to_string(dir.join("started")).map_or(0, |text| text.lines().count())

@@ -7,7 +7,7 @@ use gen_worker_proto::pb::{JobStatus, scheduler_message::Msg as Outbound};
 use gen_worker_tests::{Event, Peer};
 use serde_json::json;
 
-use super::{Scene, started, wire};
+use super::{Scene, at_once, started, wire};
 
 fn c9_c10_repeated_run_job(peer: Peer) -> Result<()> {
     let (scene, relay) = Scene::relayed(peer)?;
@@ -44,22 +44,32 @@ fn c11_c15_newer_attempt(peer: Peer) -> Result<()> {
 }
 
 /// Three sends, 5 s apart: nothing shorter shows it.
-fn c16_no_answer(peer: Peer) -> Result<()> {
-    let (scene, relay) = Scene::relayed(peer)?;
-    relay.withhold(|event| matches!(event, Event::Orchestrator(Outbound::RunJob(run)) if run.attempt == 1));
-    let submitted = scene.api().put("/v1/requests/h1", &json!({"function": "hold", "payload": {"name": "h1"}}))?;
-    assert_eq!(submitted.status, 202, "{submitted:?}");
-    scene.started(1)?;
-    scene.succeeds("h1", 2)?;
-    relay.look(|entries| {
-        assert_eq!(wire::runs(entries, "h1", 1).count(), 3, "three sends");
-        assert!(wire::cancelled(entries, "h1", 1), "O10: the worker is told to forget it");
-        let of = |attempt: i64| move |event: &Event| matches!(event, Event::Orchestrator(Outbound::RunJob(run)) if run.attempt == attempt);
-        let at = |of: &dyn Fn(&Event) -> bool| entries.iter().find(|entry| of(&entry.event)).map(|entry| entry.at);
-        let waited = at(&of(2)).zip(at(&of(1))).map(|(second, first)| second - first);
-        assert!(waited > Some(Duration::from_secs(12)), "three times 5 s, but for delays: {waited:?}");
-    });
-    Ok(())
+#[test]
+fn c16_no_answer() -> Result<()> {
+    let begin = |peer| {
+        let (scene, relay) = Scene::relayed(peer)?;
+        relay.withhold(|event| run_of(event) == Some(1));
+        let submitted = scene.api().put("/v1/requests/h1", &json!({"function": "hold", "payload": {"name": "h1"}}))?;
+        assert_eq!(submitted.status, 202, "{submitted:?}");
+        Ok((scene, relay))
+    };
+    at_once(begin, |scene, relay| {
+        scene.started(1)?;
+        scene.succeeds("h1", 2)?;
+        relay.look(|entries| {
+            assert_eq!(wire::runs(entries, "h1", 1).count(), 3, "three sends");
+            assert!(wire::cancelled(entries, "h1", 1), "O10: the worker is told to forget it");
+            let at = |attempt| entries.iter().find(|entry| run_of(&entry.event) == Some(attempt)).map(|entry| entry.at);
+            let waited = at(2).zip(at(1)).map(|(second, first)| second - first);
+            assert!(waited > Some(Duration::from_secs(12)), "three times 5 s, but for delays: {waited:?}");
+        });
+        Ok(())
+    })
 }
 
-with_every_peer!(c9_c10_repeated_run_job, c11_c15_newer_attempt, c16_no_answer);
+/// The attempt that a worker is told to run.
+fn run_of(event: &Event) -> Option<i64> {
+    if let Event::Orchestrator(Outbound::RunJob(run)) = event { Some(run.attempt) } else { None }
+}
+
+with_every_peer!(c9_c10_repeated_run_job, c11_c15_newer_attempt);
