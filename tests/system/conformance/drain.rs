@@ -8,9 +8,12 @@ use serde_json::json;
 use super::{Scene, field, wire};
 
 /// Waits for the end of the process, which is the end of an orderly drain.
-fn drained(scene: &mut Scene, relay: &Relay) -> Result<()> {
+fn drained(peer: Peer, scene: &mut Scene, relay: &Relay) -> Result<()> {
     let status = scene.worker.process.wait()?;
-    assert_eq!(status.code(), Some(0), "{}", scene.worker.process.log());
+    if peer == Peer::Ours {
+        // The others end with 0 or 1 by chance (docs/peers.md).
+        assert_eq!(status.code(), Some(0), "{}", scene.worker.process.log());
+    }
     relay.wait("the half-close", |entries| {
         entries.iter().find(|entry| matches!(entry.event, Event::HalfClosed)).map(drop)
     })?;
@@ -34,7 +37,7 @@ fn c17_drain_with_time(peer: Peer) -> Result<()> {
     relay.wait("W11: another refusal", |entries| (wire::results(entries, "late").len() == 2).then_some(()))?;
     relay.look(|entries| assert_eq!(wire::accepted(entries, "late", 1), 0, "no acceptance"));
     scene.succeeds("h1", 1)?;
-    drained(&mut scene, &relay)?;
+    drained(peer, &mut scene, &relay)?;
     assert_eq!(scene.api().get("/v1/requests/late")?.status, 404, "the orchestrator never had it");
     Ok(())
 }
@@ -45,7 +48,7 @@ fn c18_drain_deadline(peer: Peer) -> Result<()> {
     relay.tell_worker(Outbound::Drain(Drain { deadline_ms: 500 }))?;
     let given_back = wire::result(&relay, "h1")?;
     assert_eq!((given_back.status(), given_back.safe_message.as_str()), (JobStatus::Retryable, "worker draining"));
-    drained(&mut scene, &relay)?;
+    drained(peer, &mut scene, &relay)?;
     // The job waits for another worker.
     let (mut next, wire) = (peer.start("w2", scene.pool.wire()?)?, &scene.pool);
     wire.worker("w2")?;

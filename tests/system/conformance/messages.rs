@@ -10,7 +10,6 @@ use gen_worker_proto::pb::{
 };
 use gen_worker_tests::{Entry, Files, Peer, Relay, eventually};
 use serde_json::json;
-use tonic::Status;
 
 use super::{Scene, field, wire};
 
@@ -83,8 +82,7 @@ fn c32_full_queue(peer: Peer) -> Result<()> {
     let body = json!({"function": "count_up", "payload": {"count": COUNT, "after": "go"}});
     assert_eq!(scene.api().put("/v1/requests/c1", &body)?.status, 202);
     relay.wait("the job to begin", |entries| (wire::accepted(entries, "c1", 1) == 1).then_some(()))?;
-    relay.set_reachable(false);
-    relay.end(Status::unavailable("for a while"))?;
+    wire::offline(&relay)?;
     let (go, counted) = (scene.worker.dir.path().join("go"), scene.worker.dir.path().join("counted"));
     fs::write(go, "").context("let it count")?;
     eventually("the handler to end", || counted.exists().then_some(()))?;

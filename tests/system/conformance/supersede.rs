@@ -29,8 +29,7 @@ fn c8_c26_second_stream(peer: Peer) -> Result<()> {
 fn c13_result_comes_before_the_state(peer: Peer) -> Result<()> {
     let (scene, relay) = Scene::relayed(peer)?;
     scene.hold("h1")?;
-    relay.set_reachable(false);
-    relay.end(Status::unavailable("for a while"))?;
+    wire::offline(&relay)?;
     scene.release("h1")?;
     let ended = scene.worker.dir.path().join("ended");
     eventually("the handler to end", || ended.exists().then_some(()))?;

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use gen_worker_proto::pb::{self, scheduler_message::Msg as Outbound, worker_message::Msg};
 use gen_worker_tests::{Entry, Relay};
+use tonic::Status;
 
 /// A job as the orchestrator sent it first, once it did.
 pub(super) fn sent(relay: &Relay, id: &str, attempt: i64) -> Result<pb::RunJob> {
@@ -72,6 +73,13 @@ pub(super) fn forged(id: &str, attempt: i64, status: pb::JobStatus, output: &'st
         output,
         ..pb::JobResult::default()
     })
+}
+
+/// Ends the first stream, and waits until the worker knows. The next one waits until streams are taken again.
+pub(super) fn offline(relay: &Relay) -> Result<()> {
+    relay.set_reachable(false);
+    relay.end(Status::unavailable("for a while"))?;
+    relay.wait("another dial", |entries| entries.iter().find(|entry| entry.stream == 1).map(drop))
 }
 
 /// An acknowledgement with this place for files.
