@@ -30,8 +30,9 @@ use super::{
     line::{Item, Line},
 };
 
-/// Bytes of a stream that may be on the way: few, so that a relay that does not read is felt soon.
-const WINDOW_BYTES: u32 = 64 * 1024;
+/// Bytes that may be on the way on either side. How many small frames a connection takes before it counts as an attack
+/// follows from it: a relay that is short of time for a moment must not end one.
+const WINDOW_BYTES: u32 = 16 * 1024 * 1024;
 
 /// The one method there is.
 const PATH: &str = "/cozy.scheduler.WorkerScheduler/Connect";

@@ -46,8 +46,7 @@ fn c21_c25_stream_error(peer: Peer) -> Result<()> {
 
 fn c23_redirects(peer: Peer) -> Result<()> {
     let mut hops = Vec::new();
-    let (scene, relay) = Scene::behind(peer, |_| ())?;
-    scene.pool.worker("w1")?;
+    let (scene, relay) = Scene::relayed(peer)?;
     for _ in 0..4 {
         hops.push(Relay::to(scene.pool.wire()?)?);
     }
