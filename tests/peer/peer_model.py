@@ -19,7 +19,7 @@ class Told(msgspec.Struct):
 class Reader:
     def setup(self, model: str) -> None:
         if Path("broken").exists():
-            raise RuntimeError("broken on demand")
+            raise RuntimeError(Path("broken").read_text())
         self.text = (Path(model) / "text").read_text()
 
     async def read(self, ctx: RequestContext, payload: Ask) -> Told:

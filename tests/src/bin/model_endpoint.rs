@@ -30,8 +30,10 @@ struct Reader {
 impl Reader {
     #[setup]
     fn load(dir: ModelDir) -> Result<Self> {
-        if Path::new("broken").exists() {
-            return Err(WorkerError::fatal("Broken", "broken on demand"));
+        match fs::read_to_string("broken").as_deref() {
+            Ok("out of memory") => return Err(WorkerError::out_of_memory()),
+            Ok(why) => return Err(WorkerError::fatal("RuntimeError", why)),
+            Err(_) => {}
         }
         Ok(Self { text: fs::read_to_string(dir.path().join("text")).fatal()? })
     }

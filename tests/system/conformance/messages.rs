@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use gen_worker_proto::limits::{INLINE_OUTPUT_BYTES_MAX, SEND_QUEUE_ENTRIES_MAX};
 use gen_worker_proto::pb::{
-    JobStatus, ModelOp, ModelOpKind, ModelState, scheduler_message::Msg as Outbound, worker_message::Msg,
+    FnDegraded, JobStatus, ModelOp, ModelOpKind, ModelState, scheduler_message::Msg as Outbound, worker_message::Msg,
 };
 use gen_worker_tests::{Entry, Files, Peer, Relay, eventually};
 use serde_json::json;
@@ -30,6 +30,9 @@ fn c31_c33_repeated_and_unknown(peer: Peer) -> Result<()> {
     let (scene, relay) = Scene::relayed(peer)?;
     relay.tell_worker_bytes(UNKNOWN)?;
     relay.tell_orchestrator_bytes(UNKNOWN)?;
+    let degraded =
+        FnDegraded { function_name: "echo".into(), wanted: "bf16".into(), ran: "cpu".into(), ..FnDegraded::default() };
+    relay.tell_orchestrator(Msg::FnDegraded(degraded))?;
     relay.tell_worker(Outbound::ModelOp(ModelOp { op: UNKNOWN_OP, r#ref: "acme/model".into(), snapshot: None }))?;
     unbroken(&scene, &relay)?;
     let before = relay.look(|entries| wire::states(entries).count());

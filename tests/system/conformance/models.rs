@@ -65,9 +65,16 @@ impl Library {
         })
     }
 
-    fn breaks(&self, broken: bool) -> Result<()> {
-        let file = self.scene.worker.dir.path().join("broken");
-        if broken { fs::write(file, "") } else { fs::remove_file(file) }.context("break the setup")
+    /// From here on its setup fails with these words.
+    fn breaks(&self, words: &str) -> Result<()> {
+        let dir = self.scene.worker.dir.path();
+        // It appears complete: the worker may look at any time.
+        fs::write(dir.join("broken.new"), words).context("break the setup")?;
+        fs::rename(dir.join("broken.new"), dir.join("broken")).context("break the setup")
+    }
+
+    fn mends(&self) -> Result<()> {
+        fs::remove_file(self.scene.worker.dir.path().join("broken")).context("mend the setup")
     }
 
     /// Waits until the orchestrator has the model here.
@@ -127,16 +134,19 @@ fn c28_setup_that_raises(peer: Peer) -> Result<()> {
     let library = Library::of(peer)?;
     library.command(ModelOpKind::Load, ModelState::InRam)?;
     library.command(ModelOpKind::Unload, ModelState::OnDisk)?;
-    library.breaks(true)?;
+    library.breaks("broken on demand")?;
     let seen = library.command(ModelOpKind::Load, ModelState::Failed)?;
     assert_eq!(errors(&seen), ["load_failed"]);
     eventually("the reason", || (library.setups_failed() == 1).then_some(()))?;
     library.offers(None)?;
-    library.breaks(false)?;
+    library.breaks("out of memory")?;
+    let seen = library.command(ModelOpKind::Load, ModelState::Failed)?;
+    assert_eq!(errors(&seen), ["oom"]);
+    library.mends()?;
     library.command(ModelOpKind::Load, ModelState::InRam)?;
     library.offers(Some("available"))?;
     library.command(ModelOpKind::Unload, ModelState::OnDisk)?;
-    library.breaks(true)?;
+    library.breaks("broken on demand")?;
     library.command(ModelOpKind::Load, ModelState::Failed)?;
     eventually("the reason again", || (library.setups_failed() == 2).then_some(()))
 }
