@@ -28,6 +28,7 @@ def refuse(ctx: RequestContext, payload: Text) -> Echo:
 
 class Count(msgspec.Struct):
     count: int = 3
+    after: str = ""
 
 
 class Item(msgspec.Struct):
@@ -36,8 +37,12 @@ class Item(msgspec.Struct):
 
 @endpoint
 async def count_up(ctx: RequestContext, payload: Count) -> AsyncIterator[Item]:
+    """Counts once its file is there, and writes down that it did."""
+    while payload.after and not Path(payload.after).exists():
+        await asyncio.sleep(0.01)
     for index in range(payload.count):
         yield Item(index=index)
+    Path("counted").touch()
 
 
 @endpoint

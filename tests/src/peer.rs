@@ -12,13 +12,23 @@ use tempfile::TempDir;
 
 use crate::{Process, binaries::workspace, built};
 
-/// Kinds of workers that serve the functions of the conformance scenarios: `echo`, `refuse`, `count-up`, `hold`.
+/// Kinds of workers that serve the same functions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// Our own worker.
     Ours,
     /// The Python package in this version.
     Python(&'static str),
+}
+
+/// What a peer serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    /// The functions that need no model: `echo`, `refuse`, `count-up`, `speak`, `hold`.
+    Functions,
+    /// `read`, which tells the text of a model of the hub. Ours finds it in the directory `weights`; the other peers
+    /// have to be told where to get it.
+    Model,
 }
 
 /// A running worker with its own working directory.
@@ -47,13 +57,17 @@ impl Peer {
     /// # Errors
     /// As [`Peer::start`].
     pub fn start_in(self, dir: TempDir, id: &str, wire: SocketAddr) -> Result<PeerWorker> {
+        self.start_serving(Serves::Functions, dir, id, wire)
+    }
+
+    /// Starts one that serves this.
+    ///
+    /// # Errors
+    /// As [`Peer::start`].
+    pub fn start_serving(self, serves: Serves, dir: TempDir, id: &str, wire: SocketAddr) -> Result<PeerWorker> {
         let mut command = match self {
-            Self::Ours => {
-                let mut command = Command::new(built("conformance-endpoint")?);
-                command.arg("worker");
-                command
-            }
-            Self::Python(version) => python(version, dir.path())?,
+            Self::Ours => ours(serves, dir.path())?,
+            Self::Python(version) => python(version, serves, dir.path())?,
         };
         command
             .current_dir(dir.path())
@@ -65,14 +79,33 @@ impl Peer {
     }
 }
 
+fn ours(serves: Serves, dir: &Path) -> Result<Command> {
+    let binary = match serves {
+        Serves::Functions => "conformance-endpoint",
+        Serves::Model => "model-endpoint",
+    };
+    let mut command = Command::new(built(binary)?);
+    command.arg("worker");
+    if serves == Serves::Model {
+        command.env("GEN_WORKER_MODELS", format!("acme/weights={}", dir.join("weights").display()));
+    }
+    Ok(command)
+}
+
 /// The command of a Python worker in `dir`, with its project and lock written there.
-fn python(version: &str, dir: &Path) -> Result<Command> {
+fn python(version: &str, serves: Serves, dir: &Path) -> Result<Command> {
     let python = workspace().join(format!("target/peers/gen-worker-{version}/bin/python"));
     ensure!(python.is_file(), "no Python peer at {}: run `cargo xtask setup`", python.display());
     let source = workspace().join("tests/peer");
-    for file in ["pyproject.toml", "peer_functions.py"] {
-        fs::copy(source.join(file), dir.join(file)).with_context(|| format!("copy {file}"))?;
-    }
+    let module = match serves {
+        Serves::Functions => "peer_functions",
+        Serves::Model => "peer_model",
+    };
+    let file = format!("{module}.py");
+    fs::copy(source.join(&file), dir.join(&file)).with_context(|| format!("copy {file}"))?;
+    let project =
+        format!("[project]\nname = \"peer\"\nversion = \"0.0.0\"\n\n[tool.gen_worker]\nmain = \"{module}\"\n");
+    fs::write(dir.join("pyproject.toml"), project).context("write the project")?;
     fs::write(dir.join("endpoint.lock"), lock(&python, dir)?).context("write the lock")?;
     let mut command = Command::new(python);
     command.args(["-m", "gen_worker.entrypoint"]).env("ENDPOINT_LOCK_PATH", "endpoint.lock");

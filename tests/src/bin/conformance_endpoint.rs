@@ -1,8 +1,8 @@
 //! The functions of the conformance scenarios, on our worker. The Python peer has the same in `tests/peer`.
 
-use std::{fs::OpenOptions, io::Write as _, path::Path, process::ExitCode, time::Duration};
+use std::{fs, fs::OpenOptions, io::Write as _, iter, path::Path, process::ExitCode, time::Duration};
 
-use futures::{Stream, stream};
+use futures::{FutureExt as _, Stream, stream};
 use gen_worker::{Done, Error, prelude::*};
 
 /// How often `hold` looks for its file.
@@ -35,6 +35,9 @@ fn refuse(_ctx: &RequestContext, payload: Text) -> Result<Echo> {
 struct Count {
     #[field(default = 3)]
     count: u32,
+    /// A file to wait for; none where it is empty.
+    #[field(default = "")]
+    after: String,
 }
 
 /// One item of `count_up`.
@@ -43,9 +46,18 @@ struct Item {
     index: u32,
 }
 
+/// Counts once its file is there, and writes down that it did.
 #[endpoint]
 fn count_up(_ctx: &RequestContext, payload: Count) -> impl Stream<Item = Result<Item>> + Send {
-    stream::iter((0..payload.count).map(|index| Ok(Item { index })))
+    let items = (0..payload.count).map(|index| Ok(Item { index }));
+    let counted = iter::once_with(|| fs::write("counted", "").fatal().err().map(Err)).flatten();
+    let counting = async move {
+        while !payload.after.is_empty() && !Path::new(&payload.after).exists() {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        stream::iter(items.chain(counted))
+    };
+    counting.flatten_stream()
 }
 
 /// What `hold` takes.
