@@ -5,40 +5,14 @@
 
 use std::fmt;
 
+mod dtype;
+mod provider;
+
+pub use dtype::Dtype;
+pub use provider::Provider;
+
 /// Tag a Hub binding has when none is named; it is left out of the wire ref.
 const DEFAULT_TAG: &str = "prod";
-
-/// Where models come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Provider {
-    /// A model hub of the pool's own kind.
-    Hub,
-    /// Hugging Face.
-    HuggingFace,
-    /// Civitai.
-    Civitai,
-    /// ModelScope.
-    ModelScope,
-}
-
-/// Number format a model is loaded in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Dtype {
-    /// 16 bits with the exponent range of 32.
-    Bf16,
-    /// IEEE half.
-    Fp16,
-    /// IEEE single.
-    Fp32,
-    /// 8-bit float.
-    Fp8,
-    /// 8-bit integer.
-    Int8,
-    /// 4-bit integer.
-    Int4,
-    /// 4-bit float with block scales.
-    Nvfp4,
-}
 
 /// A checked binding. Equal by value.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -318,51 +292,6 @@ impl Binding {
     #[must_use]
     pub fn allows_lora(&self) -> bool {
         self.fields.allow_lora
-    }
-}
-
-impl Provider {
-    /// Name in manifests and events.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Hub => "tensorhub",
-            Self::HuggingFace => "hf",
-            Self::Civitai => "civitai",
-            Self::ModelScope => "modelscope",
-        }
-    }
-
-    /// Name of the binding type in listings.
-    #[must_use]
-    pub fn type_name(self) -> &'static str {
-        match self {
-            Self::Hub => "Hub",
-            Self::HuggingFace => "HF",
-            Self::Civitai => "Civitai",
-            Self::ModelScope => "ModelScope",
-        }
-    }
-}
-
-impl fmt::Display for Provider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl From<Dtype> for String {
-    fn from(dtype: Dtype) -> Self {
-        let name = match dtype {
-            Dtype::Bf16 => "bf16",
-            Dtype::Fp16 => "fp16",
-            Dtype::Fp32 => "fp32",
-            Dtype::Fp8 => "fp8",
-            Dtype::Int8 => "int8",
-            Dtype::Int4 => "int4",
-            Dtype::Nvfp4 => "nvfp4",
-        };
-        name.to_owned()
     }
 }
 

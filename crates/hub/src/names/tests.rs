@@ -1,0 +1,39 @@
+use super::*;
+
+#[test]
+fn h6_16_tags_and_flavors() {
+    for good in ["a", "0", "v1.2", "latest", "inductor-rtx-4090-torch2.9", &"a".repeat(63)] {
+        assert!(good.parse::<Tag>().is_ok() && good.parse::<Flavor>().is_ok(), "{good}");
+    }
+    for bad in ["", "A", "-a", ".a", "a b", "a/b", "a:b", "é", &"a".repeat(65)] {
+        assert!(bad.parse::<Tag>().is_err() && bad.parse::<Flavor>().is_err(), "{bad}");
+    }
+    let longest = "a".repeat(64);
+    assert!(longest.parse::<Flavor>().is_ok() && longest.parse::<Tag>().is_err());
+}
+
+#[test]
+fn h6_17_a_colon_in_a_flavor_becomes_a_dash() {
+    assert_eq!(Flavor::normalised(" int4:NF4 ").unwrap().as_str(), "int4-nf4");
+    assert!(Flavor::normalised(":x").is_err());
+}
+
+#[test]
+fn h1_7_ids_need_no_encoding() {
+    for good in ["a", "AZ09_-", &"a".repeat(128)] {
+        assert_eq!(good.parse::<ServerId>().unwrap().to_string(), *good);
+    }
+    for bad in ["", "a/b", "a.b", "a%2Fb", "a b", &"a".repeat(129)] {
+        assert!(bad.parse::<ServerId>().is_err(), "{bad}");
+        assert!(serde_json::from_value::<ServerId>((*bad).into()).is_err());
+    }
+}
+
+#[test]
+fn h3_2_the_name_of_a_tree_has_no_prefix() {
+    assert_eq!(SnapshotId::from_digest("blake3:ab12").unwrap().as_str(), "ab12");
+    assert_eq!(SnapshotId::from_digest("ab12").unwrap().as_str(), "ab12");
+    for bad in ["", "blake3:", "..", ".", "a/b", ".hidden"] {
+        assert!(SnapshotId::from_digest(bad).is_err(), "{bad}");
+    }
+}
