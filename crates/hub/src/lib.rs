@@ -7,17 +7,21 @@
 //! that cannot hold nonsense: a [`RepoPath`] never leaves its directory, a [`Blake3Hash`] is 32 bytes, a [`ServerId`] needs no
 //! encoding. The bytes themselves belong to the store, the server to `hubd`.
 
+pub mod api;
 pub mod binding;
 pub mod digest;
 pub mod model_ref;
 pub mod names;
 mod redact;
 pub mod repo_path;
+pub mod secret;
 pub mod snapshot;
+pub mod token;
 
 pub use digest::{Blake3Hash, Digest};
 pub use model_ref::{HubRef, ModelRef};
 pub use names::ServerId;
 pub use redact::{REDACTED_CHARS_MAX, redact};
 pub use repo_path::RepoPath;
+pub use secret::{BearerToken, SignedUrl};
 pub use snapshot::Snapshot;
