@@ -3,7 +3,11 @@
 //! Fields called `blake3` carry bare hex, fields called `digest` carry the algorithm in front (Hub contract, 12.1). The two
 //! types here write what their fields carry, and both read either form.
 
+mod hasher;
+
 use std::{fmt, str::FromStr};
+
+pub use hasher::DigestHasher;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
@@ -91,16 +95,21 @@ impl Digest {
     /// Hashes `bytes` with SHA-256.
     #[must_use]
     pub fn sha256(bytes: &[u8]) -> Self {
-        let hash = ring::digest::digest(&ring::digest::SHA256, bytes);
-        let mut own = [0; DIGEST_BYTES];
-        own.copy_from_slice(hash.as_ref());
-        Self::from_bytes(DigestAlgorithm::Sha256, own)
+        let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
+        hasher.update(bytes);
+        hasher.digest()
     }
 
     /// How it was computed.
     #[must_use]
     pub fn algorithm(&self) -> DigestAlgorithm {
         self.algorithm
+    }
+
+    /// The hash itself.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; DIGEST_BYTES] {
+        &self.bytes
     }
 
     /// The hash without its algorithm, 64 lower-case digits.

@@ -9,6 +9,8 @@
 
 pub mod api;
 pub mod binding;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod digest;
 pub mod model_ref;
 pub mod names;

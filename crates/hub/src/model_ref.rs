@@ -6,6 +6,7 @@ mod civitai;
 mod hub_ref;
 mod index;
 mod prefix;
+mod repo_name;
 mod repo_ref;
 
 use std::fmt;
@@ -14,6 +15,7 @@ pub use civitai::CivitaiRef;
 pub use hub_ref::{DEFAULT_TAG, HubRef, RefDigest};
 pub use index::ProviderIndex;
 pub use prefix::{process_key, split_prefix};
+pub use repo_name::RepoName;
 pub use repo_ref::RepoRef;
 
 use crate::binding::Provider;

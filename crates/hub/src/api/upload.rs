@@ -54,7 +54,7 @@ pub enum UploadPlace {
 #[derive(Clone, Debug, PartialEq)]
 pub enum UploadStart {
     /// The server has the content: finished, without a complete.
-    Done(Box<UploadedFile>),
+    Done(UploadedFile),
     /// The bytes are wanted.
     Transfer {
         /// The upload.
@@ -110,7 +110,7 @@ impl UploadStart {
     pub fn from_reply(body: &[u8], local: &LocalFile, grant_only: bool) -> Result<Self, ReplyError> {
         let object = read_object(body)?;
         if truthy(&object, "dedup") {
-            return Ok(Self::Done(Box::new(UploadedFile::from_object(&object, local))));
+            return Ok(Self::Done(UploadedFile::from_object(&object, local)));
         }
         let upload_id = text(&object, &["upload_id"]).ok_or(ReplyError::Missing("upload_id"))?;
         let upload_id = upload_id.parse().map_err(|_| ReplyError::Invalid("upload_id"))?;

@@ -53,6 +53,19 @@ proptest! {
     }
 
     #[test]
+    fn pieces_hash_as_one(pieces in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 0..200), 0..10)) {
+        let whole = pieces.concat();
+        for (algorithm, want) in
+            [(DigestAlgorithm::Blake3, Blake3Hash::of(&whole).into()), (DigestAlgorithm::Sha256, Digest::sha256(&whole))]
+        {
+            let mut hasher = DigestHasher::new(algorithm);
+            pieces.iter().for_each(|piece| hasher.update(piece));
+            prop_assert_eq!(hasher.digest(), want);
+            prop_assert_eq!(hasher.digest(), want);
+        }
+    }
+
+    #[test]
     fn any_text_is_a_digest_or_an_error(text in "\\PC{0,80}") {
         if let Ok(digest) = text.parse::<Digest>() {
             prop_assert_eq!(digest.to_string().parse(), Ok(digest));

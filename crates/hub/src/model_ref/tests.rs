@@ -193,6 +193,15 @@ fn m1_11_keys_of_a_process() {
 }
 
 #[test]
+fn h1_8_names_of_repositories_have_no_case() {
+    let name: RepoName = "Black-Forest-Labs/FLUX.2".parse().unwrap();
+    assert_eq!(name.to_lowercase().to_string(), "black-forest-labs/flux.2");
+    for (text, error) in [("", RefError::Empty), ("solo", RefError::NoOwner), ("a/..", RefError::Name)] {
+        assert_eq!(text.parse::<RepoName>(), Err(error));
+    }
+}
+
+#[test]
 fn m2_3_the_tag_of_a_binding_reaches_the_hub() {
     let meant = |builder: crate::binding::BindingBuilder| HubRef::of_binding(&builder.build().unwrap());
     assert_eq!(meant(hub("o/r")).unwrap().to_string(), "o/r:prod");

@@ -1,1 +1,11 @@
-//! The client against a server that fails as told.
+//! The client against a server on this machine that answers, and fails, as it is told.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod bases;
+mod commits;
+mod faults;
+mod repos;
+mod resolves;
+mod server;
+mod uploads;
