@@ -5,6 +5,7 @@
 
 mod capability;
 mod commit;
+mod commit_reply;
 mod complete;
 mod dataset;
 mod environment;
@@ -17,10 +18,8 @@ mod session;
 mod upload;
 
 pub use capability::{MediaUrl, MediaUrls, MediaUrlsRequest, RenewReply, RenewRequest};
-pub use commit::{
-    COMMIT_OPERATIONS_MAX, CommitCreate, CommitCreated, CommitFinalized, CommitMode, CommitOperation, CommitTag,
-    CommitUpload, Lineage, MergeBase,
-};
+pub use commit::{COMMIT_OPERATIONS_MAX, CommitCreate, CommitMode, CommitOperation, CommitTag, Lineage, MergeBase};
+pub use commit_reply::{CommitCreated, CommitFinalized, CommitUpload};
 pub use complete::{CompleteRequest, LocalFile, PartEtag, TransferDone, UploadedFile, same_etag};
 pub use dataset::{Dataset, DatasetCreate, DatasetList, DatasetPatch, DatasetSchema};
 pub use environment::{EnvironmentEntry, EnvironmentName, EnvironmentNameError, EnvironmentScope, ResolvedEnvironment};

@@ -12,6 +12,7 @@
 mod capabilities;
 mod commits;
 mod datasets;
+mod environments;
 mod error;
 mod exchange;
 mod hub_client;

@@ -18,7 +18,7 @@ pub use prefix::{process_key, split_prefix};
 pub use repo_name::RepoName;
 pub use repo_ref::RepoRef;
 
-use crate::binding::Provider;
+use crate::binding::{Binding, Provider};
 
 /// Longest ref in bytes. Names of owners and repositories end at a hundred; this leaves room for a digest and a query.
 pub const REF_BYTES_MAX: usize = 1024;
@@ -83,6 +83,21 @@ impl ModelRef {
             Provider::Civitai => Self::Civitai(CivitaiRef::parse(text)?),
             Provider::ModelScope => Self::ModelScope(RepoRef::parse_modelscope(text)?),
         })
+    }
+
+    /// What `binding` means: all that it says about where the model is. Its wire ref says less: it leaves out the tag `prod`, the
+    /// version of Civitai and the revision of ModelScope.
+    ///
+    /// # Errors
+    /// See [`RefError`].
+    pub fn of_binding(binding: &Binding) -> Result<Self, RefError> {
+        let (reference, revision) = (binding.reference(), binding.revision());
+        match binding.provider() {
+            Provider::Hub => HubRef::of_binding(binding).map(Self::Hub),
+            Provider::Civitai if !binding.version().is_empty() => Self::parse(Provider::Civitai, binding.version()),
+            provider if revision.is_empty() => Self::parse(provider, reference),
+            provider => Self::parse(provider, &format!("{reference}@{revision}")),
+        }
     }
 
     /// Who keeps the model.

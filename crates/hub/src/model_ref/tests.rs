@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::binding::{civitai, hf, hub};
+use crate::binding::{civitai, hf, hub, modelscope};
 
 const H64: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 
@@ -209,6 +209,19 @@ fn m2_3_the_tag_of_a_binding_reaches_the_hub() {
     assert_eq!(meant(hub("o/r:v2")).unwrap().tag(), "v2");
     assert_eq!(meant(hf("o/r")), Err(RefError::NoOwner));
     assert_eq!(meant(civitai(1)), Err(RefError::NoOwner));
+}
+
+#[test]
+fn m2_4_versions_and_revisions_of_bindings_are_kept() {
+    let meant = |builder: crate::binding::BindingBuilder| {
+        let reference = ModelRef::of_binding(&builder.build().unwrap()).unwrap();
+        (reference.provider(), reference.to_string())
+    };
+    assert_eq!(meant(civitai(1).version(456)), (Provider::Civitai, "456".to_owned()));
+    assert_eq!(meant(civitai("versions/7")), (Provider::Civitai, "versions/7".to_owned()));
+    assert_eq!(meant(modelscope("o/r").revision("v1")), (Provider::ModelScope, "o/r@v1".to_owned()));
+    assert_eq!(meant(hf("o/r").revision("main").files(["x"])), (Provider::HuggingFace, "o/r@main".to_owned()));
+    assert_eq!(meant(hub("o/r")), (Provider::Hub, "o/r:prod".to_owned()));
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! Sections 7 to 9.
+//! Sections 7 to 10.
 
 use gen_worker_hub::{
     Blake3Hash, Digest,
-    api::{DatasetCreate, DatasetSchema, MediaUrlsRequest, RenewRequest, RepoMetadata},
+    api::{DatasetCreate, DatasetSchema, EnvironmentEntry, MediaUrlsRequest, RenewRequest, RepoMetadata},
     client::{HubError, HubFailure},
     model_ref::RepoName,
 };
@@ -209,4 +209,36 @@ async fn h9_8_addresses_of_media_are_asked_for() {
     let urls = server.client().media_urls(&request).await.unwrap();
     assert_eq!((urls.urls.len(), urls.missing), (1, vec!["b".to_owned()]));
     assert_eq!(server.lines(), ["POST /api/v1/media/urls"]);
+}
+
+#[tokio::test]
+async fn h10_1_variables_are_set_and_resolved() {
+    let server = Server::start(vec![
+        Answer::Json(201, json!({})),
+        Answer::Json(200, json!({})),
+        Answer::Json(204, json!({})),
+        Answer::Json(200, json!({"env": {"KEY": "hush"}})),
+        Answer::Json(200, json!({"env": {"KEY": 7, "OTHER": "hush"}})),
+    ])
+    .await;
+    let client = server.client();
+    let entry: EnvironmentEntry = serde_json::from_value(json!({"name": "KEY", "value": "hush"})).unwrap();
+    client.add_variable("o", "e", &entry).await.unwrap();
+    client.put_variable("o", "e", &entry).await.unwrap();
+    client.remove_variable("o", "e", &entry.name).await.unwrap();
+    let release = "r_1".parse().unwrap();
+    assert_eq!(client.environment("o", "e", &release).await.unwrap().env["KEY"], "hush");
+    let error = client.environment("o", "e", &release).await.unwrap_err();
+    assert!(!format!("{error:?}").contains("hush"));
+    let path = "/api/v1/endpoints/o/e/env";
+    assert_eq!(
+        server.lines()[..4],
+        [
+            format!("POST {path}"),
+            format!("PUT {path}/KEY"),
+            format!("DELETE {path}/KEY"),
+            format!("GET {path}/resolve?release_id=r_1"),
+        ]
+    );
+    assert_eq!(server.seen()[0].json()["value"], "hush");
 }
