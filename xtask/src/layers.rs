@@ -88,7 +88,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["axum", "rusqlite", "gen-worker-orchestrator"],
     },
     Layer {
-        name: "gen-worker-fuzz-targets", floor: TOP, imports: &["gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto"], tests_import: &[], must_not_import: &["tokio", "tonic"],
+        name: "gen-worker-fuzz-targets", floor: TOP, imports: &["gen-worker-core", "gen-worker-hub", "gen-worker-orchestrator", "gen-worker-proto"], tests_import: &[], must_not_import: &["tokio", "tonic"],
         must_not_link: &[],
     },
     Layer {

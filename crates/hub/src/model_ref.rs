@@ -135,17 +135,17 @@ fn trimmed(text: &str) -> Result<&str, RefError> {
 /// The two halves of `owner/repo`. Each is a name that is safe as a part of a path and of a URL.
 fn owner_and_repo(text: &str) -> Result<(String, String), RefError> {
     let (owner, repo) = text.split_once('/').ok_or(RefError::NoOwner)?;
-    let (owner, repo) = (owner.trim(), repo.trim());
-    if owner.is_empty() || repo.is_empty() {
-        return Err(RefError::NoOwner);
+    Ok((name(owner)?, name(repo)?))
+}
+
+fn name(text: &str) -> Result<String, RefError> {
+    let known = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    match text {
+        "" => Err(RefError::NoOwner),
+        "." | ".." => Err(RefError::Name),
+        _ if text.bytes().all(known) => Ok(text.to_owned()),
+        _ => Err(RefError::Name),
     }
-    for name in [owner, repo] {
-        let known = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-        if !known || matches!(name, "." | "..") {
-            return Err(RefError::Name);
-        }
-    }
-    Ok((owner.to_owned(), repo.to_owned()))
 }
 
 #[cfg(test)]

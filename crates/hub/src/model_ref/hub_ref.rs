@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{RefError, owner_and_repo, trimmed};
+use super::{RefError, name, trimmed};
 use crate::{
     binding::{Binding, Provider},
     digest::{DIGEST_HEX, Digest, DigestAlgorithm},
@@ -142,7 +142,8 @@ impl Parts {
             Some((rest, tag)) => (rest, parse_tag(tag.trim())?),
             None => (rest, None),
         };
-        let (owner, repo) = owner_and_repo(rest)?;
+        let (owner, repo) = rest.split_once('/').ok_or(RefError::NoOwner)?;
+        let (owner, repo) = (name(owner.trim())?, name(repo.trim())?);
         Ok(Self { owner, repo, tag, digest, flavor })
     }
 }

@@ -44,7 +44,7 @@ impl RepoRef {
         if revision.len() > REVISION_BYTES_MAX || revision.contains("..") || revision.contains(strange) {
             return Err(RefError::Revision);
         }
-        let (owner, repo) = owner_and_repo(rest)?;
+        let (owner, repo) = owner_and_repo(rest.trim())?;
         Ok(Self { owner, repo, revision: (!revision.is_empty()).then(|| revision.to_owned()), flavor: None })
     }
 

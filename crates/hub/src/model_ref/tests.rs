@@ -136,6 +136,8 @@ fn m1_7_refs_of_hugging_face() {
         ("o/r@../x", RefError::Revision),
         ("o/r@a b", RefError::Revision),
         ("o/../r", RefError::Name),
+        ("o /r", RefError::Name),
+        ("o/ r", RefError::Name),
         ("o/r#a\nb", RefError::Flavor),
     ] {
         assert_eq!(RepoRef::parse_hugging_face(text), Err(error), "{text}");
