@@ -105,9 +105,8 @@ impl<'a> Call<'a> {
 
 impl Reply {
     fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
-        // Dates are allowed there too, and nobody sends them.
-        let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.trim().parse().ok());
-        Self { status, retry_after: retry_after.map(Duration::from_secs), body }
+        let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
+        Self { status, retry_after, body }
     }
 
     fn may_pass(&self) -> bool {
@@ -187,6 +186,12 @@ async fn read(operation: &'static str, mut response: reqwest::Response) -> Resul
         body.extend_from_slice(&piece);
     }
     Ok(Reply::new(response.status(), response.headers(), body.freeze()))
+}
+
+/// Seconds, with or without a fraction. Dates are allowed there too, and nobody sends them.
+fn retry_after(text: &str) -> Option<Duration> {
+    let seconds = text.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The address is taken out: it may be a signed one.

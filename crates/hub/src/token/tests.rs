@@ -73,6 +73,28 @@ fn h9_4_an_old_token_can_be_renewed_for_five_minutes() {
 }
 
 #[test]
+fn h9_5_tokens_are_renewed_after_four_fifths() {
+    let wait = |now_s| renewal_wait(NOW_S, NOW_S + 3600, now_s).as_secs();
+    assert_eq!([wait(NOW_S), wait(NOW_S + 2000), wait(NOW_S + 2880), wait(NOW_S + 9000)], [2880, 880, 1, 1]);
+    // A clock that is behind, and claims that are nonsense.
+    assert_eq!([wait(NOW_S - 9), renewal_wait(9, 3, 5).as_secs()], [2880, 1]);
+    assert!(renewal_wait(0, u64::MAX, 0) > std::time::Duration::from_secs(1));
+}
+
+#[test]
+fn h9_5_failures_that_may_pass_are_tried_thrice_again() {
+    let again = |failures| match after_failed_renewal(failures, Some(503)) {
+        AfterFailure::Again(wait) => wait.as_secs(),
+        AfterFailure::Stop => 0,
+    };
+    assert_eq!([1, 2, 3, 4].map(again), [5, 10, 15, 0]);
+    assert_eq!(after_failed_renewal(1, None), AfterFailure::Again(std::time::Duration::from_secs(5)));
+    for status in [401, 403, 404, 409] {
+        assert_eq!(after_failed_renewal(1, Some(status)), AfterFailure::Stop);
+    }
+}
+
+#[test]
 fn h9_1_limits_are_read_without_a_key() {
     let read = ByteLimits::read_unverified;
     assert_eq!(read(&signer(1).sign(&claims()).unwrap()), claims().limits);

@@ -8,4 +8,5 @@ mod faults;
 mod repos;
 mod resolves;
 mod server;
+mod tls;
 mod uploads;

@@ -77,3 +77,15 @@ async fn h3_5_and_3_6_refusals_have_kinds() {
     let error = resolve(&server, "o/r").await.unwrap_err();
     assert!(matches!(error, HubError::RateLimited { retry_after: None, .. }));
 }
+
+#[tokio::test]
+async fn h6_5_retry_after_is_any_positive_number() {
+    for (value, millis) in
+        [("1.5", Some(1500)), (" 7", Some(7000)), ("0", None), ("-1", None), ("inf", None), ("x", None)]
+    {
+        let server = Server::start(vec![Answer::With(429, "Retry-After", value)]).await;
+        let error = resolve(&server, "o/r").await.unwrap_err();
+        let HubError::RateLimited { retry_after, .. } = error else { panic!("{error:?}") };
+        assert_eq!(retry_after.map(|after| after.as_millis()), millis, "{value}");
+    }
+}

@@ -7,10 +7,16 @@ use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
-    net::{TcpListener, TcpStream},
+    io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, BufReader},
+    net::TcpListener,
     sync::Notify,
 };
+use tokio_rustls::TlsAcceptor;
+
+/// A connection, plain or not.
+trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 /// What the server does with one request.
 #[derive(Clone)]
@@ -56,8 +62,21 @@ impl Seen {
 impl Server {
     /// Gives `script` in order; its last answer to everything after.
     pub(crate) async fn start(script: Vec<Answer>) -> Self {
+        Self::listen(script, None).await
+    }
+
+    /// The same behind TLS, as `localhost`.
+    pub(crate) async fn start_tls(script: Vec<Answer>, acceptor: TlsAcceptor) -> Self {
+        Self::listen(script, Some(acceptor)).await
+    }
+
+    async fn listen(script: Vec<Answer>, acceptor: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
+        let port = listener.local_addr().unwrap().port();
+        let base = match acceptor {
+            Some(_) => format!("https://localhost:{port}"),
+            None => format!("http://127.0.0.1:{port}"),
+        };
         let (seen, stalled) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Notify::new()));
         let scope = Scope::new("scripted server");
         let (log, told) = (seen.clone(), stalled.clone());
@@ -66,6 +85,14 @@ impl Server {
             let mut script = script.into_iter();
             let mut last = Answer::Hangup;
             while let Ok((stream, _)) = listener.accept().await {
+                let stream: Box<dyn Connection> = match &acceptor {
+                    Some(acceptor) => match acceptor.accept(stream).await {
+                        Ok(stream) => Box::new(stream),
+                        // A client that trusts nobody here.
+                        Err(_) => continue,
+                    },
+                    None => Box::new(stream),
+                };
                 let mut stream = BufReader::new(stream);
                 let Some(request) = read(&mut stream).await else { continue };
                 log.lock().push(request);
@@ -125,7 +152,7 @@ pub(crate) fn http(status: u16, headers: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-async fn read(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
+async fn read(stream: &mut BufReader<Box<dyn Connection>>) -> Option<Seen> {
     let mut line = String::new();
     stream.read_line(&mut line).await.ok()?;
     let line = line.trim_end().strip_suffix(" HTTP/1.1")?.to_owned();
@@ -143,7 +170,7 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Seen> {
 }
 
 /// Whether the connection has to be held open. What the client does with it is the client's business.
-async fn answer(stream: &mut BufReader<TcpStream>, answer: &Answer) -> bool {
+async fn answer(stream: &mut BufReader<Box<dyn Connection>>, answer: &Answer) -> bool {
     let bytes = match answer {
         Answer::Json(status, body) => http(*status, "", body.to_string().as_bytes()),
         Answer::With(status, name, value) => http(*status, &format!("{name}: {value}\r\n"), b""),
