@@ -1,4 +1,4 @@
-//! What is said over HTTP (Hub contract, sections 3 to 10), as values for both ends.
+//! What is said over HTTP (Hub contract, sections 3 to 10, and tags of 13), as values for both ends.
 //!
 //! Requests and replies of one call stand in one file. Unknown fields are ignored in both directions; what is known is
 //! parsed into types that cannot hold nonsense, and a reply that cannot be is a [`ReplyError`], which repeats nothing of it.
@@ -12,6 +12,7 @@ mod environment;
 mod error_body;
 mod grant;
 mod metadata;
+mod release;
 mod reply;
 mod resolve;
 mod session;
@@ -26,6 +27,7 @@ pub use environment::{EnvironmentEntry, EnvironmentName, EnvironmentNameError, E
 pub use error_body::{ErrorBody, ErrorDetail};
 pub use grant::TransferGrant;
 pub use metadata::RepoMetadata;
+pub use release::{EndpointTag, Promotion, Rollback, TagChange, TagMoved};
 pub use reply::{REPLY_BYTES_MAX, ReplyError};
 pub use resolve::{FileSource, Resolved, ResolvedFile, SiblingFlavor};
 pub use session::{RepoFields, SessionOpen, SessionOpened};

@@ -12,6 +12,7 @@
 mod capabilities;
 mod commits;
 mod datasets;
+mod endpoint_tags;
 mod environments;
 mod error;
 mod exchange;

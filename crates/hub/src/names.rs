@@ -81,6 +81,47 @@ name! {
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
+name! {
+    /// A published release (Hub contract, 13.1).
+    ReleaseId, "release id", "r_[a-z2-7]{26}",
+    |text| text.strip_prefix("r_").is_some_and(|id| {
+        id.len() == 26 && id.bytes().all(|byte| byte.is_ascii_lowercase() || (b'2'..=b'7').contains(&byte))
+    })
+}
+
+name! {
+    /// A project or an endpoint in an address (Hub contract, 13.8).
+    Slug, "slug", "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?",
+    |text| (1..=63).contains(&text.len())
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+impl Slug {
+    /// Shortest slug of a project.
+    const PROJECT_BYTES_MIN: usize = 3;
+
+    /// The slug of `name`: in lower case, with one `-` for each run of other characters, and none at the ends.
+    ///
+    /// # Errors
+    /// When nothing is left, or too much.
+    pub fn of(name: &str) -> Result<Self, NameError> {
+        let lower = name.to_ascii_lowercase();
+        let words = lower.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
+        words.collect::<Vec<_>>().join("-").parse()
+    }
+
+    /// Whether a project may be called so: three characters or more, a letter in front, and no `--`.
+    #[must_use]
+    pub fn is_project(&self) -> bool {
+        let text = self.as_str();
+        text.len() >= Self::PROJECT_BYTES_MIN
+            && text.starts_with(|c: char| c.is_ascii_lowercase())
+            && !text.contains("--")
+    }
+}
+
 impl Flavor {
     /// The flavor that `text` means: in lower case, and with `-` for `:`, which a peer writes against its own grammar
     /// (`int4:nf4`; Hub contract, 6.17).

@@ -37,3 +37,29 @@ fn h3_2_the_name_of_a_tree_has_no_prefix() {
         assert!(SnapshotId::from_digest(bad).is_err(), "{bad}");
     }
 }
+
+#[test]
+fn h13_1_ids_of_releases() {
+    let good = format!("r_{}", "a2".repeat(13));
+    assert!(good.parse::<ReleaseId>().is_ok());
+    for bad in ["", "r_", &good[1..], &format!("{good}a"), &good.replace('2', "1"), &good.to_uppercase()] {
+        assert!(bad.parse::<ReleaseId>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn h13_8_slugs() {
+    for (name, slug) in [("medasr_transcribe", "medasr-transcribe"), ("__A  b..C--", "a-b-c"), ("é1é", "1"), ("x", "x")]
+    {
+        assert_eq!(Slug::of(name).unwrap().as_str(), slug);
+    }
+    for bad in ["", "--", "é", &"a".repeat(64)] {
+        assert!(Slug::of(bad).is_err(), "{bad}");
+    }
+    for bad in ["A", "a_b", "-a", "a-"] {
+        assert!(bad.parse::<Slug>().is_err(), "{bad}");
+    }
+    let project = |text: &str| text.parse::<Slug>().unwrap().is_project();
+    assert!(project("abc") && project("a-1"));
+    assert!(!project("ab") && !project("1ab") && !project("a--b"));
+}

@@ -4,6 +4,7 @@
 
 mod bases;
 mod commits;
+mod endpoint_tags;
 mod faults;
 mod repos;
 mod resolves;
