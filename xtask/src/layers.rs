@@ -56,7 +56,11 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["tokio", "tonic", "prost", "serde", "schemars"],
     },
     Layer {
-        name: "gen-worker-core", floor: 3, imports: &["gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &[],
+        name: "gen-worker-hub", floor: 1, imports: &[], tests_import: &["gen-worker-tasks"], must_not_import: &["hyper"],
+        must_not_link: &["tokio:fs", "tokio:process", "tonic", "prost", "axum", "rusqlite", "candle-core", "aws-lc-sys"],
+    },
+    Layer {
+        name: "gen-worker-core", floor: 3, imports: &["gen-worker-hub", "gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &[],
         must_not_link: &["axum", "rusqlite", "tokio-postgres", "safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {
@@ -84,7 +88,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["axum", "rusqlite", "gen-worker-orchestrator"],
     },
     Layer {
-        name: "gen-worker-fuzz-targets", floor: TOP, imports: &["gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto"], tests_import: &[], must_not_import: &["tokio", "tonic"],
+        name: "gen-worker-fuzz-targets", floor: TOP, imports: &["gen-worker-core", "gen-worker-hub", "gen-worker-orchestrator", "gen-worker-proto"], tests_import: &[], must_not_import: &["tokio", "tonic"],
         must_not_link: &[],
     },
     Layer {

@@ -10,7 +10,6 @@
 pub mod address;
 mod availability;
 pub mod backoff;
-pub mod binding;
 pub mod codec;
 pub mod context;
 pub mod decl_error;
@@ -51,11 +50,11 @@ mod worker_options;
 
 pub use address::{Address, AddressError};
 pub use backoff::BackoffOptions;
-pub use binding::Binding;
 pub use context::{CancelFlag, ContextParts, EventSink, RequestContext, RequestEvent};
 pub use decl_error::{DeclCode, DeclError, DeclErrors};
 pub use executor::{OutputUpload, OutputUploader, UploadError};
 pub use function::{Frame, Function, Invocation};
+pub use gen_worker_hub::binding::{self, Binding};
 pub use instance::{Instance, InstanceCell};
 pub use job::JobLimits;
 pub use ledger::{ColdStart, JobObserver, JobRecord, Phase, PhaseKind};

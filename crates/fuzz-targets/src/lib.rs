@@ -4,6 +4,7 @@
 //! Two programs use it: the fuzzers in `fuzz/`, which look for such bytes (`cargo xtask fuzz`), and the test of this
 //! crate, which replays every input that was kept in `fuzz/corpus`.
 
+mod hub_contract;
 mod json_payload;
 mod oracle;
 mod payload_codec;
@@ -12,6 +13,7 @@ mod slot_frame;
 mod tests;
 mod wire_decoder;
 
+pub use hub_contract::hub_contract;
 pub use json_payload::json_payload;
 pub use payload_codec::payload_codec;
 pub use slot_frame::slot_frame;
@@ -21,7 +23,8 @@ pub use wire_decoder::wire_decoder;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
-pub const TARGETS: [Target; 4] = [
+pub const TARGETS: [Target; 5] = [
+    ("hub_contract", hub_contract),
     ("json_payload", json_payload),
     ("payload_codec", payload_codec),
     ("slot_frame", slot_frame),

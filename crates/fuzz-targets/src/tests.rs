@@ -64,6 +64,11 @@ fn replay(name: &str) {
 }
 
 #[test]
+fn hub_contract_passes() {
+    replay("hub_contract");
+}
+
+#[test]
 fn json_payload_passes() {
     replay("json_payload");
 }
@@ -87,7 +92,7 @@ fn wire_decoder_passes() {
 #[test]
 fn every_target_is_replayed_and_has_a_program() {
     let names = TARGETS.map(|(name, _)| name);
-    assert_eq!(names, ["json_payload", "payload_codec", "slot_frame", "wire_decoder"]);
+    assert_eq!(names, ["hub_contract", "json_payload", "payload_codec", "slot_frame", "wire_decoder"]);
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/src/bin");
     for name in names {
         assert!(programs.join(format!("{name}.rs")).is_file(), "{name} has no program");

@@ -6,7 +6,7 @@ fn built(builder: BindingBuilder) -> Binding {
 }
 
 #[test]
-fn e10_text_is_trimmed_and_defaults_filled_in() {
+fn e10_and_m2_1_text_is_trimmed_and_defaults_filled_in() {
     let binding = built(hub("  acme/paint ").tag("  ").flavor(" fp8 ").storage_dtype(" FP8 ").allow_lora());
     assert_eq!((binding.reference(), binding.tag(), binding.flavor()), ("acme/paint", "prod", "fp8"));
     assert_eq!(binding.storage_dtype(), "fp8");
@@ -40,7 +40,7 @@ fn e10_construction_errors() {
 }
 
 #[test]
-fn e11_wire_refs() {
+fn e11_and_m2_2_wire_refs() {
     let cases = [
         (hub("a/b"), "a/b"),
         (hub("a/b").tag("prod"), "a/b"),

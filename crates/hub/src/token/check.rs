@@ -1,0 +1,106 @@
+//! Tells good tokens from bad ones.
+
+use ring::signature::{ED25519, UnparsedPublicKey};
+use serde::Deserialize;
+
+use super::{
+    claims::{CapabilityClaims, GRANTS_MAX},
+    decode,
+    signer::{KeyError, SEED_BYTES},
+};
+use crate::secret::BearerToken;
+
+/// How far clocks may differ, in seconds.
+const SKEW_S: u64 = 60;
+
+/// How long after its end a token may still be renewed, in seconds (Hub contract, 9.4).
+const RENEWAL_GRACE_S: u64 = 5 * 60;
+
+/// Most keys of one check: the one in use and a few that are being replaced.
+const KEYS_MAX: usize = 16;
+
+/// Checks tokens with public keys.
+#[derive(Clone, Debug)]
+pub struct TokenCheck(Vec<[u8; SEED_BYTES]>);
+
+/// Why a token does not count. Nothing of the token is in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenError {
+    /// Not three parts of base64url, or not claims in them.
+    #[error("it is no capability token")]
+    Form,
+    /// Signed in another way than these tokens are, `none` included.
+    #[error("its algorithm is not EdDSA")]
+    Algorithm,
+    /// No key of the check has signed it.
+    #[error("its signature is wrong")]
+    Signature,
+    /// Its time is over.
+    #[error("it has expired")]
+    Expired,
+    /// Its time has not come.
+    #[error("it is not valid yet")]
+    NotYet,
+}
+
+#[derive(Deserialize)]
+struct Header {
+    alg: String,
+    crit: Option<serde::de::IgnoredAny>,
+}
+
+impl TokenCheck {
+    /// A check that trusts `keys`, Ed25519 public keys of 32 bytes.
+    ///
+    /// # Errors
+    /// When one has another length, or when there are none or more than a hub has.
+    pub fn new(keys: &[&[u8]]) -> Result<Self, KeyError> {
+        if keys.is_empty() || keys.len() > KEYS_MAX {
+            return Err(KeyError);
+        }
+        let keys: Result<Vec<_>, _> = keys.iter().map(|key| (*key).try_into().map_err(|_| KeyError)).collect();
+        keys.map(Self)
+    }
+
+    /// What `token` says, if it is genuine and in time at `now_s`.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn verify(&self, token: &BearerToken, now_s: u64) -> Result<CapabilityClaims, TokenError> {
+        self.verify_until(token, now_s, 0)
+    }
+
+    /// The same for a renewal: an end that is no more than five minutes ago does not count.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn verify_for_renewal(&self, token: &BearerToken, now_s: u64) -> Result<CapabilityClaims, TokenError> {
+        self.verify_until(token, now_s, RENEWAL_GRACE_S)
+    }
+
+    fn verify_until(&self, token: &BearerToken, now_s: u64, grace_s: u64) -> Result<CapabilityClaims, TokenError> {
+        let (signed, signature) = token.reveal().rsplit_once('.').ok_or(TokenError::Form)?;
+        let (header, claims) = signed.split_once('.').ok_or(TokenError::Form)?;
+        let header = decode(header).and_then(|header| serde_json::from_slice::<Header>(&header).ok());
+        let header = header.ok_or(TokenError::Form)?;
+        if header.alg != "EdDSA" || header.crit.is_some() {
+            return Err(TokenError::Algorithm);
+        }
+        let signature = decode(signature).ok_or(TokenError::Form)?;
+        let good = |key: &[u8; SEED_BYTES]| {
+            UnparsedPublicKey::new(&ED25519, key).verify(signed.as_bytes(), &signature).is_ok()
+        };
+        if !self.0.iter().any(good) {
+            return Err(TokenError::Signature);
+        }
+        let claims = decode(claims).and_then(|claims| serde_json::from_slice::<CapabilityClaims>(&claims).ok());
+        let claims = claims.filter(|claims| claims.grants.len() <= GRANTS_MAX).ok_or(TokenError::Form)?;
+        if now_s >= claims.exp.saturating_add(grace_s) {
+            return Err(TokenError::Expired);
+        }
+        if claims.iat > now_s.saturating_add(SKEW_S) {
+            return Err(TokenError::NotYet);
+        }
+        Ok(claims)
+    }
+}
