@@ -91,6 +91,16 @@ impl Connection {
         self.state = State::Waiting(Box::pin(sleep(wait)));
     }
 
+    /// Dials within `wait` if it would dial later.
+    pub(super) fn hurry(&mut self, wait: Duration) {
+        let at = Instant::now() + wait;
+        if let State::Waiting(sleep) = &mut self.state
+            && sleep.deadline() > at
+        {
+            sleep.as_mut().reset(at);
+        }
+    }
+
     /// Says Hello on the transport that was reached.
     pub(super) fn greet(&mut self, hello: pb::Hello, token: Option<String>) {
         let State::Reached { until, transport } = std::mem::replace(&mut self.state, State::Down) else { return };

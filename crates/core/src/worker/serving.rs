@@ -48,6 +48,10 @@ use crate::{
 /// Events of jobs that wait for the loop. A task that finds it full waits; the loop takes all of it in one turn.
 const EVENTS_MAX: usize = 1024;
 
+/// Longest wait between dials while draining: what is finished has to leave within seconds, and a backoff that has
+/// grown would take all of them.
+const DRAIN_REDIAL: Duration = Duration::from_secs(1);
+
 /// A sleep that nobody waits for: about a year, far below what a clock can represent.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -378,6 +382,9 @@ impl Serving {
                 let wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
                 warn!(%address, %next, wait_ms, error = %failure.chain(), "not connected");
                 self.connection.redial(next, wait);
+                if self.drain.is_some() {
+                    self.connection.hurry(DRAIN_REDIAL);
+                }
             }
             Verdict::GiveUp(refusal) => {
                 error!(%address, error = %failure.chain(), "giving up");
@@ -414,6 +421,7 @@ impl Serving {
                 info!(jobs = self.table.len(), ?grace, "draining");
                 self.drain = Some(Drain::new(grace, now));
                 self.availability.drain();
+                self.connection.hurry(DRAIN_REDIAL);
             }
             (Some(drain), Some(grace)) if signal => drain.hurry(grace, now),
             // A second Drain changes nothing.

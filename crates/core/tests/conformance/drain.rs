@@ -93,6 +93,33 @@ async fn w19_a_result_finished_offline_is_delivered_before_leaving() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn w19_a_drain_waits_out_no_backoff() {
+    let mut fixture = Fixture::start();
+    let mut session = fixture.session().await;
+    fixture.orchestrator.next_dial().await;
+    session.run("r1", 1, "gated-echo", &text("a")).await;
+    session.accepted().await;
+    fixture.orchestrator.set_reachable(false);
+    session.cut();
+    for _ in 0..8 {
+        fixture.orchestrator.next_dial().await;
+    }
+    fixture.probe.open("a");
+    let mut last = Instant::now();
+    fixture.cancel.stop();
+    for _ in 0..8 {
+        let (_, at) = fixture.orchestrator.next_dial().await;
+        assert!((at - last).as_millis() <= 1_010, "{:?}", at - last);
+        last = at;
+    }
+    fixture.orchestrator.set_reachable(true);
+    let (mut session, _) = fixture.orchestrator.connect().await;
+    assert_eq!(session.result().await.status(), JobStatus::Ok);
+    session.finish();
+    assert_eq!(fixture.ended().await.expect("a good end"), Ended::Drained);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_stop_without_connection_and_work_ends_at_once() {
     let mut fixture = Fixture::start();
     fixture.orchestrator.set_reachable(false);
