@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use gen_worker_proto::pb::{TokenRefresh, scheduler_message::Msg as Outbound};
-use gen_worker_tests::{Entry, Event, Peer, Relay};
+use gen_worker_tests::{Entry, Event, Peer, Relay, eventually};
 use tonic::Status;
 
 use super::{Scene, wire};
@@ -82,6 +82,29 @@ fn c24_worker_id_mismatch(peer: Peer) -> Result<()> {
     let status = scene.worker.process.wait()?;
     assert_eq!(status.code(), Some(1), "{}", scene.worker.process.log());
     assert_eq!(opened(&relay), 1, "at once");
+    Ok(())
+}
+
+/// A minute, and nothing shorter shows it.
+#[test]
+fn c24_a_dead_token_ends_the_worker() -> Result<()> {
+    let begun = Peer::ALL.map(|peer| {
+        // More than any worker asks for in that time.
+        let refusals = (0..1_000).map(|_| Status::unauthenticated("worker token was refused"));
+        Scene::behind(peer, |relay| relay.refuse(refusals))
+    });
+    for begun in begun {
+        let (mut scene, relay) = begun?;
+        let process = &mut scene.worker.process;
+        while process.is_running() {
+            let dials = opened(&relay);
+            eventually("another dial, or the end", || (!process.is_running() || opened(&relay) > dials).then_some(()))?;
+        }
+        assert_eq!(process.wait()?.code(), Some(1), "{}", process.log());
+        assert!(opened(&relay) >= 3, "{} strikes", opened(&relay));
+        let lived = relay.look(|entries| entries.first().map(|first| first.at.elapsed()));
+        assert!(lived >= Some(Duration::from_secs(60)), "{lived:?}");
+    }
     Ok(())
 }
 
