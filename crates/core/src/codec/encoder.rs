@@ -39,7 +39,18 @@ struct Encoder<'a> {
 
 type Done = Result<(), EncodeError>;
 
+/// Room that a long text or blob leaves for what follows it, in bytes. Vectors grow to exactly what a long slice needs,
+/// and the next byte would copy all of it into one of twice the size.
+const ROOM_AFTER_LONG: usize = 256;
+
 impl Encoder<'_> {
+    fn append(&mut self, bytes: &[u8]) {
+        if bytes.len() > ROOM_AFTER_LONG {
+            self.out.reserve(bytes.len() + ROOM_AFTER_LONG);
+        }
+        self.out.extend_from_slice(bytes);
+    }
+
     fn marked<const N: usize>(&mut self, marker: u8, rest: [u8; N]) {
         self.out.push(marker);
         self.out.extend_from_slice(&rest);
@@ -87,7 +98,7 @@ impl Encoder<'_> {
             0x100..=0xffff => self.marked(0xda, (length as u16).to_be_bytes()),
             _ => self.marked(0xdb, count(length)?.to_be_bytes()),
         }
-        self.out.extend_from_slice(text.as_bytes());
+        self.append(text.as_bytes());
         Ok(())
     }
 
@@ -207,7 +218,7 @@ impl<'a, 'b> Serializer for &'a mut Encoder<'b> {
             length @ 0x100..=0xffff => self.marked(0xc5, (length as u16).to_be_bytes()),
             length => self.marked(0xc6, count(length)?.to_be_bytes()),
         }
-        self.out.extend_from_slice(value);
+        self.append(value);
         Ok(())
     }
 
