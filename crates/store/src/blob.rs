@@ -11,7 +11,7 @@ use gen_worker_hub::{
     digest::{DigestAlgorithm, DigestHasher},
 };
 
-use crate::durable;
+use crate::{durable, tree::Piece};
 
 /// Reads of files that are hashed: enough for the vector units of any processor, small beside a cache.
 const READ_BYTES: usize = 256 * 1024;
@@ -27,6 +27,13 @@ pub(crate) struct Blob {
     pub(crate) url: SignedUrl,
 }
 
+impl Blob {
+    /// What it is in a tree.
+    pub(crate) fn piece(&self) -> Piece {
+        Piece { blake3: self.blake3, size_bytes: self.size_bytes }
+    }
+}
+
 /// What a place on disk holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
@@ -38,8 +45,9 @@ pub(crate) enum Found {
     Wrong,
 }
 
-/// Looks whether `path` has the size and the hash (rule 6.1). Something that is no file is wrong. Blocks.
-pub(crate) fn check(path: &Path, hash: Blake3Hash, size_bytes: Option<u64>) -> io::Result<Found> {
+/// Looks whether `path` has the size and the hashes of `pieces`, which follow each other (rule 6.1). Something that is no file
+/// is wrong. Blocks.
+pub(crate) fn check(path: &Path, pieces: &[Piece]) -> io::Result<Found> {
     let file = match durable::reader(path) {
         Ok(Some(file)) => file,
         Ok(None) => return Ok(Found::Nothing),
@@ -47,12 +55,20 @@ pub(crate) fn check(path: &Path, hash: Blake3Hash, size_bytes: Option<u64>) -> i
         Err(error) => return Err(error),
     };
     let found = file.metadata()?.len();
-    if size_bytes.is_some_and(|size| size != found) {
-        return Ok(Found::Wrong);
+    let mut rest = found;
+    for piece in pieces {
+        let bytes = piece.size_bytes.unwrap_or(rest);
+        if bytes > rest {
+            return Ok(Found::Wrong);
+        }
+        rest -= bytes;
+        let mut hasher = DigestHasher::new(DigestAlgorithm::Blake3);
+        feed(&mut hasher, file.try_clone()?, bytes)?;
+        if hasher.digest().as_blake3() != Some(piece.blake3) {
+            return Ok(Found::Wrong);
+        }
     }
-    let mut hasher = DigestHasher::new(DigestAlgorithm::Blake3);
-    feed(&mut hasher, file, found)?;
-    Ok(if hasher.digest().as_blake3() == Some(hash) { Found::Right(found) } else { Found::Wrong })
+    Ok(if rest == 0 { Found::Right(found) } else { Found::Wrong })
 }
 
 /// Hashes the next `bytes` of `file`.

@@ -112,6 +112,17 @@ pub(crate) fn link(from: &Path, to: &Path) -> io::Result<()> {
     target.sync_all()
 }
 
+/// Writes the contents of `pieces`, one after the other, to `to`, which does not exist.
+pub(crate) fn join(pieces: &[PathBuf], to: &Path) -> io::Result<()> {
+    let mut target = OpenOptions::new().write(true).create_new(true).custom_flags(no_follow()).open(to)?;
+    for piece in pieces {
+        let source = reader(piece)?.ok_or(io::ErrorKind::NotFound)?;
+        io::copy(&mut { source }, &mut target)?;
+    }
+    seal(&target)?;
+    target.sync_all()
+}
+
 #[cfg(target_os = "linux")]
 fn cloned(source: &File, target: &File) -> bool {
     rustix::fs::ioctl_ficlone(target, source).is_ok()

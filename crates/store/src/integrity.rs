@@ -9,6 +9,8 @@ use std::{
     },
 };
 
+use gen_worker_hub::RepoPath;
+
 use crate::{
     blob::{self, Found},
     disk_pool::DiskPool,
@@ -43,7 +45,7 @@ pub(crate) fn presence(dir: &Path, tree: &Tree) -> io::Result<Presence> {
     }
     let whole = |file: &TreeFile| {
         let metadata = fs::symlink_metadata(dir.join(file.path.as_str()));
-        metadata.is_ok_and(|found| found.is_file() && file.size_bytes.is_none_or(|size| size == found.len()))
+        metadata.is_ok_and(|found| found.is_file() && file.size_bytes().is_none_or(|size| size == found.len()))
     };
     Ok(if tree.files().iter().all(whole) { Presence::Whole } else { Presence::Damaged })
 }
@@ -52,7 +54,7 @@ pub(crate) fn presence(dir: &Path, tree: &Tree) -> io::Result<Presence> {
 ///
 /// # Cancel safety
 /// May be dropped; what is being hashed is hashed to its end.
-pub(crate) async fn verify(disk: &DiskPool, dir: &Path, tree: &Arc<Tree>) -> Result<Vec<TreeFile>, FetchError> {
+pub(crate) async fn verify(disk: &DiskPool, dir: &Path, tree: &Arc<Tree>) -> Result<Vec<RepoPath>, FetchError> {
     let next = Arc::new(AtomicUsize::new(0));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(HASHES_MAX);
     let mut running = Vec::with_capacity(threads);
@@ -62,9 +64,9 @@ pub(crate) async fn verify(disk: &DiskPool, dir: &Path, tree: &Arc<Tree>) -> Res
             let mut wrong = Vec::new();
             while let Some(file) = tree.files().get(next.fetch_add(1, Ordering::Relaxed)) {
                 let path = dir.join(file.path.as_str());
-                let found = blob::check(&path, file.blake3, file.size_bytes);
-                if !matches!(found.map_err(FetchError::disk("check of a file", &path))?, Found::Right(_)) {
-                    wrong.push(file.clone());
+                let found = blob::check(&path, &file.pieces).map_err(FetchError::disk("check of a file", &path))?;
+                if !matches!(found, Found::Right(_)) {
+                    wrong.push(file.path.clone());
                 }
             }
             Ok(wrong)

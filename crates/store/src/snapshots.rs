@@ -126,7 +126,7 @@ impl Snapshots {
         if found != Presence::Whole || !wrong.is_empty() {
             if found != Presence::Absent {
                 warn!(snapshot = %tree.id(), wrong = wrong.len(), "a snapshot on disk is damaged and comes again");
-                self.quarantine(&tree, wrong.iter().map(|file| file.blake3).collect()).await?;
+                self.quarantine(&tree).await?;
             }
             self.build(&tree, reporter).await?;
         }
@@ -135,15 +135,11 @@ impl Snapshots {
         Ok(dir)
     }
 
-    /// Takes a damaged tree and its wrong blobs away (rule 6.25).
-    async fn quarantine(&self, tree: &Arc<Tree>, wrong: Vec<Blake3Hash>) -> Result<(), FetchError> {
+    /// Takes a damaged tree away. What is wrong of its blobs goes when it is built again: each is hashed (rule 6.25).
+    async fn quarantine(&self, tree: &Arc<Tree>) -> Result<(), FetchError> {
         let (layout, tree) = (self.layout.clone(), Arc::clone(tree));
         let failed = FetchError::disk("quarantine of a snapshot", &layout.snapshot(tree.id()));
-        let work = move || {
-            assemble::take_away(&layout, tree.id())?;
-            wrong.into_iter().try_for_each(|hash| durable::remove_file(&layout.blob(hash)))
-        };
-        self.disk.run(move || work().map_err(failed)).await
+        self.disk.run(move || assemble::take_away(&layout, tree.id()).map_err(failed)).await
     }
 
     async fn build(self: &Arc<Self>, tree: &Arc<Tree>, reporter: Arc<dyn Progress>) -> Result<(), FetchError> {
@@ -161,8 +157,7 @@ impl Snapshots {
         // The first error ends it, and with it the others (rule 6.12).
         stream::iter(transfers).buffer_unordered(BLOBS_AT_ONCE).try_for_each(|_| async { Ok(()) }).await?;
         let (layout, tree) = (self.layout.clone(), Arc::clone(tree));
-        let failed = FetchError::disk("build of a snapshot", &layout.snapshot(tree.id()));
-        self.disk.run(move || assemble::assemble(&layout, &tree).map_err(failed)).await
+        self.disk.run(move || assemble::assemble(&layout, &tree)).await
     }
 
     /// For each blob of `tree`, its size when a file of that size is there, else 0.
@@ -236,14 +231,14 @@ impl Snapshots {
 
     /// The bytes of a blob that is there and right; what is wrong is removed.
     async fn found(&self, blob: &Blob) -> Result<Option<u64>, FetchError> {
-        let (layout, hash, size) = (self.layout.clone(), blob.blake3, blob.size_bytes);
-        let place = self.layout.blob(hash);
+        let (layout, piece) = (self.layout.clone(), blob.piece());
+        let place = self.layout.blob(piece.blake3);
         let failed = FetchError::disk("look for a blob", &place);
         let work = move || {
             if let Some(dir) = place.parent() {
                 durable::make_dirs(layout.root(), dir)?;
             }
-            match blob::check(&place, hash, size)? {
+            match blob::check(&place, &[piece])? {
                 Found::Right(bytes) => return Ok(Some(bytes)),
                 Found::Wrong => durable::remove_file(&place)?,
                 Found::Nothing => {}

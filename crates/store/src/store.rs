@@ -147,7 +147,7 @@ impl Store {
     ) -> Result<HeldModel, FetchError> {
         let tree = Arc::new(Tree::of(resolved).map_err(FetchError::Tree)?);
         if gate == FormatGate::SafeOnly {
-            let files = tree.files().iter().map(|file| (&file.path, file.size_bytes.unwrap_or(0)));
+            let files = tree.files().iter().map(|file| (&file.path, file.size_bytes().unwrap_or(0)));
             check_names(files).map_err(FetchError::Format)?;
         }
         self.make_room(reference, &tree).await?;

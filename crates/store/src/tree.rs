@@ -1,6 +1,10 @@
 //! The files of a snapshot, checked: what is built from it stays in its directory. A value.
 
+mod split_files;
+
 use std::collections::{BTreeMap, btree_map::Entry};
+
+pub(crate) use split_files::{DESCRIPTION_BYTES_MAX, check_description};
 
 use gen_worker_hub::{
     Blake3Hash, RepoPath,
@@ -23,8 +27,24 @@ pub(crate) struct Tree {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TreeFile {
     pub(crate) path: RepoPath,
-    pub(crate) size_bytes: Option<u64>,
+    /// What it is made of, in order; most files are one piece.
+    pub(crate) pieces: Vec<Piece>,
+    /// The listed file that says what it is made of, when it comes in pieces.
+    pub(crate) description: Option<Piece>,
+}
+
+/// A content, and its size where somebody said it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Piece {
     pub(crate) blake3: Blake3Hash,
+    pub(crate) size_bytes: Option<u64>,
+}
+
+impl TreeFile {
+    /// Its size, when it is known.
+    pub(crate) fn size_bytes(&self) -> Option<u64> {
+        self.pieces.iter().try_fold(0u64, |sum, piece| sum.checked_add(piece.size_bytes?))
+    }
 }
 
 /// Why files are no tree.
@@ -60,11 +80,11 @@ impl Tree {
             return Err(TreeError::Name(resolved.snapshot.clone()));
         }
         RepoPath::check_tree(resolved.files.iter().map(|file| &file.path))?;
-        let (mut files, mut distinct) = (Vec::with_capacity(resolved.files.len()), BTreeMap::new());
+        let (mut listed, mut distinct) = (BTreeMap::new(), BTreeMap::new());
         for file in &resolved.files {
             let FileSource::Url(url) = &file.source else { return Err(TreeError::Grant(file.blake3)) };
             let size_bytes = Some(file.size_bytes).filter(|size| *size > 0);
-            files.push(TreeFile { path: file.path.clone(), size_bytes, blake3: file.blake3 });
+            listed.insert(file.path.clone(), Piece { blake3: file.blake3, size_bytes });
             let blob = Blob { blake3: file.blake3, size_bytes, url: url.clone() };
             match distinct.entry(file.blake3) {
                 Entry::Vacant(place) => drop(place.insert(blob)),
@@ -74,9 +94,12 @@ impl Tree {
                 Entry::Occupied(_) => {}
             }
         }
-        if files.is_empty() {
+        if listed.is_empty() {
             return Err(TreeError::Empty);
         }
+        let files = split_files::joined(listed);
+        // Once more: a file that comes in pieces may not be listed as a whole too.
+        RepoPath::check_tree(files.iter().map(|file| &file.path))?;
         let mut blobs: Vec<Blob> = distinct.into_values().collect();
         let sizes = blobs.iter().filter_map(|blob| blob.size_bytes);
         sizes.clone().try_fold(0u64, u64::checked_add).ok_or(TreeError::TooLarge)?;

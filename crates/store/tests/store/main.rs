@@ -6,5 +6,6 @@ mod disk;
 mod downloads;
 mod eviction;
 mod pool;
+mod processes;
 mod server;
 mod snapshots;

@@ -194,6 +194,33 @@ async fn m11_2_a_model_that_a_caller_chose_has_safe_and_whole_weights() {
     gated(place.tree("c", &[("m.safetensors", b"\x02\0\0\0\0\0\0\0{}")])).await.unwrap();
 }
 
+#[tokio::test]
+async fn m6_17_a_file_in_pieces_is_joined_and_checked_like_others() {
+    let place = Place::new().await;
+    let digest = |content: &[u8]| format!("blake3:{}", Blake3Hash::of(content));
+    let describe = |whole: &[u8]| {
+        let parts = [digest(b"first"), digest(b"last")].map(|digest| serde_json::json!({"digest": digest}));
+        let said = serde_json::json!({"original_path": "w/m", "parts": parts, "digest": digest(whole)});
+        said.to_string().into_bytes()
+    };
+    let tree = |id: &str, said: &[u8]| {
+        let files = [("w/m.parts.json", said), ("w/m.part0001", b"first"), ("w/m.part0002", b"last"), ("c", b"{}")];
+        place.tree(id, &files)
+    };
+    let good = tree("good", &describe(b"firstlast"));
+    let held = fetch(&place.store().await, &good).await.unwrap();
+    assert_eq!(files(held.dir()).len(), 2);
+    assert_eq!(fs::read(held.dir().join("w/m")).unwrap(), b"firstlast");
+    flip(&held.dir().join("w/m"));
+    let held = fetch(&place.store().await, &good).await.unwrap();
+    assert_eq!(fs::read(held.dir().join("w/m")).unwrap(), b"firstlast");
+    for (id, said) in [("lies", describe(b"other")), ("nonsense", b"[]".to_vec())] {
+        let error = fetch(&place.store().await, &tree(id, &said)).await.unwrap_err();
+        assert!(matches!(error, FetchError::Tree(TreeError::Pieces(_))), "{error:?}");
+        assert!(!place.layout().snapshot(&id.parse().unwrap()).exists());
+    }
+}
+
 /// Changes one bit of a file that is not to be written to.
 fn flip(path: &std::path::Path) {
     let mut content = fs::read(path).unwrap();
