@@ -76,6 +76,13 @@ impl Snapshots {
         Self { layout, disk, space, reserve_bytes, downloader, trees, blobs, verified: Mutex::default() }
     }
 
+    /// The directory of `tree` when it is complete and this process has seen its bytes to be right: nothing is hashed.
+    pub(crate) async fn ready_now(&self, tree: &Arc<Tree>) -> Result<Option<PathBuf>, FetchError> {
+        let known = self.verified.lock().contains(tree.id());
+        let whole = known && self.presence(tree).await? == Presence::Whole;
+        Ok(whole.then(|| self.layout.snapshot(tree.id())))
+    }
+
     /// The directory of `tree`, complete and, the first time in this process, hashed.
     ///
     /// # Cancel safety
@@ -85,10 +92,6 @@ impl Snapshots {
         tree: &Arc<Tree>,
         progress: &dyn Progress,
     ) -> Result<PathBuf, FetchError> {
-        let dir = self.layout.snapshot(tree.id());
-        if self.verified.lock().contains(tree.id()) && self.presence(tree).await? == Presence::Whole {
-            return Ok(dir);
-        }
         let (this, tree) = (Arc::clone(self), Arc::clone(tree));
         self.trees.join(tree.id().clone(), progress, |reporter| this.make(tree, reporter)).await
     }

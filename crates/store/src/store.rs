@@ -1,5 +1,7 @@
 //! The store: what the rest of the worker calls. Owns the tasks of the store; the state is on the disk.
 
+mod options;
+
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
@@ -8,7 +10,9 @@ use std::{
     time::Duration,
 };
 
-use gen_worker_hub::api::Resolved;
+pub use options::{FormatGate, StoreObserver, StoreOptions, Unobserved};
+
+use gen_worker_hub::{Blake3Hash, api::Resolved};
 use gen_worker_tasks::{Cancel, Scope};
 use parking_lot::Mutex;
 
@@ -16,8 +20,7 @@ use crate::{
     assemble,
     collect::{self, Wish},
     disk_pool::DiskPool,
-    disk_space::{DiskSpace, FileSystemSpace},
-    download::{Downloader, TransferOptions},
+    download::Downloader,
     durable,
     fetch_error::FetchError,
     format_gate::{check_headers, check_names},
@@ -31,45 +34,6 @@ use crate::{
 
 /// How long an eviction waits for downloads of others to end before the disk counts as full.
 const COLLECT_WAIT: Duration = Duration::from_secs(30);
-
-/// Hears what happens to models. Called from any task; must not block.
-pub trait StoreObserver: Send + Sync {
-    /// A model is on disk now.
-    fn on_disk(&self, _reference: &str) {}
-    /// A model has left.
-    fn evicted(&self, _reference: &str) {}
-}
-
-/// Nobody wants to know.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Unobserved;
-
-impl StoreObserver for Unobserved {}
-
-/// Options of a [`Store`].
-pub struct StoreOptions {
-    /// Where everything is. Made when it is not there.
-    pub root: PathBuf,
-    /// The numbers of transfers.
-    pub transfer: TransferOptions,
-    /// How much fits.
-    pub space: Arc<dyn DiskSpace>,
-    /// Space that is made before a download, beyond its bytes (rule 8.3).
-    pub headroom_bytes: u64,
-    /// Space that a download leaves (rule 6.14).
-    pub reserve_bytes: u64,
-    /// Who hears what happens.
-    pub observer: Arc<dyn StoreObserver>,
-}
-
-/// Which weights a model may have (section 11).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FormatGate {
-    /// Only safetensors, and whole ones: a caller chose the model.
-    SafeOnly,
-    /// Any: the author of the endpoint chose the model.
-    Any,
-}
 
 /// Models on disk. Cheap to clone; the last clone ends what runs.
 #[derive(Clone)]
@@ -93,21 +57,6 @@ impl HeldModel {
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
-    }
-}
-
-impl StoreOptions {
-    /// The numbers of the contract, for the store in `root`.
-    #[must_use]
-    pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self {
-            root: root.into(),
-            transfer: TransferOptions::default(),
-            space: Arc::new(FileSystemSpace),
-            headroom_bytes: 2 << 30,
-            reserve_bytes: 1 << 30,
-            observer: Arc::new(Unobserved),
-        }
     }
 }
 
@@ -150,9 +99,17 @@ impl Store {
             let files = tree.files().iter().map(|file| (&file.path, file.size_bytes().unwrap_or(0)));
             check_names(files).map_err(FetchError::Format)?;
         }
-        self.make_room(reference, &tree).await?;
-        let _collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
-        let dir = self.snapshots.ready(&tree, progress).await?;
+        let mut collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
+        let dir = match self.snapshots.ready_now(&tree).await? {
+            Some(dir) => dir,
+            None => {
+                // Making room takes the lock alone.
+                drop(collects_wait);
+                self.make_room(reference, &tree).await?;
+                collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
+                self.snapshots.ready(&tree, progress).await?
+            }
+        };
         let held = self.lock(format!("use-{}", tree.id()), Hold::Shared).await?;
         if gate == FormatGate::SafeOnly {
             self.check_headers(&dir, &tree).await?;
@@ -162,6 +119,7 @@ impl Store {
         if self.snapshots.disk.run(noted).await? {
             self.observer.on_disk(reference);
         }
+        drop(collects_wait);
         Ok(HeldModel { dir, _use: held })
     }
 
@@ -236,7 +194,7 @@ impl Store {
         &self,
         target_bytes: u64,
         reference: Option<String>,
-        wanted: HashSet<gen_worker_hub::Blake3Hash>,
+        wanted: HashSet<Blake3Hash>,
     ) -> Result<Vec<String>, FetchError> {
         // Others are downloading: what they bring is not swept, and what fits is seen when they are done.
         let Ok(alone) = tokio::time::timeout(COLLECT_WAIT, self.lock("gc".to_owned(), Hold::Alone)).await else {
