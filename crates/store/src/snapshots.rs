@@ -112,6 +112,17 @@ impl Snapshots {
         Ok(tree.size_bytes().saturating_sub(self.cached(tree).await?.iter().sum()))
     }
 
+    /// Hashes `tree` whether this process has seen it or not. When it is wrong, the next who wants it gets it anew.
+    pub(crate) async fn is_sound(&self, tree: &Arc<Tree>) -> Result<bool, FetchError> {
+        let dir = self.layout.snapshot(tree.id());
+        let whole = self.presence(tree).await? == Presence::Whole;
+        let sound = whole && integrity::verify(&self.disk, &dir, tree).await?.is_empty();
+        if !sound {
+            self.forget(tree.id());
+        }
+        Ok(sound)
+    }
+
     /// Forgets that the bytes of a tree were right.
     pub(crate) fn forget(&self, id: &SnapshotId) {
         self.verified.lock().remove(id);

@@ -123,6 +123,17 @@ impl Store {
         Ok(HeldModel { dir, _use: held })
     }
 
+    /// Hashes all of a model on disk: for a load that failed as if the files were damaged (rule 6.26). False when they are, or
+    /// are not there: then the next [`Store::fetch`] brings what is wrong anew.
+    ///
+    /// # Errors
+    /// [`FetchError::Disk`] when files cannot be read, [`FetchError::Tree`] when it is no tree.
+    pub async fn is_sound(&self, resolved: &Resolved) -> Result<bool, FetchError> {
+        let tree = Arc::new(Tree::of(resolved).map_err(FetchError::Tree)?);
+        let _collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
+        self.snapshots.is_sound(&tree).await
+    }
+
     /// Replaces the list of refs that leave last (rule 8.8).
     pub fn spare(&self, keep: impl IntoIterator<Item = String>) {
         *self.keep.lock() = keep.into_iter().collect();

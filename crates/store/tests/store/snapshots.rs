@@ -182,6 +182,22 @@ async fn m6_25_a_damaged_tree_leaves_and_only_what_is_wrong_comes_again() {
 }
 
 #[tokio::test]
+async fn m6_26_after_a_failed_load_all_is_hashed_and_only_what_is_wrong_comes_again() {
+    let place = Place::new().await;
+    let tree = place.tree("t", &[("a", b"one"), ("b", b"two")]);
+    let store = place.store().await;
+    assert!(!store.is_sound(&tree).await.unwrap());
+    let held = fetch(&store, &tree).await.unwrap();
+    assert!(store.is_sound(&tree).await.unwrap());
+    flip(&held.dir().join("b"));
+    assert!(!store.is_sound(&tree).await.unwrap());
+    let held = fetch(&store, &tree).await.unwrap();
+    assert_eq!(fs::read(held.dir().join("b")).unwrap(), b"two");
+    assert!(store.is_sound(&tree).await.unwrap());
+    assert_eq!(place.server.seen().len(), 3);
+}
+
+#[tokio::test]
 async fn m11_2_a_model_that_a_caller_chose_has_safe_and_whole_weights() {
     let place = Place::new().await;
     let store = place.store().await;
