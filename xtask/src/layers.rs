@@ -60,6 +60,10 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["tokio:fs", "tokio:process", "tonic", "prost", "axum", "rusqlite", "candle-core", "aws-lc-sys"],
     },
     Layer {
+        name: "gen-worker-store", floor: 2, imports: &["gen-worker-hub", "gen-worker-tasks"], tests_import: &[], must_not_import: &["hyper"],
+        must_not_link: &["tonic", "prost", "axum", "rusqlite", "candle-core", "aws-lc-sys", "gen-worker-core"],
+    },
+    Layer {
         name: "gen-worker-core", floor: 3, imports: &["gen-worker-hub", "gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &[],
         must_not_link: &["axum", "rusqlite", "tokio-postgres", "safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-orchestrator", "gen-worker-cli"],
     },

@@ -31,4 +31,5 @@ pub use hub_client::HubClient;
 pub use options::{HubClientOptions, HubTiming};
 pub use repos::BlobReader;
 pub use retry::{Jitter, PollPolicy, RetryPolicy};
+pub use tls::config as tls_config;
 pub use uploads::UploadTarget;

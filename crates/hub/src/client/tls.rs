@@ -14,7 +14,7 @@ use super::error::HubError;
 ///
 /// # Errors
 /// [`HubError::Roots`] when `extra` holds something else. A root of the system that cannot be used is its business.
-pub(super) fn config(extra: Option<&[u8]>) -> Result<ClientConfig, HubError> {
+pub fn config(extra: Option<&[u8]>) -> Result<ClientConfig, HubError> {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     for certificate in CertificateDer::pem_slice_iter(extra.unwrap_or_default()) {

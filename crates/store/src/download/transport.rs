@@ -1,0 +1,95 @@
+//! The HTTP client of transfers.
+
+use std::{fmt, sync::Arc};
+
+use gen_worker_hub::{SignedUrl, client::tls_config};
+use reqwest::{Client, Response, header, redirect};
+
+use super::options::TransferOptions;
+use crate::fetch_error::FetchError;
+
+/// What the client calls itself.
+const USER_AGENT: &str = concat!("gen-worker/", env!("CARGO_PKG_VERSION"));
+
+/// A hub sends to a bucket, a bucket to its region: more is a circle.
+const REDIRECTS_MAX: usize = 5;
+
+/// Connections to all servers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Transport(Client);
+
+/// A transport failure without addresses in it: they may be signed ones.
+pub(super) type Cause = Arc<dyn std::error::Error + Send + Sync>;
+
+/// A redirect that is not followed.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+enum Redirect {
+    #[error("too many redirects")]
+    TooMany,
+    #[error("redirect from https to another scheme")]
+    Unsafe,
+}
+
+impl Transport {
+    pub(super) fn new(options: &TransferOptions) -> Result<Self, FetchError> {
+        let tls = tls_config(options.extra_roots.as_deref()).map_err(|error| FetchError::Setup(Arc::new(error)))?;
+        let client = Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(redirect::Policy::custom(follow))
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .referer(false)
+            .user_agent(USER_AGENT)
+            .connect_timeout(options.connect)
+            .pool_max_idle_per_host(options.sockets)
+            // One connection per file: multiplexed files would share one window.
+            .http1_only()
+            .build();
+        client.map(Self).map_err(|error| FetchError::Setup(Arc::new(error.without_url())))
+    }
+
+    /// Asks for `url` from byte `from` on.
+    pub(super) async fn get(&self, url: &SignedUrl, from: u64) -> Result<Response, Cause> {
+        let mut request = self.0.get(url.reveal()).header(header::ACCEPT_ENCODING, "identity");
+        if from > 0 {
+            request = request.header(header::RANGE, format!("bytes={from}-"));
+        }
+        request.send().await.map_err(cause)
+    }
+}
+
+/// The failure as it may be shown.
+pub(super) fn cause(error: reqwest::Error) -> Cause {
+    Arc::new(error.without_url())
+}
+
+fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    if attempt.previous().len() > REDIRECTS_MAX {
+        return attempt.error(Redirect::TooMany);
+    }
+    let was_safe = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
+    if was_safe && attempt.url().scheme() != "https" { attempt.error(Redirect::Unsafe) } else { attempt.follow() }
+}
+
+/// What a transfer failed of when no error of a library says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Odd {
+    /// Too little came for too long.
+    Stalled,
+    /// The server cannot now.
+    Status(u16),
+    /// The body ended before the file did.
+    EndedEarly,
+}
+
+impl fmt::Display for Odd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stalled => f.write_str("the server has stalled"),
+            Self::Status(status) => write!(f, "the server answered with status {status}"),
+            Self::EndedEarly => f.write_str("the body ended early"),
+        }
+    }
+}
+
+impl std::error::Error for Odd {}

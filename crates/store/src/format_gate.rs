@@ -1,0 +1,77 @@
+//! Weights that could run code when they are loaded are refused (section 11). Owns no state; blocks.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use gen_worker_hub::RepoPath;
+
+use crate::safetensors::{HeaderError, check_safetensors};
+
+/// Formats whose loading can run code.
+const UNSAFE: [&str; 6] = [".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle"];
+
+/// The format whose loading cannot.
+const SAFE: &str = ".safetensors";
+
+/// Why a model is not loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormatError {
+    /// A component has weights, and none that are safe.
+    #[error("the weights at {file} can run code when they are loaded, and there are no safetensors beside them")]
+    Unsafe {
+        /// The largest such file.
+        file: RepoPath,
+    },
+    /// A safetensors file is broken.
+    #[error("{file} is broken")]
+    Broken {
+        /// Which.
+        file: RepoPath,
+        /// What is wrong with it.
+        source: HeaderError,
+    },
+}
+
+/// Looks at files by name and size: each directory that has unsafe weights needs safe ones too (rules 11.1, 11.3).
+///
+/// # Errors
+/// [`FormatError::Unsafe`] with the largest file of the first directory that has none.
+pub fn check_names<'a>(files: impl IntoIterator<Item = (&'a RepoPath, u64)>) -> Result<(), FormatError> {
+    #[derive(Default)]
+    struct Component<'a> {
+        safe: bool,
+        largest: Option<(u64, &'a RepoPath)>,
+    }
+    let mut components: BTreeMap<&str, Component<'_>> = BTreeMap::new();
+    for (path, size_bytes) in files {
+        let dir = path.as_str().rsplit_once('/').map_or("", |(dir, _)| dir);
+        let name = path.file_name().to_ascii_lowercase();
+        let component = components.entry(dir).or_default();
+        component.safe |= name.ends_with(SAFE);
+        if UNSAFE.iter().any(|suffix| name.ends_with(suffix)) {
+            component.largest = component.largest.max(Some((size_bytes, path)));
+        }
+    }
+    let refused = components.into_values().filter(|component| !component.safe).find_map(|component| component.largest);
+    refused.map_or(Ok(()), |(_, file)| Err(FormatError::Unsafe { file: file.clone() }))
+}
+
+/// Looks into the safetensors files of `dir`, which has `files`.
+///
+/// # Errors
+/// When one cannot be read. A broken one is the inner error.
+pub fn check_headers<'a>(
+    dir: &Path,
+    files: impl IntoIterator<Item = &'a RepoPath>,
+) -> io::Result<Result<(), FormatError>> {
+    for file in files {
+        if file.file_name().to_ascii_lowercase().ends_with(SAFE)
+            && let Err(source) = check_safetensors(&dir.join(file.as_str()))?
+        {
+            return Ok(Err(FormatError::Broken { file: file.clone(), source }));
+        }
+    }
+    Ok(Ok(()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,130 @@
+//! Where things are in the store (model contract, section 6). Owns the root and nothing else; touches no disk.
+//!
+//! ```text
+//! blobs/blake3/<aa>/<bb>/<hex>    a verified file; <hex>.part while it comes
+//! snapshots/<id>/…                a complete tree; <id>.building.<pid> while it is put together
+//! locks/                          kernel locks: what is held ends with its process
+//! ref-index.json                  which ref is where
+//! ```
+
+use std::path::{Component, Path, PathBuf};
+
+use gen_worker_hub::{Blake3Hash, names::SnapshotId};
+
+/// Infix of trees that are not complete.
+const BUILDING: &str = ".building.";
+
+/// Suffix of a blob that is not complete.
+pub(crate) const PART_SUFFIX: &str = ".part";
+
+/// What is called `models--<owner>--<repo>` holds all revisions of one repository.
+const REPO_PREFIX: &str = "models--";
+
+/// Directories of the root that hold no models: nothing in them is evicted by its path.
+const NOT_MODELS: [&str; 4] = ["blobs", "snapshots", "locks", "refs"];
+
+/// Paths below one root.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the store in `root`.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The root.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// All blobs.
+    #[must_use]
+    pub fn blobs(&self) -> PathBuf {
+        self.root.join("blobs").join("blake3")
+    }
+
+    /// A verified file.
+    #[must_use]
+    pub fn blob(&self, hash: Blake3Hash) -> PathBuf {
+        let hex = hash.to_string();
+        let (first, rest) = hex.split_at(2);
+        let (second, _) = rest.split_at(2);
+        self.blobs().join(first).join(second).join(hex)
+    }
+
+    /// The same file while it comes.
+    #[must_use]
+    pub fn part(&self, hash: Blake3Hash) -> PathBuf {
+        self.blob(hash).with_extension(PART_SUFFIX.trim_start_matches('.'))
+    }
+
+    /// All trees.
+    #[must_use]
+    pub fn snapshots(&self) -> PathBuf {
+        self.root.join("snapshots")
+    }
+
+    /// A complete tree.
+    #[must_use]
+    pub fn snapshot(&self, id: &SnapshotId) -> PathBuf {
+        self.snapshots().join(id.as_str())
+    }
+
+    /// The same tree while this process puts it together or takes it away.
+    #[must_use]
+    pub fn building(&self, id: &SnapshotId) -> PathBuf {
+        self.snapshots().join(format!("{id}{BUILDING}{}", std::process::id()))
+    }
+
+    /// Of which tree the directory called `name` is an unfinished copy.
+    #[must_use]
+    pub fn unfinished(name: &str) -> Option<SnapshotId> {
+        name.rsplit_once(BUILDING)?.0.parse().ok()
+    }
+
+    /// Whether a tree may be called so: not like the unfinished copy of another.
+    #[must_use]
+    pub fn may_name(id: &SnapshotId) -> bool {
+        !id.as_str().contains(BUILDING)
+    }
+
+    /// All locks.
+    #[must_use]
+    pub fn locks(&self) -> PathBuf {
+        self.root.join("locks")
+    }
+
+    /// Where the models of the store are noted.
+    #[must_use]
+    pub fn index(&self) -> PathBuf {
+        self.root.join("ref-index.json")
+    }
+
+    /// What is deleted when the model at `path` is evicted (rule 8.6): all of its snapshot, else all of its repository, else
+    /// the path. None for what is not a model of this store, whoever wrote it into the index.
+    #[must_use]
+    pub fn eviction_unit(&self, path: &Path) -> Option<PathBuf> {
+        let below = path.strip_prefix(&self.root).ok()?;
+        let mut names = Vec::new();
+        for component in below.components() {
+            let Component::Normal(name) = component else { return None };
+            names.push(name.to_str()?);
+        }
+        let depth = match names.as_slice() {
+            ["snapshots", id, ..] if id.parse::<SnapshotId>().is_ok() => 2,
+            [top, _, ..] if !NOT_MODELS.contains(top) => {
+                names.iter().rposition(|name| name.starts_with(REPO_PREFIX)).map_or(names.len(), |at| at + 1)
+            }
+            _ => return None,
+        };
+        Some(names.into_iter().take(depth).fold(self.root.clone(), |path, name| path.join(name)))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Bytes on disk: models arrive once, verified, and are where the job is.
+//!
+//! ```text
+//! resolved ref ──> Store::fetch ──> tree: make room, one builder ──> blobs: one download each ──> snapshot directory
+//!                                      │ evict: who leaves               │ part, hash, retry         (hard links, atomic)
+//!                                      └─ ref index                      └─ locks between processes
+//! ```
+//! The directory is the state; any number of processes share it, and any of them may be killed at any time. What is in a
+//! final place (`blobs/`, `snapshots/<id>`) was hashed, synced and renamed there, so it is complete. What is unfinished has
+//! another name, is gone on with by the next who wants it, and is never loaded.
+//!
+//! Knows nothing of accelerators, tensors or jobs. What is loaded where is the worker's business.
+
+mod assemble;
+mod blob;
+mod collect;
+mod disk_pool;
+mod disk_space;
+mod download;
+mod durable;
+mod evict;
+mod fetch_error;
+mod flight;
+mod format_gate;
+mod integrity;
+mod layout;
+mod lock;
+mod part;
+mod progress;
+mod ref_index;
+mod safetensors;
+mod snapshots;
+mod store;
+mod tree;
+
+pub use disk_space::{DiskSpace, FileSystemSpace};
+pub use download::{PACE_BYTES, TransferOptions};
+pub use evict::{Candidate, plan};
+pub use fetch_error::{FetchError, FetchFailure};
+pub use format_gate::{FormatError, check_headers, check_names};
+pub use layout::Layout;
+pub use progress::{Progress, Transferred, Unheard};
+pub use ref_index::StoredModel;
+pub use safetensors::{HeaderError, check_header, check_safetensors};
+pub use store::{FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved};
+pub use tree::TreeError;

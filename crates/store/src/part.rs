@@ -1,0 +1,102 @@
+//! A file while it comes: `<hex>.part`. Owns the open file, the hash of what is in it, and the lock that makes it the only one.
+//!
+//! What survives: a killed process loses what was not written yet, at most the pieces on their way to the disk (see
+//! [`crate::download`]). The part is not synced before it is complete: after a crash of the machine its end may be missing or
+//! wrong, which its hash shows when it is complete, and then it comes again. A file in its final place is always synced.
+
+use std::{
+    fs::File,
+    io::{self, Seek as _, SeekFrom, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use bytes::Bytes;
+use gen_worker_hub::{
+    Blake3Hash,
+    digest::{DigestAlgorithm, DigestHasher},
+};
+
+use crate::{blob, durable, lock::StoreLock};
+
+/// A file that is not complete.
+pub(crate) struct Part {
+    file: File,
+    path: PathBuf,
+    hasher: DigestHasher,
+    len: u64,
+    _lock: Arc<StoreLock>,
+}
+
+impl Part {
+    /// Opens what there is of a file of `size_bytes` and hashes it; what cannot be the beginning of it is cut off (rule 6.2).
+    /// Blocks, and reads all of it.
+    pub(crate) fn open(path: &Path, size_bytes: Option<u64>, lock: Arc<StoreLock>) -> io::Result<Self> {
+        let file = match durable::writer(path) {
+            Ok(file) if file.metadata()?.is_file() => file,
+            // A link or a device: not ours, whoever put it there.
+            Ok(_) => return Err(io::ErrorKind::InvalidInput.into()),
+            Err(_) if path.is_symlink() => {
+                durable::remove_file(path)?;
+                durable::writer(path)?
+            }
+            Err(error) => return Err(error),
+        };
+        let hasher = DigestHasher::new(DigestAlgorithm::Blake3);
+        let mut part = Self { file, path: path.to_owned(), hasher, len: 0, _lock: lock };
+        let found = part.file.metadata()?.len();
+        if size_bytes.is_none_or(|size| found > size) {
+            part.restart()?;
+        } else {
+            blob::feed(&mut part.hasher, part.file.try_clone()?, found)?;
+            part.len = found;
+            part.file.seek(SeekFrom::Start(found))?;
+        }
+        Ok(part)
+    }
+
+    /// Bytes that are there.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Forgets all of it.
+    pub(crate) fn restart(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.hasher = DigestHasher::new(DigestAlgorithm::Blake3);
+        self.len = 0;
+        Ok(())
+    }
+
+    /// Adds the next bytes.
+    pub(crate) fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
+        for piece in pieces {
+            self.file.write_all(piece)?;
+            self.hasher.update(piece);
+            self.len += piece.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Moves the file to its final place when it is the right one; it is durable there on return. Else it is removed and the
+    /// answer is false.
+    pub(crate) fn finish(self, hash: Blake3Hash, to: &Path) -> io::Result<bool> {
+        if self.hasher.digest().as_blake3() != Some(hash) {
+            durable::remove_file(&self.path)?;
+            return Ok(false);
+        }
+        durable::seal(&self.file)?;
+        self.file.sync_all()?;
+        durable::rename(&self.path, to)?;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests;

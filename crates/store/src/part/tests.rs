@@ -1,0 +1,71 @@
+use std::{fs, os::unix::fs::symlink};
+
+use super::*;
+use crate::lock::Hold;
+
+const BYTES: &[u8] = b"0123456789";
+
+struct Place {
+    dir: tempfile::TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    fn part(&self) -> PathBuf {
+        self.dir.path().join("x.part")
+    }
+
+    fn last(&self) -> PathBuf {
+        self.dir.path().join("x")
+    }
+
+    fn open(&self, size: Option<u64>) -> Part {
+        let lock = StoreLock::try_take(&self.dir.path().join("lock"), Hold::Alone).unwrap().unwrap();
+        Part::open(&self.part(), size, Arc::new(lock)).unwrap()
+    }
+}
+
+#[test]
+fn m6_2_a_part_goes_on_where_it_ended() {
+    let place = Place::new();
+    place.open(Some(10)).append(&[Bytes::from_static(b"01"), Bytes::from_static(b"23")]).unwrap();
+    let mut part = place.open(Some(10));
+    assert_eq!(part.len(), 4);
+    part.append(&[Bytes::from_static(b"456789")]).unwrap();
+    assert!(part.finish(Blake3Hash::of(BYTES), &place.last()).unwrap());
+    assert_eq!(fs::read(place.last()).unwrap(), BYTES);
+    assert!(!place.part().exists());
+}
+
+#[test]
+fn m6_2_what_is_too_long_or_of_unknown_length_starts_again() {
+    for size in [Some(3), None] {
+        let place = Place::new();
+        fs::write(place.part(), BYTES).unwrap();
+        assert_eq!(place.open(size).len(), 0);
+        assert_eq!(fs::metadata(place.part()).unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn m6_6_a_wrong_file_never_gets_to_its_final_place() {
+    let place = Place::new();
+    fs::write(place.part(), b"012345678X").unwrap();
+    assert!(!place.open(Some(10)).finish(Blake3Hash::of(BYTES), &place.last()).unwrap());
+    assert!(!place.part().exists() && !place.last().exists());
+}
+
+#[test]
+fn m6_19_a_part_that_is_a_link_is_replaced_and_its_target_left_alone() {
+    let place = Place::new();
+    let target = place.dir.path().join("target");
+    fs::write(&target, b"01").unwrap();
+    symlink(&target, place.part()).unwrap();
+    let mut part = place.open(Some(10));
+    assert_eq!(part.len(), 0);
+    part.append(&[Bytes::from_static(b"zz")]).unwrap();
+    assert_eq!(fs::read(&target).unwrap(), b"01");
+}

@@ -1,0 +1,11 @@
+//! The store against a server of its own on real sockets: one that lies, stalls, truncates, closes and flips bits.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod disk;
+mod downloads;
+mod eviction;
+mod pool;
+mod processes;
+mod server;
+mod snapshots;
