@@ -20,14 +20,12 @@ impl Clock {
     }
 
     /// A clock that stands at `now_s` until [`Clock::advance`]. Clones stand together.
-    #[cfg(any(test, feature = "testing"))]
     #[must_use]
     pub fn standing(now_s: u64) -> Self {
         Self(Some(Arc::new(AtomicU64::new(now_s))))
     }
 
     /// Moves a standing clock.
-    #[cfg(any(test, feature = "testing"))]
     pub fn advance(&self, seconds: u64) {
         if let Some(standing) = &self.0 {
             standing.fetch_add(seconds, Ordering::SeqCst);

@@ -18,7 +18,7 @@ use gen_worker_hub::{Blake3Hash, Digest, ServerId, model_ref::RepoName};
 use serde_json::{Map, Value};
 
 pub use record::{
-    BlobRecord, Checkpoint, Finalized, Holder, NewCommit, NewUpload, Part, Pin, Segment, Selector, Upload,
+    BlobRecord, Checkpoint, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector, Upload,
     UploadOpened, UploadOwner,
 };
 
@@ -98,7 +98,7 @@ pub trait Metadata: Send + Sync {
     fn resolve(&self, repo: RepoName, selector: Selector) -> Answer<'_, Option<Checkpoint>>;
 
     /// Attributes of a repository, and whether it is private.
-    fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<(Map<String, Value>, bool)>>;
+    fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>>;
 
     /// Replaces all attributes. The repository is made when it is not there.
     fn put_repo_metadata(&self, repo: RepoName, private: bool, metadata: Map<String, Value>) -> Answer<'_, ()>;

@@ -120,9 +120,9 @@ pub(crate) async fn metadata(
 ) -> Result<Response, ApiError> {
     let name = repo_name(&owner, &repo)?;
     let found = hub.metadata.repo_metadata(name.clone()).await?;
-    let found = found.filter(|(_, private)| caller.may_read_repo(&name, *private));
-    let (metadata, _) = found.ok_or_else(|| ApiError::not_found("repository"))?;
-    body::json(StatusCode::OK, &RepoMetadata { metadata, exists: true })
+    let found = found.filter(|repo| caller.may_read_repo(&name, repo.private));
+    let repo = found.ok_or_else(|| ApiError::not_found("repository"))?;
+    body::json(StatusCode::OK, &RepoMetadata { metadata: repo.attributes, exists: true })
 }
 
 /// Replaces all attributes.

@@ -7,6 +7,7 @@ use gen_worker_hub::{
     names::{Flavor, Tag},
     snapshot::SnapshotFile,
 };
+use serde_json::{Map, Value};
 
 /// An object and its size.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +160,15 @@ pub struct Checkpoint {
     pub files: Vec<SnapshotFile>,
     /// Other labels of the tag, with the bytes of each.
     pub siblings: Vec<(String, u64)>,
+}
+
+/// What is known of a repository itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RepoRecord {
+    /// Its attributes.
+    pub attributes: Map<String, Value>,
+    /// Whether only those with a token may see it.
+    pub private: bool,
 }
 
 /// Who has a blob.

@@ -20,8 +20,8 @@ use tokio::sync::mpsc;
 pub use open::OpenError;
 
 use super::{
-    Answer, BlobRecord, Checkpoint, Finalized, Holder, Metadata, NewCommit, NewUpload, Part, Pin, Selector, Upload,
-    UploadOpened,
+    Answer, BlobRecord, Checkpoint, Finalized, Holder, Metadata, NewCommit, NewUpload, Part, Pin, RepoRecord, Selector,
+    Upload, UploadOpened,
 };
 use writer::Job;
 
@@ -84,7 +84,7 @@ impl Metadata for SqliteMetadata {
         self.call("resolve a ref", move |on| repos::resolve(on, &repo, &selector))
     }
 
-    fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<(Map<String, Value>, bool)>> {
+    fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>> {
         self.call("read attributes", move |on| repos::metadata(on, &repo))
     }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::row::{count, parse};
 use crate::{
-    metadata::{Checkpoint, MetadataError, Selector},
+    metadata::{Checkpoint, MetadataError, RepoRecord, Selector},
     selection::{Pickled, Row, select},
 };
 
@@ -32,12 +32,12 @@ fn find(on: &Connection, name: &RepoName) -> Result<Option<Repo>, MetadataError>
     Ok(find.query_row([name.owner(), name.repo()], repo).optional()?)
 }
 
-pub(super) fn metadata(on: &Connection, name: &RepoName) -> Result<Option<(Map<String, Value>, bool)>, MetadataError> {
+pub(super) fn metadata(on: &Connection, name: &RepoName) -> Result<Option<RepoRecord>, MetadataError> {
     let mut find = on.prepare_cached("SELECT metadata, private FROM repos WHERE owner = ?1 AND name = ?2")?;
     let found = find.query_row([name.owner(), name.repo()], |row| Ok((row.get::<_, String>(0)?, row.get(1)?)));
     let Some((text, private)) = found.optional()? else { return Ok(None) };
     let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("column metadata: {error}") };
-    Ok(Some((serde_json::from_str(&text).map_err(corrupt)?, private)))
+    Ok(Some(RepoRecord { attributes: serde_json::from_str(&text).map_err(corrupt)?, private }))
 }
 
 pub(super) fn put_metadata(

@@ -92,7 +92,7 @@ fn parts(on: &Connection, id: &ServerId) -> Result<Vec<Part>, MetadataError> {
 /// False when the upload is not open: then the key is doomed, which has to stay, so that it is no error of the transaction.
 pub(super) fn put_part(on: &Connection, id: &ServerId, part: &Part, now_s: u64) -> Result<bool, MetadataError> {
     let doom = |key: &str| on.prepare_cached("INSERT OR IGNORE INTO doomed (key) VALUES (?1)")?.execute([key]);
-    if !get(on, id, now_s)?.is_some_and(|upload| !upload.complete) {
+    if get(on, id, now_s)?.is_none_or(|upload| upload.complete) {
         doom(&part.segment.key)?;
         return Ok(false);
     }
