@@ -93,6 +93,8 @@ pub struct Hub {
     pub(crate) anonymous: Limiter,
     /// Uploads that are being verified (Hub contract, 4.18).
     pub(crate) completing: Mutex<HashSet<ServerId>>,
+    /// Objects that may have been written without being recorded: their request was dropped in between.
+    strays: Mutex<Vec<String>>,
 }
 
 impl HubOptions {
@@ -126,7 +128,16 @@ impl Hub {
         }
         let tokens = token_signer(&options.secret)?.check()?;
         let anonymous = Limiter::new(options.anonymous_per_minute);
-        Ok(Self { metadata, blobs, signer, tokens, options, anonymous, completing: Mutex::default() })
+        Ok(Self {
+            metadata,
+            blobs,
+            signer,
+            tokens,
+            options,
+            anonymous,
+            completing: Mutex::default(),
+            strays: Mutex::default(),
+        })
     }
 
     /// Removes what an earlier process left when it was killed. Call it before the first request.
@@ -151,6 +162,7 @@ impl Hub {
     /// # Cancel safety
     /// May be dropped; the next call goes on.
     pub async fn tidy(&self) -> Result<(), TidyError> {
+        self.remove_strays().await?;
         let now_s = self.options.clock.now_s();
         for _ in 0..TIDY_STEPS_MAX {
             self.metadata.sweep(now_s.saturating_sub(UNUSED_GRACE_S), now_s, TIDY_STEP).await?;
@@ -166,6 +178,44 @@ impl Hub {
         }
         Ok(())
     }
+
+    /// A guard over an object that is about to be written.
+    pub(crate) fn unrecorded(&self, key: &str) -> Unrecorded<'_> {
+        Unrecorded { hub: self, key: Some(key.to_owned()) }
+    }
+
+    async fn remove_strays(&self) -> Result<(), TidyError> {
+        let strays = std::mem::take(&mut *self.strays.lock());
+        if strays.is_empty() {
+            return Ok(());
+        }
+        // The record may have been made after all: the call had been sent when its caller was dropped.
+        let unknown = self.metadata.unknown(strays.clone()).await.inspect_err(|_| self.strays.lock().extend(strays))?;
+        let gone = self.blobs.delete(unknown.clone()).await;
+        self.strays.lock().extend(unknown.into_iter().filter(|key| !gone.contains(key)));
+        Ok(())
+    }
+}
+
+/// An object that nothing names yet. Unless [`Unrecorded::is_recorded`] says otherwise, the next [`Hub::tidy`] looks for it.
+pub(crate) struct Unrecorded<'a> {
+    hub: &'a Hub,
+    key: Option<String>,
+}
+
+impl Unrecorded<'_> {
+    /// The metadata names the object, or has doomed it.
+    pub fn is_recorded(mut self) {
+        self.key = None;
+    }
+}
+
+impl Drop for Unrecorded<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.hub.strays.lock().push(key);
+        }
+    }
 }
 
 impl fmt::Debug for Hub {
@@ -173,3 +223,6 @@ impl fmt::Debug for Hub {
         f.debug_struct("Hub").field("signer", &self.signer).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

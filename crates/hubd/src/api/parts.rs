@@ -69,11 +69,14 @@ pub(crate) async fn put(
         return Err(refused(&ReceiveError::Size));
     }
     let key = BlobStore::key(&id, number);
+    let unrecorded = hub.unrecorded(&key);
     let received = hub.blobs.receive(&key, expected, body.into_data_stream()).await.map_err(|error| refused(&error))?;
     let etag = format!("\"{}\"", received.chaining);
     let segment = Segment { key, size_bytes: expected.size_bytes };
     let part = Part { number, segment, chaining: received.chaining, sha256: received.sha256 };
-    if !hub.metadata.put_part(id, part, now_s).await? {
+    let is_open = hub.metadata.put_part(id, part, now_s).await?;
+    unrecorded.is_recorded();
+    if !is_open {
         return Err(ApiError::not_found("upload"));
     }
     Ok((StatusCode::OK, [(header::ETAG, etag)]).into_response())
