@@ -197,7 +197,7 @@ impl Hub {
     }
 }
 
-/// An object that nothing names yet. Unless [`Unrecorded::is_recorded`] says otherwise, the next [`Hub::tidy`] looks for it.
+/// An object that nothing names yet. Unless [`Unrecorded::recorded`] says otherwise, the next [`Hub::tidy`] looks for it.
 pub(crate) struct Unrecorded<'a> {
     hub: &'a Hub,
     key: Option<String>,
@@ -205,7 +205,7 @@ pub(crate) struct Unrecorded<'a> {
 
 impl Unrecorded<'_> {
     /// The metadata names the object, or has doomed it.
-    pub fn is_recorded(mut self) {
+    pub fn recorded(mut self) {
         self.key = None;
     }
 }

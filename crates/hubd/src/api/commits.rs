@@ -8,6 +8,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use futures::{StreamExt as _, TryStreamExt as _};
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{COMMIT_OPERATIONS_MAX, CommitCreate, CommitOperation, CompleteRequest},
@@ -28,6 +29,9 @@ use crate::{
     hub::{Hub, Visibility},
     metadata::{NewCommit, NewUpload, Pin, UploadOpened, UploadOwner},
 };
+
+/// Uploads of one commit that are opened at once: they share the fsyncs of the metadata.
+const OPENS_AT_ONCE: usize = 64;
 
 /// Opens a commit and says which files are wanted.
 pub(crate) async fn create(
@@ -50,18 +54,22 @@ pub(crate) async fn create(
     let id = new.id.clone();
     let pins = hub.metadata.open_commit(new, now_s).await.map_err(ApiError::of_commit)?;
     let mut pins: BTreeMap<Blake3Hash, Pin> = pins.into_iter().map(|pin| (pin.blake3, pin)).collect();
-    let (mut uploads, mut deletions, mut copies) = (Vec::new(), 0, 0);
+    let (mut adds, mut deletions, mut copies) = (Vec::new(), 0, 0);
     for operation in &commit.operations {
         match operation {
             // The second file of one content needs no upload of its own (6.19).
-            CommitOperation::Add { path, blake3, .. } => match pins.remove(blake3).filter(|pin| !pin.here) {
-                Some(pin) => uploads.push(wanted(&hub, &id, path.as_str(), &pin, now_s).await?),
-                None => uploads.push(json!({"path": path, "blake3": blake3, "exists": true})),
-            },
+            CommitOperation::Add { path, blake3, .. } => {
+                adds.push((path.clone(), *blake3, pins.remove(blake3).filter(|pin| !pin.here)));
+            }
             CommitOperation::Delete { .. } => deletions += 1,
             CommitOperation::Copy { .. } => copies += 1,
         }
     }
+    let uploads = futures::stream::iter(adds).map(|(path, blake3, pin)| {
+        let (hub, id) = (Arc::clone(&hub), id.clone());
+        async move { answered(&hub, &id, path.as_str(), blake3, pin, now_s).await }
+    });
+    let uploads: Vec<Value> = uploads.buffered(OPENS_AT_ONCE).try_collect().await?;
     let reply = json!({
         "revision_id": id, "uploads": uploads, "deletions": deletions, "copies": copies, "tags": commit.tags,
         "mode": commit.mode,
@@ -149,6 +157,21 @@ fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiErr
         }
     }
     Ok(())
+}
+
+/// What the client is told of one file.
+async fn answered(
+    hub: &Hub,
+    commit: &ServerId,
+    path: &str,
+    blake3: Blake3Hash,
+    pin: Option<Pin>,
+    now_s: u64,
+) -> Result<Value, ApiError> {
+    match pin {
+        Some(pin) => wanted(hub, commit, path, &pin, now_s).await,
+        None => Ok(json!({"path": path, "blake3": blake3, "exists": true})),
+    }
 }
 
 async fn wanted(hub: &Hub, commit: &ServerId, path: &str, pin: &Pin, now_s: u64) -> Result<Value, ApiError> {

@@ -75,7 +75,7 @@ pub(crate) async fn put(
     let segment = Segment { key, size_bytes: expected.size_bytes };
     let part = Part { number, segment, chaining: received.chaining, sha256: received.sha256 };
     let is_open = hub.metadata.put_part(id, part, now_s).await?;
-    unrecorded.is_recorded();
+    unrecorded.recorded();
     if !is_open {
         return Err(ApiError::not_found("upload"));
     }

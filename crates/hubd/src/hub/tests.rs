@@ -22,7 +22,7 @@ async fn h4_14_an_object_whose_request_was_dropped_before_the_record_is_removed(
         unrecorded
     };
     let keys = async || hub.blobs.keys().try_collect::<Vec<_>>().await.unwrap();
-    write().await.is_recorded();
+    write().await.recorded();
     hub.tidy().await.unwrap();
     assert_eq!(keys().await, [KEY]);
     drop(write().await);

@@ -206,3 +206,17 @@ async fn h3_13_who_has_no_token_may_ask_so_often_in_a_minute() -> Result<()> {
     assert!(matches!(resolve(&anyone, "acme/model").await, Err(HubError::NotFound { .. })));
     Ok(())
 }
+
+#[tokio::test]
+async fn h6_3_a_tree_of_many_files_is_opened_in_the_order_it_was_sent() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let client = server.writer("acme")?;
+    let names: Vec<String> = (0..1_000).rev().map(|number| format!("file-{number:04}")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+    let created = client.create_commit(&model()?, &adding(CommitMode::Replace, &files)?).await?;
+    let wanted: Vec<&str> = created.uploads.iter().map(|upload| upload.path.as_str()).collect();
+    assert_eq!(wanted, names);
+    client.abort_commit(&model()?, &created.revision_id).await;
+    Ok(())
+}
