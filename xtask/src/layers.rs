@@ -72,6 +72,10 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-core", "gen-worker-inference", "gen-worker-macros", "gen-worker-cli"],
     },
     Layer {
+        name: "gen-worker-hubd", floor: 3, imports: &["gen-worker-hub", "gen-worker-tasks"], tests_import: &["gen-worker-hub"], must_not_import: &[],
+        must_not_link: &["tonic", "prost", "safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-cli"],
+    },
+    Layer {
         name: "gen-worker-inference", floor: 4, imports: &[], tests_import: &[], must_not_import: &["tonic", "prost"],
         must_not_link: &["axum", "reqwest", "hf-hub", "rusqlite", "gen-worker-orchestrator", "gen-worker-cli"],
     },

@@ -1,0 +1,54 @@
+//! The routes (Hub contract, sections 3, 4, 6 and 7): who asks, what is meant, and what is answered. Owns no state.
+
+mod blob;
+mod body;
+mod caller;
+mod commits;
+mod complete;
+mod error;
+mod parts;
+mod repos;
+mod uploads;
+
+use std::{net::IpAddr, sync::Arc};
+
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::StatusCode,
+    routing::{delete, get, post, put},
+};
+
+pub use caller::OperatorToken;
+
+use crate::hub::Hub;
+use error::ApiError;
+
+/// Where a request comes from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub IpAddr);
+
+/// The routes over `hub`; [`crate::serve`] is this with a listener.
+pub fn router(hub: Arc<Hub>) -> Router {
+    Router::new()
+        .route("/api/v1/repos/{owner}/{repo}/resolve", get(repos::resolve))
+        .route("/api/v1/repos/{owner}/{repo}/metadata", get(repos::metadata).put(repos::put_metadata))
+        .route("/api/v1/repos/{owner}/{repo}/commits", post(commits::create))
+        .route("/api/v1/repos/{owner}/{repo}/commits/{revision}", delete(commits::abort))
+        .route("/api/v1/repos/{owner}/{repo}/commits/{revision}/finalize", post(commits::finalize))
+        .route("/api/v1/repos/{owner}/{repo}/commits/{revision}/uploads/{upload}/complete", post(commits::complete))
+        .route("/api/v1/media/{owner}/uploads", post(uploads::create))
+        .route("/api/v1/media/{owner}/uploads/{upload}", delete(uploads::abort))
+        .route("/api/v1/media/{owner}/uploads/{upload}/complete", post(uploads::complete))
+        .route("/api/v1/media/urls", post(uploads::urls))
+        .route("/api/v1/blobs/{digest}/content", get(blob::by_token))
+        .route("/api/v1/files/{digest}", get(blob::by_address))
+        .route("/api/v1/parts/{upload}/{number}", put(parts::put))
+        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such route"))
+        .method_not_allowed_fallback(async || {
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")
+        })
+        // Bodies are bounded where they are read.
+        .layer(DefaultBodyLimit::disable())
+        .with_state(hub)
+}

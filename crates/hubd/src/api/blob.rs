@@ -1,0 +1,100 @@
+//! Bytes go out, whole or a range of them (Hub contract, 3.7 and 7.4).
+
+use std::{ops::Range, sync::Arc};
+
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode, Uri, header},
+    response::{IntoResponse, Response},
+};
+use gen_worker_hub::{Blake3Hash, Digest};
+
+use super::{caller::Caller, error::ApiError, parts::check_address};
+use crate::{hub::Hub, metadata::BlobRecord, signing::Use};
+
+/// A blob for who may read something that holds it. To others it is not there.
+pub(crate) async fn by_token(
+    State(hub): State<Arc<Hub>>,
+    Path(digest): Path<String>,
+    caller: Caller,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let hash = digest.parse::<Digest>().ok().and_then(|digest| digest.as_blake3());
+    let hash = hash.ok_or_else(|| ApiError::not_found("blob"))?;
+    let holders = hub.metadata.holders(hash).await?;
+    if !matches!(caller, Caller::Operator) && !holders.iter().any(|holder| caller.may_read(holder)) {
+        return Err(ApiError::not_found("blob"));
+    }
+    send(&hub, hash, &headers).await
+}
+
+/// A blob for who has an address of it.
+pub(crate) async fn by_address(
+    State(hub): State<Arc<Hub>>,
+    Path(digest): Path<String>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    check_address(&hub, Use::Read, &uri)?;
+    let hash = digest.parse().map_err(|_| ApiError::not_found("blob"))?;
+    send(&hub, hash, &headers).await
+}
+
+async fn send(hub: &Hub, hash: Blake3Hash, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let blob = hub.metadata.blob(hash).await?.ok_or_else(|| ApiError::not_found("blob"))?;
+    let BlobRecord { size_bytes, segments, .. } = blob;
+    let etag = format!("\"{hash}\"");
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // A range of another content than the client began with would not fit to what it has.
+    let same = text(header::IF_RANGE).is_none_or(|wanted| wanted == etag);
+    let asked = text(header::RANGE).filter(|_| same).and_then(|range| parse_range(range, size_bytes));
+    let (status, range) = match asked {
+        None => (StatusCode::OK, 0..size_bytes),
+        Some(Ok(range)) => (StatusCode::PARTIAL_CONTENT, range),
+        Some(Err(Unsatisfiable)) => {
+            let whole = format!("bytes */{size_bytes}");
+            let error = ApiError::new(StatusCode::RANGE_NOT_SATISFIABLE, "invalid_range", "the blob ends before");
+            return Ok(([(header::CONTENT_RANGE, whole)], error).into_response());
+        }
+    };
+    let length = range.end.saturating_sub(range.start);
+    let content_range = (status == StatusCode::PARTIAL_CONTENT)
+        .then(|| [(header::CONTENT_RANGE, format!("bytes {}-{}/{size_bytes}", range.start, range.end - 1))]);
+    let head = [
+        (header::CONTENT_TYPE, "application/octet-stream".to_owned()),
+        (header::CONTENT_LENGTH, length.to_string()),
+        (header::ACCEPT_RANGES, "bytes".to_owned()),
+        (header::ETAG, etag),
+    ];
+    let bytes = Body::from_stream(hub.blobs.read(segments, range));
+    Ok(match content_range {
+        Some(content_range) => (status, head, content_range, bytes).into_response(),
+        None => (status, head, bytes).into_response(),
+    })
+}
+
+/// A range that begins behind the end.
+#[derive(Debug, PartialEq, Eq)]
+struct Unsatisfiable;
+
+/// The bytes that `Range` means. None for what is no single range of bytes: then the whole is sent.
+fn parse_range(text: &str, size_bytes: u64) -> Option<Result<Range<u64>, Unsatisfiable>> {
+    let (from, to) = text.strip_prefix("bytes=")?.split_once('-')?;
+    let (from, to) = (from.trim(), to.trim());
+    let range = if from.is_empty() {
+        let last: u64 = to.parse().ok()?;
+        size_bytes.saturating_sub(last)..size_bytes
+    } else {
+        let start: u64 = from.parse().ok()?;
+        let end = if to.is_empty() { size_bytes } else { to.parse::<u64>().ok()?.saturating_add(1) };
+        if end <= start && start < size_bytes {
+            return None;
+        }
+        start..end.min(size_bytes)
+    };
+    Some(if range.start < range.end { Ok(range) } else { Err(Unsatisfiable) })
+}
+
+#[cfg(test)]
+mod tests;

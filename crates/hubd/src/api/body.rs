@@ -1,0 +1,37 @@
+//! Bodies of control calls, in and out.
+
+use axum::{
+    body::Body,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::ApiError;
+
+/// Largest body of a call that names one thing, in bytes.
+pub(crate) const SMALL_MAX: usize = 1024 * 1024;
+
+/// Largest commit in bytes: a tree of as many files as are allowed, with paths of common length.
+pub(crate) const COMMIT_MAX: usize = 32 * 1024 * 1024;
+
+/// Reads a body of at most `bytes_max`.
+pub(crate) async fn read<T: DeserializeOwned>(body: Body, bytes_max: usize) -> Result<T, ApiError> {
+    let collected = Limited::new(body, bytes_max).collect().await.map_err(|error| {
+        if error.is::<http_body_util::LengthLimitError>() {
+            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is over {bytes_max} bytes"))
+        } else {
+            ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", "the body did not come to its end")
+        }
+    })?;
+    // The text of the parser may repeat a value, but only to the one who sent it.
+    serde_json::from_slice(&collected.to_bytes()).map_err(|error| ApiError::invalid("invalid_body", error.to_string()))
+}
+
+/// A reply.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, ApiError> {
+    let body = serde_json::to_vec(value).map_err(|error| ApiError::unavailable(&error))?;
+    Ok((status, [(header::CONTENT_TYPE, "application/json")], Bytes::from(body)).into_response())
+}

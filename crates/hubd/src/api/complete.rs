@@ -1,0 +1,94 @@
+//! The end of an upload: its parts are what was announced, or they are thrown away (Hub contract, 4.15 to 4.19).
+
+use std::collections::BTreeMap;
+
+use axum::http::StatusCode;
+use futures::StreamExt as _;
+use gen_worker_hub::{
+    Blake3Hash, ServerId,
+    api::{CompleteRequest, same_etag},
+    digest::{DigestAlgorithm, DigestHasher},
+};
+
+use super::{error::ApiError, parts::part_count};
+use crate::{
+    blobs::merge,
+    hub::Hub,
+    metadata::{Segment, Upload, UploadOwner},
+};
+
+/// Who verifies an upload; the others are told to come again.
+struct Verifying<'a> {
+    hub: &'a Hub,
+    id: ServerId,
+}
+
+impl<'a> Verifying<'a> {
+    fn begin(hub: &'a Hub, id: &ServerId) -> Result<Self, ApiError> {
+        if !hub.completing.lock().insert(id.clone()) {
+            let message = "the upload is being verified";
+            return Err(ApiError::new(StatusCode::CONFLICT, "upload_complete_in_progress", message));
+        }
+        Ok(Self { hub, id: id.clone() })
+    }
+}
+
+impl Drop for Verifying<'_> {
+    fn drop(&mut self) {
+        self.hub.completing.lock().remove(&self.id);
+    }
+}
+
+/// Completes `upload`. One that is complete answers as before.
+pub(super) async fn complete(hub: &Hub, upload: Upload, request: &CompleteRequest) -> Result<Upload, ApiError> {
+    if upload.complete {
+        return Ok(upload);
+    }
+    let id = upload.new.id.clone();
+    let _verifying = Verifying::begin(hub, &id)?;
+    check_parts(hub, &upload, request)?;
+    let chainings: Vec<Blake3Hash> = upload.parts.iter().map(|part| part.chaining).collect();
+    if merge(&chainings) != Some(upload.new.blake3) {
+        hub.metadata.drop_upload(id).await?;
+        return Err(ApiError::invalid("digest_mismatch", "the bytes do not have the announced hash"));
+    }
+    let sha256 = sha256(hub, &upload).await?;
+    let keys = upload.parts.iter().map(|part| part.segment.key.clone()).collect();
+    hub.blobs.sync(keys).await.map_err(|error| ApiError::unavailable(&error))?;
+    let now_s = hub.options.clock.now_s();
+    hub.metadata.complete_upload(id, sha256, now_s).await.map_err(ApiError::of_upload)
+}
+
+/// Every part is there, and is the one that the client means.
+fn check_parts(hub: &Hub, upload: &Upload, request: &CompleteRequest) -> Result<(), ApiError> {
+    let incomplete = |message| ApiError::new(StatusCode::CONFLICT, "upload_incomplete", message);
+    if upload.parts.len() as u64 != part_count(hub, upload.new.size_bytes) {
+        return Err(incomplete("parts of the upload are missing"));
+    }
+    let named: BTreeMap<u32, &str> = request.parts.iter().map(|part| (part.part_number, part.etag.as_str())).collect();
+    for part in &upload.parts {
+        let etag = named.get(&part.number).ok_or_else(|| incomplete("the complete does not name every part"))?;
+        // A client that could not see an ETag has none to give.
+        if !etag.is_empty() && !same_etag(etag, &part.chaining.to_string()) {
+            return Err(incomplete("a part has another ETag"));
+        }
+    }
+    Ok(())
+}
+
+/// SHA-256 of media, which replies tell. Of a content in several parts it can only be computed from front to end.
+async fn sha256(hub: &Hub, upload: &Upload) -> Result<Option<String>, ApiError> {
+    if let [part] = upload.parts.as_slice() {
+        return Ok(part.sha256.clone());
+    }
+    if !matches!(upload.new.owner, UploadOwner::Media { .. }) {
+        return Ok(None);
+    }
+    let segments: Vec<Segment> = upload.parts.iter().map(|part| part.segment.clone()).collect();
+    let mut bytes = std::pin::pin!(hub.blobs.read(segments, 0..upload.new.size_bytes));
+    let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
+    while let Some(piece) = bytes.next().await {
+        hasher.update(&piece.map_err(|error| ApiError::unavailable(&error))?);
+    }
+    Ok(Some(hasher.digest().hex()))
+}

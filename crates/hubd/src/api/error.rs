@@ -1,0 +1,95 @@
+//! Refusals, all of one shape (Hub contract, 1.9).
+
+use axum::{
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use gen_worker_hub::api::{ErrorBody, ErrorDetail};
+use serde_json::{Map, Value};
+
+use crate::metadata::MetadataError;
+
+/// A refusal. Its text names what is wrong and holds no secret.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    status: StatusCode,
+    detail: Box<ErrorDetail>,
+    retry_after_s: Option<u64>,
+}
+
+impl ApiError {
+    pub fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        let detail = ErrorDetail { code: code.to_owned(), message: message.into(), more: Map::new() };
+        Self { status, detail: Box::new(detail), retry_after_s: None }
+    }
+
+    /// Something is not there, or not for this caller: nothing tells which.
+    pub fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
+    }
+
+    /// The request is not what this route takes.
+    pub fn invalid(code: &str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// Adds a field.
+    pub fn with(mut self, name: &str, value: Value) -> Self {
+        self.detail.more.insert(name.to_owned(), value);
+        self
+    }
+
+    /// Says when to come again.
+    pub fn after(mut self, seconds: u64) -> Self {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The stores cannot be used now.
+    pub fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
+        tracing::warn!(error, "request refused");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the hub cannot do this now").after(1)
+    }
+
+    /// A refusal of the metadata, about an upload.
+    pub fn of_upload(error: MetadataError) -> Self {
+        match error {
+            MetadataError::Closed => Self::not_found("upload"),
+            MetadataError::RefExists => Self::new(StatusCode::CONFLICT, "ref_exists", "the ref exists already"),
+            error => Self::unavailable(&error),
+        }
+    }
+
+    /// A refusal of the metadata, about a commit.
+    pub fn of_commit(error: MetadataError) -> Self {
+        match error {
+            MetadataError::Closed => Self::new(StatusCode::GONE, "commit_closed", "the commit is not open any more"),
+            MetadataError::Missing(paths) => {
+                Self::new(StatusCode::CONFLICT, "upload_incomplete", "files of the commit are missing")
+                    .with("missing", paths.into())
+            }
+            MetadataError::Unfit(why) => Self::invalid("invalid_commit", why),
+            error => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<MetadataError> for ApiError {
+    fn from(error: MetadataError) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = serde_json::to_vec(&ErrorBody { error: *self.detail }).unwrap_or_default();
+        let mut response = (self.status, [(header::CONTENT_TYPE, "application/json")], body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}

@@ -1,0 +1,174 @@
+//! Uploads to the media of a tenant (Hub contract, 4a, 4c and 9.8).
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::{Path, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use gen_worker_hub::{
+    ServerId,
+    api::{CompleteRequest, MediaUrlsRequest, UploadCreate, UploadPlace, UploadedFile},
+    token::{Area, Right},
+};
+use serde_json::{Map, Value, json};
+
+use super::{
+    body::{self, SMALL_MAX},
+    caller::{Caller, owner_name},
+    complete,
+    error::ApiError,
+    parts,
+};
+use crate::{
+    hub::Hub,
+    metadata::{NewUpload, Upload, UploadOpened, UploadOwner},
+    signing::Use,
+};
+
+/// How long an upload or a commit may stay open (Hub contract, 4.14 and 6.21).
+pub(super) const OPEN_S: u64 = 24 * 60 * 60;
+
+/// How long an address for reading lives (Hub contract, 3.9: at least an hour).
+pub(super) const READ_S: u64 = 6 * 60 * 60;
+
+/// Most refs of one call for addresses.
+const REFS_MAX: usize = 1_000;
+
+/// A new id of an upload or a commit.
+pub(super) fn new_id() -> Result<ServerId, ApiError> {
+    let id = uuid::Uuid::new_v4().simple().to_string().parse();
+    id.map_err(|error: gen_worker_hub::names::NameError| ApiError::unavailable(&error))
+}
+
+/// Announces a file.
+pub(crate) async fn create(
+    State(hub): State<Arc<Hub>>,
+    Path(owner): Path<String>,
+    caller: Caller,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let owner = owner_name(&owner)?;
+    caller.must_write(Area::Media, &owner, "*")?;
+    let create: UploadCreate = body::read(body, SMALL_MAX).await?;
+    let UploadPlace::Ref(reference) = create.place else {
+        return Err(ApiError::invalid("invalid_body", "media uploads need a ref"));
+    };
+    if create.size_bytes > caller.file_bytes_max() {
+        let message = "the token does not allow files of this size";
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", message));
+    }
+    parts::check_size(&hub, create.size_bytes)?;
+    let now_s = hub.options.clock.now_s();
+    let new = NewUpload {
+        id: new_id()?,
+        owner: UploadOwner::Media { owner, reference: reference.to_string(), create: create.create },
+        blake3: create.blake3,
+        size_bytes: create.size_bytes,
+        mime_type: create.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
+        expires_s: now_s.saturating_add(OPEN_S),
+    };
+    match hub.metadata.open_upload(new.clone(), now_s).await.map_err(ApiError::of_upload)? {
+        UploadOpened::Known(upload) => {
+            let mut reply = object(&uploaded(&upload));
+            reply.insert("dedup".to_owned(), true.into());
+            body::json(StatusCode::OK, &reply)
+        }
+        UploadOpened::Wanted => {
+            let urls = parts::addresses(&hub, &new);
+            let reply = json!({
+                "upload_id": new.id, "total_parts": urls.len(), "part_size": hub.options.part_bytes, "part_urls": urls,
+            });
+            body::json(StatusCode::OK, &reply)
+        }
+    }
+}
+
+/// Says that all bytes are there.
+pub(crate) async fn complete(
+    State(hub): State<Arc<Hub>>,
+    Path((owner, id)): Path<(String, String)>,
+    caller: Caller,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let upload = find(&hub, &owner, &id, &caller).await?;
+    let request: CompleteRequest = body::read(body, SMALL_MAX).await?;
+    let upload = complete::complete(&hub, upload, &request).await?;
+    body::json(StatusCode::OK, &uploaded(&upload))
+}
+
+/// Gives an upload up.
+pub(crate) async fn abort(
+    State(hub): State<Arc<Hub>>,
+    Path((owner, id)): Path<(String, String)>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
+    let upload = find(&hub, &owner, &id, &caller).await?;
+    hub.metadata.drop_upload(upload.new.id).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Addresses of media. Refs that are not there, or not for this caller, are missing alike.
+pub(crate) async fn urls(State(hub): State<Arc<Hub>>, caller: Caller, body: Body) -> Result<Response, ApiError> {
+    let owner = match &caller {
+        Caller::Job(claims) => claims.tenant.to_ascii_lowercase(),
+        _ => return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs the token of a job")),
+    };
+    let request: MediaUrlsRequest = body::read(body, SMALL_MAX).await?;
+    if request.refs.len() > REFS_MAX {
+        return Err(ApiError::invalid("too_many", format!("there are more than {REFS_MAX} refs")));
+    }
+    let expires_s = hub.options.clock.now_s().saturating_add(READ_S);
+    let (mut urls, mut missing) = (Map::new(), Vec::new());
+    for reference in request.refs {
+        let reference = reference.to_string();
+        let may = caller.may(Area::Media, Right::Read, &owner, "*");
+        let hash = if may { hub.metadata.media(owner.clone(), reference.clone()).await? } else { None };
+        let path = hash.map(|hash| format!("/api/v1/files/{hash}"));
+        match path.and_then(|path| hub.signer.sign(Use::Read, &path, expires_s)) {
+            Some(url) => drop(urls.insert(reference, json!({"url": url, "expires_at": expires_s.to_string()}))),
+            None => missing.push(reference),
+        }
+    }
+    body::json(StatusCode::OK, &json!({"urls": urls, "missing": missing}))
+}
+
+async fn find(hub: &Hub, owner: &str, id: &str, caller: &Caller) -> Result<Upload, ApiError> {
+    let owner = owner_name(owner)?;
+    caller.must_write(Area::Media, &owner, "*")?;
+    let id: ServerId = id.parse().map_err(|_| ApiError::not_found("upload"))?;
+    let upload = hub.metadata.upload(id, hub.options.clock.now_s()).await?;
+    let own = |upload: &Upload| matches!(&upload.new.owner, UploadOwner::Media { owner: of, .. } if *of == owner);
+    upload.filter(own).ok_or_else(|| ApiError::not_found("upload"))
+}
+
+/// What a client is told of a file that is there (Hub contract, 4.21).
+fn uploaded(upload: &Upload) -> UploadedFile {
+    let reference = match &upload.new.owner {
+        UploadOwner::Media { reference, .. } => reference.clone(),
+        UploadOwner::Commit(_) => String::new(),
+    };
+    UploadedFile {
+        reference,
+        size_bytes: upload.new.size_bytes,
+        blake3: upload.new.blake3,
+        mime_type: upload.new.mime_type.clone(),
+        blob_digest: upload.new.blake3.into(),
+        sha256: upload.sha256.clone(),
+        media_id: Some(upload.new.id.to_string()),
+        created: Some(upload.created),
+        blob_domain: None,
+        blob_path: None,
+        snapshot_digest: None,
+        filename: None,
+    }
+}
+
+fn object(file: &UploadedFile) -> Map<String, Value> {
+    match serde_json::to_value(file) {
+        Ok(Value::Object(object)) => object,
+        _ => Map::new(),
+    }
+}

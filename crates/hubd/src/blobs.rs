@@ -1,0 +1,164 @@
+//! The bytes: objects under keys that are used once. What they are, only [`crate::metadata`] knows.
+//!
+//! ```text
+//! body ─> receive (hash, count) ─> object of one part ─> … complete ─> segments of a blob ─> read ─> body
+//! ```
+//! Parts stay objects of their own: a blob is read from one after the other, and nothing is ever copied. Memory of a transfer is
+//! a few pieces of [`PIECE_BYTES`], whatever its size.
+
+mod receive;
+mod subtree;
+
+use std::{ops::Range, path::PathBuf, sync::Arc};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
+use gen_worker_hub::ServerId;
+use gen_worker_tasks::Scope;
+use object_store::{
+    GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path,
+};
+
+use crate::metadata::Segment;
+
+pub use receive::{Expected, ReceiveError, Received};
+pub use subtree::merge;
+
+/// Bytes that are written at once. With one piece that fills and one on its way to the disk, 32 transfers hold 32 MiB.
+pub const PIECE_BYTES: usize = 512 * 1024;
+
+/// Front of all keys.
+const PREFIX: &str = "blobs";
+
+/// Objects that are deleted at once.
+const DELETES_AT_ONCE: usize = 16;
+
+/// An object store, and the directory of it where it is one.
+#[derive(Clone, Debug)]
+pub struct BlobStore {
+    objects: Arc<dyn ObjectStore>,
+    directory: Option<PathBuf>,
+    scope: Arc<Scope>,
+}
+
+impl BlobStore {
+    /// A store in `directory`, which must be there. Work that blocks runs in `scope`.
+    ///
+    /// # Errors
+    /// When the directory cannot be used.
+    pub fn local(directory: PathBuf, scope: Arc<Scope>) -> object_store::Result<Self> {
+        let objects = LocalFileSystem::new_with_prefix(&directory)?.with_automatic_cleanup(true);
+        Ok(Self { objects: Arc::new(objects), directory: Some(directory), scope })
+    }
+
+    /// A store elsewhere.
+    #[must_use]
+    pub fn remote(objects: Arc<dyn ObjectStore>, scope: Arc<Scope>) -> Self {
+        Self { objects, directory: None, scope }
+    }
+
+    /// A key for one part of `upload` that was never used before.
+    #[must_use]
+    pub fn key(upload: &ServerId, number: u32) -> String {
+        format!("{PREFIX}/{upload}/{number}-{}", uuid::Uuid::new_v4().simple())
+    }
+
+    /// The bytes of `range` of `segments`, one object after the other.
+    pub fn read(
+        &self,
+        segments: Vec<Segment>,
+        range: Range<u64>,
+    ) -> impl Stream<Item = object_store::Result<Bytes>> + Send + 'static {
+        let objects = Arc::clone(&self.objects);
+        let opened = futures::stream::iter(pieces(segments, range)).then(move |(key, range)| {
+            let objects = Arc::clone(&objects);
+            async move {
+                let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
+                objects.get_opts(&Path::from(key), options).await.map(GetResult::into_stream)
+            }
+        });
+        opened.try_flatten()
+    }
+
+    /// Makes objects outlive a loss of power, where that is ours to do.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub async fn sync(&self, keys: Vec<String>) -> std::io::Result<()> {
+        let Some(directory) = self.directory.clone() else { return Ok(()) };
+        let work = move || {
+            let mut folders = std::collections::BTreeSet::new();
+            for key in keys {
+                let path = directory.join(key);
+                std::fs::File::open(&path)?.sync_all()?;
+                folders.extend(path.ancestors().skip(1).take(3).map(PathBuf::from));
+            }
+            folders.iter().try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
+        };
+        self.scope.spawn_blocking(work).await.map_err(std::io::Error::other)?
+    }
+
+    /// Deletes objects and answers with those that are gone; of the others another attempt may be made.
+    pub async fn delete(&self, keys: Vec<String>) -> Vec<String> {
+        let deleted = futures::stream::iter(keys).map(|key| async move {
+            match self.objects.delete(&Path::from(key.as_str())).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => Some(key),
+                Err(error) => {
+                    tracing::warn!(%error, "an object was not deleted");
+                    None
+                }
+            }
+        });
+        deleted.buffer_unordered(DELETES_AT_ONCE).filter_map(std::future::ready).collect().await
+    }
+
+    /// The keys of all objects.
+    pub fn keys(&self) -> impl Stream<Item = object_store::Result<String>> + Send + 'static {
+        self.objects.list(Some(&Path::from(PREFIX))).map_ok(|object| object.location.to_string())
+    }
+
+    /// Removes what transfers left that ended with the process. Only before the first transfer.
+    ///
+    /// # Errors
+    /// When the directory cannot be read.
+    pub async fn remove_staged(&self) -> std::io::Result<()> {
+        let Some(directory) = self.directory.clone() else { return Ok(()) };
+        let work = move || remove_staged(&directory.join(PREFIX));
+        self.scope.spawn_blocking(work).await.map_err(std::io::Error::other)?
+    }
+}
+
+/// What of each object belongs to `range`.
+fn pieces(segments: Vec<Segment>, range: Range<u64>) -> Vec<(String, Range<u64>)> {
+    let mut start = 0u64;
+    let mut pieces = Vec::new();
+    for Segment { key, size_bytes } in segments {
+        let end = start.saturating_add(size_bytes);
+        let (from, to) = (range.start.max(start), range.end.min(end));
+        if from < to {
+            pieces.push((key, from - start..to - start));
+        }
+        start = end;
+    }
+    pieces
+}
+
+/// The local object store writes to `name#n` and renames in the end.
+fn remove_staged(folder: &std::path::Path) -> std::io::Result<()> {
+    let uploads = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        uploads => uploads?,
+    };
+    for upload in uploads {
+        for file in std::fs::read_dir(upload?.path())? {
+            let path = file?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().contains('#')) {
+                std::fs::remove_file(&path)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

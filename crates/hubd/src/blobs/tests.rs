@@ -1,0 +1,87 @@
+use futures::stream;
+
+use super::*;
+use gen_worker_hub::Blake3Hash;
+
+const PART: usize = 4096;
+
+fn store() -> (tempfile::TempDir, BlobStore) {
+    let directory = tempfile::tempdir().unwrap();
+    let store = BlobStore::local(directory.path().to_owned(), Arc::new(Scope::new("test"))).unwrap();
+    (directory, store)
+}
+
+fn content(bytes: usize) -> Vec<u8> {
+    (0..bytes).map(|at| u8::try_from(at % 251).unwrap()).collect()
+}
+
+fn body(bytes: &[u8]) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send + use<> {
+    stream::iter(bytes.chunks(777).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect::<Vec<_>>())
+}
+
+async fn put_parts(store: &BlobStore, all: &[u8]) -> (Vec<Blake3Hash>, Vec<Segment>) {
+    let (mut hashes, mut segments) = (Vec::new(), Vec::new());
+    for (number, part) in (0u32..).zip(all.chunks(PART)) {
+        let key = BlobStore::key(&"u1".parse().unwrap(), number);
+        let (offset, size_bytes) = (u64::from(number) * PART as u64, part.len() as u64);
+        let expected = Expected { size_bytes, offset, is_whole: all.len() <= PART };
+        hashes.push(store.receive(&key, expected, body(part)).await.unwrap().chaining);
+        segments.push(Segment { key, size_bytes });
+    }
+    (hashes, segments)
+}
+
+#[tokio::test]
+async fn h4_19_the_hash_of_parts_is_the_hash_of_the_content() {
+    let (_directory, store) = store();
+    for bytes in [1, PART, PART + 1, 2 * PART, 3 * PART, 5 * PART + 9, 8 * PART, 13 * PART - 1] {
+        let all = content(bytes);
+        let (hashes, segments) = put_parts(&store, &all).await;
+        assert_eq!(merge(&hashes), Some(Blake3Hash::of(&all)), "{bytes} bytes");
+        let read: Vec<Bytes> = store.read(segments, 0..bytes as u64).try_collect().await.unwrap();
+        assert_eq!(read.concat(), all);
+    }
+    assert_eq!(merge(&[]), None);
+}
+
+#[tokio::test]
+async fn h7_4_a_range_crosses_the_borders_of_parts() {
+    let (_directory, store) = store();
+    let all = content(3 * PART);
+    let (_, segments) = put_parts(&store, &all).await;
+    for range in [0..1, PART - 1..PART + 1, PART..2 * PART, 10..3 * PART, 5..5] {
+        let wanted = range.start as u64..range.end as u64;
+        let read: Vec<Bytes> = store.read(segments.clone(), wanted).try_collect().await.unwrap();
+        assert_eq!(read.concat(), all.get(range).unwrap());
+    }
+}
+
+#[tokio::test]
+async fn h4_19_a_part_of_another_size_or_that_breaks_off_leaves_nothing() {
+    let (_directory, store) = store();
+    let receive = |size_bytes, broken: bool| {
+        let expected = Expected { size_bytes, offset: 0, is_whole: true };
+        let end = stream::iter(broken.then(|| Err(std::io::Error::other("lost"))));
+        let store = store.clone();
+        async move { store.receive("blobs/u1/1-x", expected, body(&content(100)).chain(end)).await }
+    };
+    assert!(matches!(receive(99, false).await, Err(ReceiveError::Size)));
+    assert!(matches!(receive(101, false).await, Err(ReceiveError::Size)));
+    assert!(matches!(receive(100, true).await, Err(ReceiveError::Body)));
+    assert_eq!(store.keys().count().await, 0);
+    receive(100, false).await.unwrap();
+    assert_eq!(store.keys().try_collect::<Vec<_>>().await.unwrap(), ["blobs/u1/1-x"]);
+    assert_eq!(store.delete(vec!["blobs/u1/1-x".to_owned(), "blobs/none".to_owned()]).await.len(), 2);
+}
+
+#[tokio::test]
+async fn h5_4_what_a_killed_process_left_is_removed() {
+    let (directory, store) = store();
+    let folder = directory.path().join("blobs/u1");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("1-x#1"), "half").unwrap();
+    std::fs::write(folder.join("2-x"), "whole").unwrap();
+    store.remove_staged().await.unwrap();
+    let left: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert_eq!(left, ["2-x"]);
+}

@@ -1,0 +1,46 @@
+use bytes::Bytes;
+use futures::stream;
+use gen_worker_tasks::Scope;
+
+use super::*;
+use crate::{blobs::Expected, metadata::sqlite::SqliteMetadata};
+
+const KEY: &str = "blobs/u1/1-x";
+
+#[tokio::test]
+async fn h4_14_an_object_whose_request_was_dropped_before_the_record_is_removed() {
+    let directory = tempfile::tempdir().unwrap();
+    let scope = Arc::new(Scope::new("test"));
+    let metadata = SqliteMetadata::open(&directory.path().join("hub.db"), &scope).unwrap();
+    let blobs = BlobStore::local(directory.path().to_owned(), Arc::clone(&scope)).unwrap();
+    let hub = Hub::new(Arc::new(metadata), blobs, HubOptions::new("http://hub.test", [1; SECRET_BYTES])).unwrap();
+    let write = async || {
+        let unrecorded = hub.unrecorded(KEY);
+        let expected = Expected { size_bytes: 3, offset: 0, is_whole: true };
+        let body = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"one"))]);
+        hub.blobs.receive(KEY, expected, body).await.unwrap();
+        unrecorded
+    };
+    let keys = async || hub.blobs.keys().try_collect::<Vec<_>>().await.unwrap();
+    write().await.recorded();
+    hub.tidy().await.unwrap();
+    assert_eq!(keys().await, [KEY]);
+    drop(write().await);
+    hub.tidy().await.unwrap();
+    assert!(keys().await.is_empty());
+}
+
+#[tokio::test]
+async fn options_that_make_no_hub_are_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let scope = Arc::new(Scope::new("test"));
+    let metadata = Arc::new(SqliteMetadata::open(&directory.path().join("hub.db"), &scope).unwrap());
+    let blobs = BlobStore::local(directory.path().to_owned(), scope).unwrap();
+    let make = |options| Hub::new(Arc::<SqliteMetadata>::clone(&metadata), blobs.clone(), options);
+    let refused = make(HubOptions::new("hub.test", [1; SECRET_BYTES]));
+    assert!(matches!(refused, Err(HubSetupError::PublicUrl)));
+    for part_bytes in [0, 512, 3000] {
+        let options = HubOptions { part_bytes, ..HubOptions::new("http://hub.test", [1; SECRET_BYTES]) };
+        assert!(matches!(make(options), Err(HubSetupError::PartSize)), "{part_bytes}");
+    }
+}

@@ -1,0 +1,28 @@
+//! The embedded Hub: repositories of checkpoints, uploads and blobs, over the HTTP of `gen-worker-hub`.
+//!
+//! ```text
+//! request ─> api (who asks, what is meant) ─> metadata (one transaction each) ─┐
+//!               └── bytes ─> blobs (hash while they come) ─> object store      ├─> reply
+//!                                     keys ────────────────────────────────────┘
+//! ```
+//! Two stores hold everything: [`metadata::Metadata`] knows names, trees and which object holds which bytes; the object store
+//! holds the bytes. An object is written before the metadata names it, under a key that is used once, and deleted after the
+//! metadata has forgotten it. So a crash leaves at most objects that nobody names, which [`Hub::tidy`] removes, and the
+//! collection of an old blob cannot touch the bytes of a new upload of the same content.
+//!
+//! Jobs are none of this crate's business: it never imports the orchestrator.
+
+mod api;
+pub mod blobs;
+pub mod clock;
+mod hub;
+mod limiter;
+pub mod metadata;
+mod selection;
+mod server;
+pub mod signing;
+mod tree;
+
+pub use api::{OperatorToken, router};
+pub use hub::{Hub, HubOptions, HubSetupError, TidyError, Visibility};
+pub use server::serve;

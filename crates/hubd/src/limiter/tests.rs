@@ -1,0 +1,12 @@
+use super::*;
+
+#[test]
+fn h3_13_an_address_has_so_many_calls_in_a_minute() {
+    let limiter = Limiter::new(2);
+    let (one, other) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
+    assert_eq!(limiter.take(one, 60), Ok(()));
+    assert_eq!(limiter.take(one, 61), Ok(()));
+    assert_eq!(limiter.take(one, 70), Err(50));
+    assert_eq!(limiter.take(other, 70), Ok(()));
+    assert_eq!(limiter.take(one, 120), Ok(()));
+}

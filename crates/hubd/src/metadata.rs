@@ -1,0 +1,129 @@
+//! What the hub knows: names, trees, tags, and which objects hold which bytes. The bytes themselves are in [`crate::blobs`].
+//!
+//! # Contract
+//! Each call is one transaction: it is done whole or not at all, and once it returned `Ok` it outlives a kill of the process.
+//! Calls may run at the same time; each sees all that returned before it began.
+//!
+//! Objects are named by keys that are used once. A key that is not needed any more is *doomed* in the transaction that forgets
+//! it; the hub deletes the object and then calls [`Metadata::forget_doomed`]. A blob stays while a tree, a media ref or an open
+//! commit names it, and for a grace after that, which is longer than addresses live.
+
+mod record;
+pub mod sqlite;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+
+use futures::future::BoxFuture;
+use gen_worker_hub::{Blake3Hash, Digest, ServerId, model_ref::RepoName};
+use serde_json::{Map, Value};
+
+pub use record::{
+    BlobRecord, Checkpoint, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector, Upload,
+    UploadOpened, UploadOwner,
+};
+
+/// The outcome of a call.
+pub type Answer<'a, T> = BoxFuture<'a, Result<T, MetadataError>>;
+
+/// Why nothing was changed or read.
+#[derive(Debug, thiserror::Error)]
+pub enum MetadataError {
+    /// The upload or commit is not there any more: given up, finished or expired.
+    #[error("it is closed")]
+    Closed,
+    /// The ref is there already and was not to be replaced.
+    #[error("the ref exists")]
+    RefExists,
+    /// A commit cannot become a checkpoint.
+    #[error("the commit makes no checkpoint: {0}")]
+    Unfit(String),
+    /// Files of a commit whose bytes have not come.
+    #[error("{} files are missing", .0.len())]
+    Missing(Vec<String>),
+    /// Something in the store cannot be read.
+    #[error("the store of the hub is damaged: {detail}")]
+    Corrupt {
+        /// What, without secrets.
+        detail: String,
+    },
+    /// The store cannot be used now.
+    #[error("cannot {operation}")]
+    Unavailable {
+        /// What was tried.
+        operation: &'static str,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+/// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
+pub trait Metadata: Send + Sync {
+    /// Opens an upload, or records the ref at once when its owner can read the content already.
+    ///
+    /// # Errors
+    /// [`MetadataError::RefExists`] for a ref that is only to be created; [`MetadataError::Closed`] for a closed commit.
+    fn open_upload(&self, new: NewUpload, now_s: u64) -> Answer<'_, UploadOpened>;
+
+    /// An upload that has not expired, with its parts in order. A completed one has its result.
+    fn upload(&self, id: ServerId, now_s: u64) -> Answer<'_, Option<Upload>>;
+
+    /// Records a part whose object is written; an earlier object of the same part is doomed. False, with the new object doomed,
+    /// when the upload is not open any more.
+    fn put_part(&self, id: ServerId, part: Part, now_s: u64) -> Answer<'_, bool>;
+
+    /// Makes the parts of an open upload a blob and records whatever it was for. An upload that is complete answers as before.
+    ///
+    /// # Errors
+    /// [`MetadataError::Closed`]; [`MetadataError::RefExists`].
+    fn complete_upload(&self, id: ServerId, sha256: Option<String>, now_s: u64) -> Answer<'_, Upload>;
+
+    /// Gives up an upload that is not complete; its objects are doomed. One that is not there is no error.
+    fn drop_upload(&self, id: ServerId) -> Answer<'_, ()>;
+
+    /// Opens a commit: pins what its owner can read already, and answers with the pins, in the order of the operations, one for
+    /// each content. Contents that are not there have to be uploaded.
+    fn open_commit(&self, new: NewCommit, now_s: u64) -> Answer<'_, Vec<Pin>>;
+
+    /// Makes an open commit a checkpoint and moves `latest` and its tags. One that is done answers as before.
+    ///
+    /// # Errors
+    /// [`MetadataError::Closed`]; [`MetadataError::Missing`]; [`MetadataError::Unfit`]. None of them changes anything.
+    fn finalize_commit(&self, repo: RepoName, id: ServerId, now_s: u64) -> Answer<'_, Finalized>;
+
+    /// Gives up an open commit and its uploads. One that is not there, or is done, is no error.
+    fn close_commit(&self, repo: RepoName, id: ServerId) -> Answer<'_, ()>;
+
+    /// What a ref stands for.
+    fn resolve(&self, repo: RepoName, selector: Selector) -> Answer<'_, Option<Checkpoint>>;
+
+    /// Attributes of a repository, and whether it is private.
+    fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>>;
+
+    /// Replaces all attributes. The repository is made when it is not there.
+    fn put_repo_metadata(&self, repo: RepoName, private: bool, metadata: Map<String, Value>) -> Answer<'_, ()>;
+
+    /// Where the bytes of a blob are.
+    fn blob(&self, hash: Blake3Hash) -> Answer<'_, Option<BlobRecord>>;
+
+    /// Who has a blob in a tree or under a ref, each once.
+    fn holders(&self, hash: Blake3Hash) -> Answer<'_, Vec<Holder>>;
+
+    /// The content of a media ref.
+    fn media(&self, owner: String, reference: String) -> Answer<'_, Option<Blake3Hash>>;
+
+    /// Drops what has expired, and dooms blobs that nothing has named since `unused_since_s`, at most `limit` of each.
+    fn sweep(&self, unused_since_s: u64, now_s: u64, limit: usize) -> Answer<'_, ()>;
+
+    /// Keys of objects to delete, at most `limit`.
+    fn doomed(&self, limit: usize) -> Answer<'_, Vec<String>>;
+
+    /// Their objects are gone.
+    fn forget_doomed(&self, keys: Vec<String>) -> Answer<'_, ()>;
+
+    /// Those of `keys` that nothing names.
+    fn unknown(&self, keys: Vec<String>) -> Answer<'_, Vec<String>>;
+
+    /// The labels under which a repository has a checkpoint.
+    fn labels(&self, repo: RepoName, digest: Digest) -> Answer<'_, Vec<String>>;
+}

@@ -1,0 +1,189 @@
+//! The values that go through the seam.
+
+use gen_worker_hub::{
+    Blake3Hash, Digest, ServerId,
+    api::CommitCreate,
+    model_ref::RepoName,
+    names::{Flavor, Tag},
+    snapshot::SnapshotFile,
+};
+use serde_json::{Map, Value};
+
+/// An object and its size.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// Its key in the object store.
+    pub key: String,
+    /// Its bytes.
+    pub size_bytes: u64,
+}
+
+/// Content that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BlobRecord {
+    /// Its hash.
+    pub blake3: Blake3Hash,
+    /// Its size.
+    pub size_bytes: u64,
+    /// SHA-256, where it is known.
+    pub sha256: Option<String>,
+    /// Its bytes, one object after the other.
+    pub segments: Vec<Segment>,
+}
+
+/// What an upload is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadOwner {
+    /// A ref of the media of a tenant.
+    Media {
+        /// The tenant.
+        owner: String,
+        /// The ref.
+        reference: String,
+        /// Whether it must be new.
+        create: bool,
+    },
+    /// A file of an open commit.
+    Commit(ServerId),
+}
+
+/// An upload to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewUpload {
+    /// Its id.
+    pub id: ServerId,
+    /// What it is for.
+    pub owner: UploadOwner,
+    /// Content that will come.
+    pub blake3: Blake3Hash,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Kind of content.
+    pub mime_type: String,
+    /// When it ends.
+    pub expires_s: u64,
+}
+
+/// An upload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upload {
+    /// What was announced.
+    pub new: NewUpload,
+    /// The parts that came, in order.
+    pub parts: Vec<Part>,
+    /// Whether it is complete.
+    pub complete: bool,
+    /// SHA-256 of the content of a complete one, where it is known.
+    pub sha256: Option<String>,
+    /// Whether its ref was new; of a complete one.
+    pub created: bool,
+}
+
+/// What came of an open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UploadOpened {
+    /// The content was there and the ref is recorded.
+    Known(Box<Upload>),
+    /// The bytes are wanted.
+    Wanted,
+}
+
+/// One part that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Counted from 1.
+    pub number: u32,
+    /// Where its bytes are.
+    pub segment: Segment,
+    /// Its hash: of the content when it is the only part, else the chaining value of its place in the tree of the content.
+    pub chaining: Blake3Hash,
+    /// SHA-256 of the content, when it is the only part.
+    pub sha256: Option<String>,
+}
+
+/// A commit to open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewCommit {
+    /// Its id.
+    pub id: ServerId,
+    /// Where to.
+    pub repo: RepoName,
+    /// Whether the repository is private when the commit makes it.
+    pub private: bool,
+    /// What changes.
+    pub body: CommitCreate,
+    /// When it ends.
+    pub expires_s: u64,
+}
+
+/// Content that a commit needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pin {
+    /// Which.
+    pub blake3: Blake3Hash,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Whether it is there for this commit.
+    pub here: bool,
+}
+
+/// What a commit became.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finalized {
+    /// Digest of the tree.
+    pub checkpoint_id: Digest,
+    /// The tags that point to it.
+    pub tags: Vec<String>,
+    /// The label that was made of one that is none.
+    pub normalized_flavor: Option<String>,
+    /// Whether it has pickled weights.
+    pub unsafe_weights: bool,
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// This checkpoint, by either digest, under this label if one is given.
+    Digest(Digest, Option<Flavor>),
+    /// What this tag means.
+    Tag(Tag, Option<Flavor>),
+}
+
+/// A tree of a repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// Its digest.
+    pub digest: Digest,
+    /// Whether its repository is private.
+    pub private: bool,
+    /// Its files, in the order of their paths.
+    pub files: Vec<SnapshotFile>,
+    /// Other labels of the tag, with the bytes of each.
+    pub siblings: Vec<(String, u64)>,
+}
+
+/// What is known of a repository itself.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RepoRecord {
+    /// Its attributes.
+    pub attributes: Map<String, Value>,
+    /// Whether only those with a token may see it.
+    pub private: bool,
+}
+
+/// Who has a blob.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Holder {
+    /// A tree of a repository.
+    Repo {
+        /// The repository.
+        repo: RepoName,
+        /// Whether it is private.
+        private: bool,
+    },
+    /// The media of a tenant.
+    Media {
+        /// The tenant.
+        owner: String,
+    },
+}

@@ -1,0 +1,90 @@
+//! The listener: connections, their limits, and how they end. Owns the connection tasks.
+
+use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body};
+use gen_worker_tasks::{Cancel, Scope};
+use hyper::{Request, body::Incoming, server::conn::http1::Builder, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tower::ServiceExt as _;
+
+use crate::{api, hub::Hub};
+
+/// Most connections at once: each transfer holds about 1 MiB. Beyond this new ones wait in the backlog of the listener.
+const CONNECTIONS_MAX: usize = 256;
+
+/// How long a client may take to send the head of a request.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// Pause after a failed accept (no descriptors left, mostly), so that the loop does not spin until one is free.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes that a connection reads ahead.
+const READ_AHEAD_BYTES: usize = 128 * 1024;
+
+/// Serves `hub` on `listener` until `cancel` asks for a stop; then finishes replies that are under way, within `drain`.
+///
+/// # Cancel safety
+/// Dropping the future drops all connections where they stand.
+pub async fn serve(listener: TcpListener, hub: Arc<Hub>, drain: Duration, cancel: &Cancel) {
+    let scope = Scope::under("hub", cancel);
+    let router = api::router(hub);
+    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    loop {
+        let next = async {
+            let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+            listener.accept().await.map(|accepted| (accepted, permit))
+        };
+        let accepted = tokio::select! {
+            biased;
+            () = scope.cancel().stopped() => break,
+            accepted = next => accepted,
+        };
+        match accepted {
+            Ok(((stream, peer), permit)) => {
+                let (router, cancel) = (router.clone(), scope.cancel().clone());
+                scope.spawn_bare(async move {
+                    connection(stream, peer, router, cancel).await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "connection was not accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    scope.join(drain).await;
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, cancel: Cancel) {
+    // Small replies must not wait for the acknowledgement of the last one. A socket that refuses works all the same.
+    drop(stream.set_nodelay(true));
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(api::Peer(peer.ip()));
+        let reply = router.clone().oneshot(request.map(Body::new));
+        async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
+    });
+    let mut builder = Builder::new();
+    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(READ_AHEAD_BYTES);
+    let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = cancel.stopped() => {
+            served.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = served => ended,
+                () = cancel.killed() => Ok(()),
+            }
+        }
+    };
+    if let Err(error) = ended {
+        // Clients go away whenever they like.
+        tracing::trace!(%error, "connection ended early");
+    }
+}

@@ -1,0 +1,6 @@
+//! The hub over real sockets, with the client of `gen-worker-hub`.
+
+mod blobs;
+mod commits;
+mod server;
+mod uploads;
