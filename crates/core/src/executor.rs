@@ -241,7 +241,8 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, summary_byt
         }
         models.insert(binding.slot, binding.r#ref);
     }
-    let device = run.compute.as_ref().filter(|compute| compute.accelerator == "cuda");
+    // The first of those whose permit it holds, whether the dispatch granted them or its function needs one.
+    let device = job.gpu().and_then(|span| u32::try_from(span.devices().start).ok());
     RequestContext::new(ContextParts {
         tenant: run.tenant,
         invoker_id: run.invoker_id,
@@ -256,7 +257,7 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, summary_byt
             OutputMode::Url
         },
         summary_bytes_max,
-        device: device.map_or(Device::Cpu, |compute| Device::Cuda(u32::try_from(compute.gpu_index).unwrap_or(0))),
+        device: device.map_or(Device::Cpu, Device::Cuda),
         ..ContextParts::new(job.pair().clone(), function.name().clone())
     })
 }
