@@ -22,6 +22,7 @@ use tracing::warn;
 
 use crate::{
     Binding, Instance, InstanceCell, ModelSource, WorkerError,
+    context::Device,
     instance::{InstanceHost, Models, Place, SetupTimes, fetch},
     ledger::ColdStart,
     memory::MemoryProbe,
@@ -94,8 +95,10 @@ impl Loader {
         device: usize,
     ) -> Result<(Instance, ColdStart), WorkerError> {
         let began = Instant::now();
-        let Some(entry) = self.entry(cell).filter(|_| cell.host().is_some() || !cell.models().is_empty()) else {
-            let instance = cell.get(&self.models, snapshots).await?;
+        let entry = self.entry(cell);
+        let Some(entry) = entry.filter(|_| cell.host().is_some() || !cell.models().is_empty()) else {
+            let device = entry.map_or(Device::Cpu, |entry| entry.device(device));
+            let instance = cell.get_on(device, &self.models, snapshots).await?;
             return Ok((instance, split(began.elapsed(), Duration::ZERO, cell.setup_times())));
         };
         if let Some(host) = cell.host() {
@@ -144,16 +147,21 @@ impl Loader {
         let download = fetching.elapsed();
         let turn = self.turn.lock().await;
         self.make_room(Self::needs(entry, bytes, device)).await?;
+        // What an earlier instance took is no part of this one, and where nobody can be asked it would be counted
+        // as still in use as soon as this one is there.
+        *entry.footprint.lock() = Memory::default();
         let before = self.free().await;
         let setting_up = entry.cell.get_on(entry.device(device), &self.models, snapshots);
         let instance = self.in_turn(entry, turn, setting_up).await?;
         let mut taken = before;
         taken.sub(&self.free().await);
-        let missing = bytes.saturating_sub(taken.vram_sum());
-        if entry.on_gpu && missing > 0 {
+        // Only the accelerator of the load: jobs take memory of the others meanwhile.
+        taken.vram_bytes = if entry.on_gpu {
             // Others may have given memory back meanwhile; the weights are there in any case.
-            taken.add(&Memory::of_device(device, missing));
-        }
+            Memory::of_device(device, taken.vram_on(device).max(bytes)).vram_bytes
+        } else {
+            Vec::new()
+        };
         *entry.footprint.lock() = taken;
         Ok((instance, download))
     }

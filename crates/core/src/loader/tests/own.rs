@@ -84,6 +84,37 @@ async fn m9_2_models_stay_within_their_budget_on_each_accelerator() {
     }
 }
 
+#[tokio::test]
+async fn m9_2_what_moved_to_another_accelerator_is_counted_there_alone() {
+    let budget = VramLimits { models_bytes_max: Some(10 * GIB), reserve_bytes: GIB };
+    for (limits, free) in [(VramLimits::default(), None), (budget, None), (budget, Some(20))] {
+        let bench = bounded(limits, [free; 2], &[("a", 6)]);
+        bench.load(0, 0).await.expect("fits");
+        assert_eq!(bench.loader.footprint(&bench.cells[0]), Memory::of_device(0, 6 * GIB));
+        bench.cells[0].shutdown().await;
+        bench.load(0, 1).await.expect("fits");
+        assert_eq!(bench.loader.footprint(&bench.cells[0]), Memory::of_device(1, 6 * GIB), "{limits:?} {free:?}");
+        let room = limits.models_bytes_max.unwrap_or(20 * GIB);
+        assert_eq!(bench.loader.free().await.vram_bytes, [room, room - 6 * GIB], "{limits:?} {free:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_jobs_take_elsewhere_during_a_load_is_not_the_instances() {
+    let (disk, cards) = (Disk::new(), Cards::with([Some(20), Some(20)]));
+    let (busy, slots) = (cards.clone(), [("weights".to_owned(), hub("o/a").build().expect("sound"))].into());
+    let mut lifecycle = lifecycle(&cards, 0, &Told::default());
+    lifecycle.setup = Arc::new(move |_| {
+        busy.take(1, i64::try_from(5 * GIB).expect("small"));
+        Work::Async(async { Ok(Arc::new(()) as InstanceValue) }.boxed())
+    });
+    let cell = Arc::new(InstanceCell::new("a".to_owned(), slots, Some(lifecycle)));
+    let entries = [(true, cell.clone())];
+    let loader = Loader::new(disk.models(&[("a", 6)]), cards, VramLimits::default(), entries, |_, _| {});
+    loader.load(&cell, &HashMap::new(), 0).await.expect("fits");
+    assert_eq!(loader.footprint(&cell), Memory::of_device(0, 6 * GIB));
+}
+
 #[test]
 fn parts_of_a_load_never_exceed_it() {
     let seconds = Duration::from_secs;
