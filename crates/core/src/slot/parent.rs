@@ -9,13 +9,13 @@ use tracing::warn;
 use super::{
     frame::{Empty, Frame, FrameError, Measures, PROTOCOL, SetUp},
     frame_io::{FrameIo, SlotIoError},
-    held::{HeldMemory, Share},
+    held::{Held, Share},
     launcher::{SlotChild, SlotExit, SlotIo},
     options::SlotOptions,
     translate,
 };
 use crate::{
-    instance::SetupTimes,
+    instance::{Models, SetupTimes},
     residency::Memory,
     worker_error::{Result, WorkerError},
 };
@@ -111,16 +111,21 @@ impl Slot {
         self.measured.peak_ram_bytes = self.measured.peak_ram_bytes.max(measures.peak_ram_bytes);
     }
 
-    /// Counts the child into the memory that its pool holds: what it said itself of host memory, and at least what its
+    /// Counts the child, made from `models`, into what its pool holds: of memory what it said itself of host memory, and at least what its
     /// models were said to need.
-    pub(super) fn takes(&mut self, held: &HeldMemory, models: Memory) {
-        let ram_bytes = models.ram_bytes.max(self.measured.ram_bytes);
-        self.share = Some(held.take(Memory { ram_bytes, ..models }));
+    pub(super) fn takes(&mut self, held: &Held, models: Models, needs: Memory) {
+        let ram_bytes = needs.ram_bytes.max(self.measured.ram_bytes);
+        self.share = Some(held.take(models, Memory { ram_bytes, ..needs }));
     }
 
     /// Memory it takes.
     pub(super) fn footprint(&self) -> Memory {
         self.share.as_ref().map(|share| share.own().clone()).unwrap_or_default()
+    }
+
+    /// What it was made from.
+    pub(super) fn models(&self) -> Models {
+        self.share.as_ref().map(|share| share.models().clone()).unwrap_or_default()
     }
 
     /// Queues a frame; [`Slot::hear`] sends it.

@@ -40,8 +40,8 @@ impl Serving {
 
     /// Where a model is now: the highest place that any instance or the disk gives it.
     pub(super) fn position(&self, reference: String) -> pb::ModelEvent {
-        let uses = |cell: &&Arc<InstanceCell>| cell.models().values().any(|binding| binding.wire_ref() == reference);
-        let footprints = self.loader.loaded().filter(uses).map(|cell| self.loader.footprint(cell));
+        let footprints =
+            self.loader.loaded().filter(|cell| uses(cell, &reference)).map(|cell| self.loader.footprint(cell));
         if let Some(footprint) = footprints.max_by_key(Memory::vram_sum) {
             return loaded_event(reference, &footprint);
         }
@@ -113,7 +113,8 @@ impl Serving {
         let mut held: BTreeMap<_, _> = held.collect();
         for cell in self.loader.loaded() {
             let (tier, vram_bytes) = tier(&self.loader.footprint(cell));
-            for reference in cell.models().values().map(Binding::wire_ref) {
+            let all = cell.all_models();
+            for reference in all.iter().flat_map(|models| models.values()).map(Binding::wire_ref) {
                 held.insert(reference.clone(), ModelResidency { reference, tier, vram_bytes });
             }
         }
@@ -129,6 +130,11 @@ impl Serving {
             }
         }
     }
+}
+
+/// Whether an instance of `cell` was made from this model.
+pub(super) fn uses(cell: &InstanceCell, reference: &str) -> bool {
+    cell.all_models().iter().flat_map(|models| models.values()).any(|binding| binding.wire_ref() == reference)
 }
 
 /// Where the models of an instance of this measured size are.
