@@ -236,6 +236,16 @@ impl<J: Clone> JobTable<J> {
         }
     }
 
+    /// The job that is being prepared runs on `span` instead, where its instance turned out to be. Comes before
+    /// [`JobTable::prepared`].
+    pub(crate) fn runs_on(&mut self, pair: &Pair, span: GpuSpan) {
+        if let Some(job) = self.job(pair)
+            && job.stage == Stage::Preparing
+        {
+            job.needs.gpu = Some(span);
+        }
+    }
+
     /// The handler of `pair` ended.
     pub fn returned(&mut self, pair: &Pair, outcome: Outcome, actions: &mut Vec<Action<J>>) {
         if self.stage(pair) != Some(Stage::Running) {

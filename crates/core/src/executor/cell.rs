@@ -41,8 +41,6 @@ pub(crate) struct JobCell {
     pair: Pair,
     /// Number of its function in the roster.
     function: usize,
-    /// Accelerators it runs on.
-    gpu: Option<GpuSpan>,
     outbox: SharedOutbox,
     gate: Gate,
     cancel: CancelFlag,
@@ -56,6 +54,8 @@ struct CellState {
     /// Taken when the handler starts.
     run: Option<pb::RunJob>,
     instance: Option<Instance>,
+    /// Accelerators it runs on.
+    gpu: Option<GpuSpan>,
     clock: Clock,
     time_limit: Option<Duration>,
     task: Option<AbortHandle>,
@@ -80,7 +80,6 @@ impl JobCell {
         Self {
             pair,
             function,
-            gpu,
             outbox,
             gate: Gate::default(),
             cancel: CancelFlag::new(),
@@ -89,6 +88,7 @@ impl JobCell {
             state: Mutex::new(CellState {
                 run: Some(run),
                 instance,
+                gpu,
                 clock,
                 time_limit: None,
                 task: None,
@@ -109,7 +109,7 @@ impl JobCell {
 
     /// Accelerators it runs on.
     pub(crate) fn gpu(&self) -> Option<GpuSpan> {
-        self.gpu
+        self.state.lock().gpu
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -129,9 +129,10 @@ impl JobCell {
         self.state.lock().clock.others = others;
     }
 
-    /// Hands the job the instance it runs on, and what that took.
+    /// Hands the job the instance it runs on, and what that took. A job on accelerators runs where that is.
     pub(crate) fn lend(&self, instance: Instance, cold: ColdStart) {
         let mut state = self.state.lock();
+        state.gpu = state.gpu.map(|span| span.at(instance.slots().device()));
         state.instance = Some(instance);
         state.clock.cold = cold;
     }

@@ -15,6 +15,7 @@ use super::{
     translate,
 };
 use crate::{
+    context::Device,
     instance::{Models, SetupTimes},
     residency::Memory,
     worker_error::{Result, WorkerError},
@@ -38,6 +39,8 @@ pub(super) struct Slot {
     unanswered: u32,
     /// What it told of itself when it was set up.
     measured: Measures,
+    /// Where its models are.
+    device: Device,
     /// Its share of the memory of its pool.
     share: Option<Share>,
 }
@@ -66,6 +69,7 @@ impl Slot {
             health_interval: options.health_interval,
             unanswered: 0,
             measured: Measures::default(),
+            device: Device::Cpu,
             share: None,
         })
     }
@@ -83,6 +87,7 @@ impl Slot {
     /// Has the child make its instance. That takes as long as the author's setup, while the child answers. Gives the
     /// times that the child measured.
     pub(super) async fn set_up(&mut self, plan: SetUp) -> Result<Result<SetupTimes>, Lost> {
+        self.device = translate::device(plan.cuda);
         if let Err(error) = self.say(Frame::SetUp(plan)) {
             return Err(Lost::Garbled(error.to_string()));
         }
@@ -121,6 +126,11 @@ impl Slot {
     /// Memory it takes.
     pub(super) fn footprint(&self) -> Memory {
         self.share.as_ref().map(|share| share.own().clone()).unwrap_or_default()
+    }
+
+    /// Where its models are.
+    pub(super) fn device(&self) -> Device {
+        self.device
     }
 
     /// What it was made from.

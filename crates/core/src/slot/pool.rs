@@ -176,7 +176,8 @@ impl Shared {
     }
 
     fn lend(self: &Arc<Self>, slot: Slot, place: OwnedSemaphorePermit) -> Instance {
-        Instance::remote(Arc::new(Lease::new(slot, place, self.clone())))
+        let device = slot.device();
+        Instance::remote(Arc::new(Lease::new(slot, place, self.clone())), device)
     }
 
     fn idle_slot(&self) -> Option<Slot> {

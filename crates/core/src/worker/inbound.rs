@@ -11,6 +11,8 @@ use tracing::warn;
 
 use super::serving::Serving;
 use crate::{
+    Instance,
+    context::Device,
     executor::JobCell,
     job::{Arrival, GpuSpan, Needs, Target},
 };
@@ -54,7 +56,9 @@ impl Serving {
                     number = at;
                     let cell = entry.function.instance();
                     instance = cell.and_then(|cell| cell.ready());
-                    gpu = accelerators(run.compute.as_ref(), entry.function.resources().gpu());
+                    let granted = accelerators(run.compute.as_ref(), entry.function.resources().gpu());
+                    let there = instance.as_ref().map_or(Device::Cpu, |instance: &Instance| instance.slots().device());
+                    gpu = granted.map(|span| span.at(there));
                     Target::Known(Needs {
                         function: at,
                         concurrency_max: entry.concurrency_max,

@@ -107,3 +107,17 @@ async fn w12_5_without_a_grant_inputs_go_where_the_models_are() {
         assert_eq!(result.metrics.expect("it started").peak_vram_bytes, 3 << 30, "{function} is watched");
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn w12_5_a_job_runs_where_its_instance_is_and_holds_the_permit_of_that() {
+    let cards = Cards::default();
+    *cards.0.lock() = [3, 0];
+    let mut fixture = fixture(&cards);
+    let mut session = fixture.session().await;
+    for function in ["own", "child"] {
+        // Startup set it up on the first.
+        let (told, result) = run(&mut session, function, function, Some(1)).await;
+        assert_eq!(told, "Cuda(0) Cuda(0)", "{function}");
+        assert_eq!(result.metrics.expect("it started").peak_vram_bytes, 3 << 30, "{function}: its permit is watched");
+    }
+}
