@@ -179,6 +179,7 @@ impl Executor {
                 let (outcome, first_poll) = call.run().await;
                 let (ended, first_poll) = (Instant::now(), Some(first_poll));
                 if let Some(watch) = watch {
+                    job.returning();
                     watch.look().await;
                 }
                 drop(lease);
@@ -195,6 +196,7 @@ impl Executor {
             let outcome = call.run_blocking();
             let ended = Instant::now();
             if let Some(watch) = watch {
+                job.returning();
                 watch.look_blocking();
             }
             drop(lease);

@@ -246,6 +246,12 @@ impl<J: Clone> JobTable<J> {
         }
     }
 
+    /// The handle of a pair that is held.
+    pub(crate) fn handle(&self, pair: &Pair) -> Option<&J> {
+        let held = self.jobs.get(&pair.request_id).filter(|job| job.attempt == pair.attempt);
+        held.map(|job| &job.handle)
+    }
+
     /// The handler of `pair` ended.
     pub fn returned(&mut self, pair: &Pair, outcome: Outcome, actions: &mut Vec<Action<J>>) {
         if self.stage(pair) != Some(Stage::Running) {

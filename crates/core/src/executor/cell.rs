@@ -26,7 +26,7 @@ use crate::{
     job::GpuSpan,
     ledger::ColdStart,
     outbox::{Gate, SharedOutbox},
-    peaks::Peaks,
+    peaks::{LAST_LOOK_MAX, Peaks},
 };
 
 /// Largest event: a line for people or a few numbers. What is larger belongs into the output.
@@ -59,6 +59,7 @@ struct CellState {
     clock: Clock,
     time_limit: Option<Duration>,
     task: Option<AbortHandle>,
+    returned: Option<Instant>,
     /// What is seen of its memory, if anybody looks.
     peaks: Option<Arc<Peaks>>,
     /// Kept for the upload of the output.
@@ -92,6 +93,7 @@ impl JobCell {
                 clock,
                 time_limit: None,
                 task: None,
+                returned: None,
                 peaks: None,
                 capability_token: String::new(),
                 tenant: String::new(),
@@ -201,6 +203,17 @@ impl JobCell {
 
     pub(super) fn thread_ended(&self) {
         self.thread.store(false, Ordering::Release);
+    }
+
+    /// Its handler has returned; only the last look at its memory is left.
+    pub(super) fn returning(&self) {
+        self.state.lock().returned = Some(Instant::now());
+    }
+
+    /// Whether its result is on its way: then it is too late for a cancel or a deadline. Not for longer than the look
+    /// may take, twice over for whoever is slow to hear of it.
+    pub(crate) fn is_returning(&self) -> bool {
+        self.state.lock().returned.is_some_and(|at| at.elapsed() < LAST_LOOK_MAX * 2)
     }
 
     /// Whether a blocking handler still runs.

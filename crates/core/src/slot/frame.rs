@@ -215,7 +215,8 @@ pub struct Measures {
     /// The largest resident size it ever had, in bytes.
     #[prost(uint64, tag = "1")]
     pub peak_ram_bytes: u64,
-    /// The most memory of accelerators that was in use while the call ran, in bytes.
+    /// The most memory of accelerators that was in use while the call ran, in bytes: by all processes, so an upper
+    /// bound of what the call used.
     #[prost(uint64, tag = "2")]
     pub peak_vram_bytes: u64,
     /// Its resident size now, in bytes.

@@ -1,9 +1,10 @@
 //! What this worker holds of models and memory, as the orchestrator hears it. Owns no state: it asks the source, the
 //! loader and the machine.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use gen_worker_proto::pb::{self, worker_message::Msg};
+use tokio::time::timeout;
 
 use super::{serving::Serving, setup::SetupEvent};
 use crate::{
@@ -13,6 +14,9 @@ use crate::{
 
 /// What a function is said to run with when a cast was dropped: what weights are published in (12.4).
 const PLAIN_PRECISION: &str = "bf16";
+
+/// How long the first connection waits for a look at free memory, which takes milliseconds.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// Looks at free accelerator memory.
 #[derive(Default)]
@@ -95,6 +99,17 @@ impl Serving {
             // The receiver goes away only with the worker.
             drop(events.send(SetupEvent::FreeVram(free)).await);
         });
+    }
+
+    /// Looks once, before anybody is told: others may use the accelerators. A driver that does not answer in time is
+    /// no reason not to serve.
+    pub(super) async fn first_look(&mut self) {
+        let total = self.options.resources.vram_total_bytes;
+        if total > 0
+            && let Ok(free) = timeout(FIRST_LOOK_MAX, self.loader.free()).await
+        {
+            self.availability.free_vram(gpu::told_free_bytes(free.vram_sum(), total));
+        }
     }
 
     /// What the orchestrator hears of free accelerator memory.

@@ -23,8 +23,11 @@ impl Serving {
             Inbound::RunJob(run) => self.run_job(run),
             Inbound::CancelJob(cancel) => {
                 if let Ok(pair) = Pair::parse(cancel.request_id, cancel.attempt) {
-                    self.table.cancel(&pair, &mut self.actions);
-                    self.perform();
+                    // One whose result is on its way has ended before this came.
+                    if !self.table.handle(&pair).is_some_and(|job| job.is_returning()) {
+                        self.table.cancel(&pair, &mut self.actions);
+                        self.perform();
+                    }
                 }
             }
             Inbound::HelloAck(ack) => self.acknowledge(ack),

@@ -118,6 +118,16 @@ async fn w9_6_the_child_that_served_a_job_counts_into_its_peak() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn w2_the_first_hello_knows_what_others_use() {
+    let cards = Cards::default();
+    *cards.0.lock() = [12, 0];
+    let mut fixture = fixture(&cards);
+    let (_session, hello) = fixture.orchestrator.connect().await;
+    let free = hello.state.expect("state").free_vram_bytes >> 30;
+    assert!((33..=36).contains(&free), "{free}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn w7_free_accelerator_memory_is_told_when_it_changes() {
     let cards = Cards::default();
     let mut fixture = fixture(&cards);
