@@ -129,7 +129,9 @@ impl Executor {
         let lease = job.gpu().map(|span| Arc::new(GpuLease::new(span, &self.gpus_freed)));
         let watch = self.measure(job, instance.as_ref(), lease.as_ref());
         let inline = inline && lease.is_none() && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
-        let context = context(job, function, run, self.uploads.output_bytes_max());
+        let there = instance.as_ref().map_or(Device::Cpu, |instance| instance.slots().device());
+        let device = job.gpu().map_or(Device::Cpu, |span| span.device(there));
+        let context = context(job, function, run, device, self.uploads.output_bytes_max());
         let call = Call { job: job.clone(), function: function.clone(), context, payload, instance };
         if function.is_blocking() {
             self.start_thread(call, lease, watch);
@@ -177,6 +179,7 @@ impl Executor {
                 let (outcome, first_poll) = call.run().await;
                 let (ended, first_poll) = (Instant::now(), Some(first_poll));
                 if let Some(watch) = watch {
+                    job.returning();
                     watch.look().await;
                 }
                 drop(lease);
@@ -193,6 +196,7 @@ impl Executor {
             let outcome = call.run_blocking();
             let ended = Instant::now();
             if let Some(watch) = watch {
+                job.returning();
                 watch.look_blocking();
             }
             drop(lease);
@@ -231,7 +235,13 @@ impl Executor {
 }
 
 /// What the handler sees of its dispatch.
-fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, summary_bytes_max: usize) -> RequestContext {
+fn context(
+    job: &Arc<JobCell>,
+    function: &Function,
+    run: pb::RunJob,
+    device: Device,
+    summary_bytes_max: usize,
+) -> RequestContext {
     let mut models = BTreeMap::new();
     let mut loras = BTreeMap::new();
     for binding in run.models {
@@ -241,7 +251,6 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, summary_byt
         }
         models.insert(binding.slot, binding.r#ref);
     }
-    let device = run.compute.as_ref().filter(|compute| compute.accelerator == "cuda");
     RequestContext::new(ContextParts {
         tenant: run.tenant,
         invoker_id: run.invoker_id,
@@ -256,7 +265,7 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, summary_byt
             OutputMode::Url
         },
         summary_bytes_max,
-        device: device.map_or(Device::Cpu, |compute| Device::Cuda(u32::try_from(compute.gpu_index).unwrap_or(0))),
+        device,
         ..ContextParts::new(job.pair().clone(), function.name().clone())
     })
 }

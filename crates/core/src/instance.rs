@@ -148,17 +148,29 @@ impl InstanceCell {
         models: &Arc<dyn ModelSource>,
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Result<Instance> {
+        let made = self.next_models();
         if let Some(host) = self.host.get() {
             return match host.place().await? {
                 Place::Ready(instance) => Ok(instance),
                 Place::Empty(place) => {
-                    let order = self.order(device, snapshots, Memory::default());
+                    let order = self.order(&made, device, snapshots, Memory::default());
                     Ok(place.fill(models.clone(), order).await?.0)
                 }
             };
         }
+        self.make(&made, device, models, snapshots).await
+    }
+
+    /// As [`InstanceCell::get_on`], with a new instance made from exactly `made`, and in this process.
+    pub(crate) async fn make(
+        &self,
+        made: &Models,
+        device: Device,
+        source: &Arc<dyn ModelSource>,
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Result<Instance> {
         loop {
-            let closing = match self.look(device, models, snapshots) {
+            let closing = match self.look(made, device, source, snapshots) {
                 Look::Ready(instance) => return Ok(instance),
                 Look::SettingUp(pending) => return pending.await,
                 Look::ShuttingDown(closing) => closing,
@@ -167,20 +179,38 @@ impl InstanceCell {
         }
     }
 
-    /// The models of the instance, by slot; without one, those that the next one is made from.
+    /// The models of the instance, by slot; without one, those that the next one is made from. Of several instances,
+    /// those of the newest.
     #[must_use]
     pub fn models(&self) -> Arc<BTreeMap<String, Binding>> {
-        let made = match self.host.get() {
-            Some(host) => host.is_loaded(),
-            None => !matches!(&*self.state.lock(), State::Empty),
-        };
-        if made { self.bound.latest() } else { self.bound.next() }
+        match self.host.get() {
+            Some(host) => host.models().pop().unwrap_or_else(|| self.bound.next()),
+            None if matches!(&*self.state.lock(), State::Empty) => self.bound.next(),
+            None => self.bound.latest(),
+        }
     }
 
-    /// What a host makes the next instance from.
-    pub(crate) fn order(&self, device: Device, snapshots: &HashMap<String, pb::Snapshot>, footprint: Memory) -> Order {
-        let models = self.bound.make();
-        Order { snapshots: pinned(&models, snapshots), models, device, footprint }
+    /// As [`InstanceCell::models`], of every instance: those that live elsewhere may differ.
+    pub(crate) fn all_models(&self) -> Vec<Models> {
+        let hosted = self.host.get().map(|host| host.models()).filter(|models| !models.is_empty());
+        hosted.unwrap_or_else(|| vec![self.models()])
+    }
+
+    /// What a host makes an instance of `models` from.
+    pub(crate) fn order(
+        &self,
+        models: &Models,
+        device: Device,
+        snapshots: &HashMap<String, pb::Snapshot>,
+        footprint: Memory,
+    ) -> Order {
+        Order {
+            declared: self.bound.declared(),
+            snapshots: pinned(models, snapshots),
+            models: models.clone(),
+            device,
+            footprint,
+        }
     }
 
     /// Whether somebody uses the instance, or it is being set up.
@@ -287,14 +317,21 @@ impl InstanceCell {
         }
     }
 
-    fn look(&self, device: Device, models: &Arc<dyn ModelSource>, snapshots: &HashMap<String, pb::Snapshot>) -> Look {
+    fn look(
+        &self,
+        made: &Models,
+        device: Device,
+        source: &Arc<dyn ModelSource>,
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Look {
         let mut state = self.state.lock();
         match &mut *state {
             State::Ready(ready) => Look::Ready(ready.lend()),
             State::SettingUp(pending) => Look::SettingUp(pending.clone()),
             State::ShuttingDown(closing) => Look::ShuttingDown(closing.clone()),
             State::Empty => {
-                let pending = self.start_setup(device, models, snapshots);
+                self.bound.made(made.clone());
+                let pending = self.start_setup(made, device, source, snapshots);
                 *state = State::SettingUp(pending.clone());
                 Look::SettingUp(pending)
             }
@@ -303,14 +340,15 @@ impl InstanceCell {
 
     fn start_setup(
         &self,
+        models: &Models,
         device: Device,
         source: &Arc<dyn ModelSource>,
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Shared<BoxFuture<'static, Result<Instance>>> {
         let (sender, receiver) = oneshot::channel();
-        let (plan, state, models) = (self.plan.clone(), self.state.clone(), self.bound.make());
-        let snapshots = pinned(&models, snapshots);
-        let materials = Materials { models, source: source.clone(), snapshots, device };
+        let (plan, state) = (self.plan.clone(), self.state.clone());
+        let snapshots = pinned(models, snapshots);
+        let materials = Materials { models: models.clone(), source: source.clone(), snapshots, device };
         let cancel = self.scope.cancel().clone();
         self.scope.spawn("setup", async move {
             // A cell whose task is lost would stay in this state: whatever panics is a failed set-up.

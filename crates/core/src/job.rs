@@ -236,6 +236,22 @@ impl<J: Clone> JobTable<J> {
         }
     }
 
+    /// The job that is being prepared runs on `span` instead, where its instance turned out to be. Comes before
+    /// [`JobTable::prepared`].
+    pub(crate) fn runs_on(&mut self, pair: &Pair, span: GpuSpan) {
+        if let Some(job) = self.job(pair)
+            && job.stage == Stage::Preparing
+        {
+            job.needs.gpu = Some(span);
+        }
+    }
+
+    /// The handle of a pair that is held.
+    pub(crate) fn handle(&self, pair: &Pair) -> Option<&J> {
+        let held = self.jobs.get(&pair.request_id).filter(|job| job.attempt == pair.attempt);
+        held.map(|job| &job.handle)
+    }
+
     /// The handler of `pair` ended.
     pub fn returned(&mut self, pair: &Pair, outcome: Outcome, actions: &mut Vec<Action<J>>) {
         if self.stage(pair) != Some(Stage::Running) {

@@ -2,7 +2,9 @@
 //! peaks. Owns the order of loads and what each instance was measured to take.
 
 mod files;
+mod hosted;
 mod room;
+mod way;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -22,11 +24,14 @@ use tracing::warn;
 
 use crate::{
     Binding, Instance, InstanceCell, ModelSource, WorkerError,
-    instance::{InstanceHost, Models, Place, SetupTimes, fetch},
+    context::Device,
+    instance::{Models, SetupTimes, fetch},
     ledger::ColdStart,
     memory::MemoryProbe,
-    residency::{Memory, VramLimits},
+    residency::{Memory, NoRoom, VramLimits},
 };
+
+pub(crate) use way::NoWay;
 
 /// How long one setup keeps others from theirs. Large models take minutes; what takes longer has probably hung.
 const TURN_MAX: Duration = Duration::from_secs(30 * 60);
@@ -94,8 +99,10 @@ impl Loader {
         device: usize,
     ) -> Result<(Instance, ColdStart), WorkerError> {
         let began = Instant::now();
-        let Some(entry) = self.entry(cell).filter(|_| cell.host().is_some() || !cell.models().is_empty()) else {
-            let instance = cell.get(&self.models, snapshots).await?;
+        let entry = self.entry(cell);
+        let Some(entry) = entry.filter(|_| cell.host().is_some() || !cell.models().is_empty()) else {
+            let device = entry.map_or(Device::Cpu, |entry| entry.device(device));
+            let instance = cell.get_on(device, &self.models, snapshots).await?;
             return Ok((instance, split(began.elapsed(), Duration::ZERO, cell.setup_times())));
         };
         if let Some(host) = cell.host() {
@@ -140,62 +147,35 @@ impl Loader {
     ) -> Result<(Instance, Duration), WorkerError> {
         let fetching = Instant::now();
         // Transfers go side by side: only what needs memory waits for its turn.
-        let bytes = self.fetch(entry, snapshots).await?;
+        // What is fetched, what room is made for and what is set up are the same, whatever is resolved meanwhile.
+        let models = entry.cell.next_models();
+        let bytes = self.fetch(&models, snapshots).await?;
         let download = fetching.elapsed();
         let turn = self.turn.lock().await;
-        self.make_room(Self::needs(entry, bytes, device)).await?;
+        self.make_room(Self::needs(entry, bytes, device)).await.map_err(no_room)?;
+        // What an earlier instance took is no part of this one, and where nobody can be asked it would be counted
+        // as still in use as soon as this one is there.
+        *entry.footprint.lock() = Memory::default();
         let before = self.free().await;
-        let setting_up = entry.cell.get_on(entry.device(device), &self.models, snapshots);
-        let instance = self.in_turn(entry, turn, setting_up).await?;
+        let setting_up = entry.cell.make(&models, entry.device(device), &self.models, snapshots);
+        let instance = self.in_turn(&models, turn, setting_up).await?;
         let mut taken = before;
         taken.sub(&self.free().await);
-        let missing = bytes.saturating_sub(taken.vram_sum());
-        if entry.on_gpu && missing > 0 {
+        // Only the accelerator of the load: jobs take memory of the others meanwhile.
+        taken.vram_bytes = if entry.on_gpu {
             // Others may have given memory back meanwhile; the weights are there in any case.
-            taken.add(&Memory::of_device(device, missing));
-        }
+            Memory::of_device(device, taken.vram_on(device).max(bytes)).vram_bytes
+        } else {
+            Vec::new()
+        };
         *entry.footprint.lock() = taken;
         Ok((instance, download))
-    }
-
-    /// An instance in a place of `host`. Whoever waits for a place does not hold up the loads of others, and that wait
-    /// is none for a load.
-    async fn load_hosted(
-        &self,
-        entry: &Entry,
-        host: &Arc<dyn InstanceHost>,
-        snapshots: &HashMap<String, pb::Snapshot>,
-        device: usize,
-    ) -> Result<(Instance, ColdStart), WorkerError> {
-        let asked = Instant::now();
-        let place = match host.place().await? {
-            Place::Ready(instance) => {
-                return Ok((instance, ColdStart { queued: asked.elapsed(), ..ColdStart::default() }));
-            }
-            Place::Empty(place) => place,
-        };
-        let queued = asked.elapsed();
-        let began = Instant::now();
-        let bytes = self.fetch(entry, snapshots).await?;
-        let download = began.elapsed();
-        let needs = Self::needs(entry, bytes, device);
-        let footprint = Memory { ram_bytes: needs.ram_bytes, ..Memory::of_device(device, needs.vram_bytes) };
-        let order = |entry: &Entry| entry.cell.order(entry.device(device), snapshots, footprint);
-        let (instance, times) = if bytes > 0 {
-            let turn = self.turn.lock().await;
-            self.make_room(needs).await?;
-            self.in_turn(entry, turn, place.fill(self.models.clone(), order(entry))).await?
-        } else {
-            // What needs no room needs no turn.
-            place.fill(self.models.clone(), order(entry)).await?
-        };
-        Ok((instance, ColdStart { queued, ..split(began.elapsed(), download, times) }))
     }
 
     /// Sets up while nobody else does, unless it takes very long.
     async fn in_turn<T>(
         &self,
-        entry: &Entry,
+        models: &Models,
         turn: tokio::sync::MutexGuard<'_, ()>,
         setting_up: impl Future<Output = Result<T, WorkerError>>,
     ) -> Result<T, WorkerError> {
@@ -203,7 +183,7 @@ impl Loader {
         if let Ok(done) = timeout(TURN_MAX, &mut setting_up).await {
             return done;
         }
-        let models: Vec<_> = entry.cell.models().values().map(Binding::wire_ref).collect();
+        let models: Vec<_> = models.values().map(Binding::wire_ref).collect();
         warn!(?models, "a setup takes very long; others load beside it");
         drop(turn);
         setting_up.await
@@ -213,17 +193,20 @@ impl Loader {
         self.entries.iter().find(|entry| Arc::ptr_eq(&entry.cell, cell))
     }
 
-    /// Makes the models of the next instance present. Returns their size on disk.
-    async fn fetch(&self, entry: &Entry, snapshots: &HashMap<String, pb::Snapshot>) -> Result<u64, WorkerError> {
-        let models = entry.cell.next_models();
+    /// Makes these models present. Returns their size on disk.
+    async fn fetch(&self, models: &Models, snapshots: &HashMap<String, pb::Snapshot>) -> Result<u64, WorkerError> {
         if models.is_empty() {
             return Ok(0);
         }
-        let dirs: BTreeSet<_> = fetch(&models, &*self.models, snapshots).await?.into_values().collect();
+        let dirs: BTreeSet<_> = fetch(models, &*self.models, snapshots).await?.into_values().collect();
         // A directory that cannot be read is setup's to complain about.
         let sizes = Scope::new("load").spawn_blocking(move || dirs.iter().map(|dir| files::size(dir)).sum());
         Ok(sizes.await.unwrap_or(0))
     }
+}
+
+fn no_room(error: NoRoom) -> WorkerError {
+    WorkerError::retryable(format!("no room to load the model: {error}"))
 }
 
 /// A load that took `all` in parts: what nothing else explains was waiting.

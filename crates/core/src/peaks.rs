@@ -4,7 +4,7 @@ mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub(crate) use watch::VramWatch;
+pub(crate) use watch::{LAST_LOOK_MAX, VramWatch};
 
 /// High-water marks of one job, in bytes. They only rise.
 #[derive(Debug, Default)]
@@ -19,7 +19,8 @@ impl Peaks {
         self.ram_bytes.fetch_max(bytes, Ordering::Relaxed);
     }
 
-    /// So much was in use on the accelerators of the job.
+    /// So much was in use on the accelerators of the job, by whomever: drivers tell of whole devices, so this is an
+    /// upper bound of what the job used itself.
     pub(crate) fn saw_vram(&self, bytes: u64) {
         self.vram_bytes.fetch_max(bytes, Ordering::Relaxed);
     }

@@ -117,6 +117,7 @@ impl Worker {
         let kept = kept::open(&mut options, &scope).await;
         let spool = kept.spool.clone();
         let mut serving = Serving::new(options, &self.registry, self.models, scope.clone(), kept, self.stats);
+        serving.first_look().await;
         let ended = serving.run(&cancel).await;
         // With the connection's handles gone its tasks say goodbye and end.
         drop(serving);

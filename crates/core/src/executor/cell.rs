@@ -26,7 +26,7 @@ use crate::{
     job::GpuSpan,
     ledger::ColdStart,
     outbox::{Gate, SharedOutbox},
-    peaks::Peaks,
+    peaks::{LAST_LOOK_MAX, Peaks},
 };
 
 /// Largest event: a line for people or a few numbers. What is larger belongs into the output.
@@ -41,8 +41,6 @@ pub(crate) struct JobCell {
     pair: Pair,
     /// Number of its function in the roster.
     function: usize,
-    /// Accelerators it runs on.
-    gpu: Option<GpuSpan>,
     outbox: SharedOutbox,
     gate: Gate,
     cancel: CancelFlag,
@@ -56,9 +54,12 @@ struct CellState {
     /// Taken when the handler starts.
     run: Option<pb::RunJob>,
     instance: Option<Instance>,
+    /// Accelerators it runs on.
+    gpu: Option<GpuSpan>,
     clock: Clock,
     time_limit: Option<Duration>,
     task: Option<AbortHandle>,
+    returned: Option<Instant>,
     /// What is seen of its memory, if anybody looks.
     peaks: Option<Arc<Peaks>>,
     /// Kept for the upload of the output.
@@ -80,7 +81,6 @@ impl JobCell {
         Self {
             pair,
             function,
-            gpu,
             outbox,
             gate: Gate::default(),
             cancel: CancelFlag::new(),
@@ -89,9 +89,11 @@ impl JobCell {
             state: Mutex::new(CellState {
                 run: Some(run),
                 instance,
+                gpu,
                 clock,
                 time_limit: None,
                 task: None,
+                returned: None,
                 peaks: None,
                 capability_token: String::new(),
                 tenant: String::new(),
@@ -109,7 +111,7 @@ impl JobCell {
 
     /// Accelerators it runs on.
     pub(crate) fn gpu(&self) -> Option<GpuSpan> {
-        self.gpu
+        self.state.lock().gpu
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -129,9 +131,10 @@ impl JobCell {
         self.state.lock().clock.others = others;
     }
 
-    /// Hands the job the instance it runs on, and what that took.
+    /// Hands the job the instance it runs on, and what that took. A job on accelerators runs where that is.
     pub(crate) fn lend(&self, instance: Instance, cold: ColdStart) {
         let mut state = self.state.lock();
+        state.gpu = state.gpu.map(|span| span.at(instance.slots().device()));
         state.instance = Some(instance);
         state.clock.cold = cold;
     }
@@ -200,6 +203,17 @@ impl JobCell {
 
     pub(super) fn thread_ended(&self) {
         self.thread.store(false, Ordering::Release);
+    }
+
+    /// Its handler has returned; only the last look at its memory is left.
+    pub(super) fn returning(&self) {
+        self.state.lock().returned = Some(Instant::now());
+    }
+
+    /// Whether its result is on its way: then it is too late for a cancel or a deadline. Not for longer than the look
+    /// may take, twice over for whoever is slow to hear of it.
+    pub(crate) fn is_returning(&self) -> bool {
+        self.state.lock().returned.is_some_and(|at| at.elapsed() < LAST_LOOK_MAX * 2)
     }
 
     /// Whether a blocking handler still runs.

@@ -50,6 +50,17 @@ async fn w17_the_deadline_counts_from_the_start_of_the_handler() {
     assert_eq!(none.deadline(), None);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_result_on_its_way_is_waited_for_but_not_for_ever() {
+    let cell = cell(pb::RunJob::default());
+    assert!(!cell.is_returning());
+    cell.returning();
+    advance(crate::peaks::LAST_LOOK_MAX).await;
+    assert!(cell.is_returning(), "a cancel or a deadline comes too late");
+    advance(crate::peaks::LAST_LOOK_MAX).await;
+    assert!(!cell.is_returning());
+}
+
 #[tokio::test]
 async fn an_upload_is_named_after_the_request_and_carries_its_token() {
     let run = pb::RunJob { tenant: "acme".into(), capability_token: "secret".into(), ..Default::default() };

@@ -7,6 +7,7 @@ use super::{
     lease::{Lease, Leases},
 };
 use crate::{
+    context::Device,
     endpoint::InstanceValue,
     worker_error::{Result, WorkerError},
 };
@@ -34,10 +35,10 @@ impl Instance {
         Self { value, slots, remote: None, _lease: Leases::default().take() }
     }
 
-    /// An instance elsewhere, with what reaches it.
-    pub(crate) fn remote(calls: Arc<dyn RemoteCalls>) -> Self {
+    /// An instance elsewhere, with what reaches it. Its models are on `device`.
+    pub(crate) fn remote(calls: Arc<dyn RemoteCalls>, device: Device) -> Self {
         let value = Arc::new(()) as InstanceValue;
-        Self { value, slots: Slots::default(), remote: Some(calls), _lease: Leases::default().take() }
+        Self { value, slots: Slots::default().on(device), remote: Some(calls), _lease: Leases::default().take() }
     }
 
     /// What reaches it, if it lives elsewhere.

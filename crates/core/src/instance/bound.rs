@@ -34,6 +34,11 @@ impl Bound {
         Self { declared, now: Mutex::new(now) }
     }
 
+    /// What the endpoint names itself.
+    pub(super) fn declared(&self) -> Models {
+        self.declared.clone()
+    }
+
     /// What the latest instance was made from.
     pub(super) fn latest(&self) -> Models {
         self.now.lock().latest.clone()
@@ -44,11 +49,9 @@ impl Bound {
         self.now.lock().next.clone()
     }
 
-    /// The next instance is being made. Gives what from.
-    pub(super) fn make(&self) -> Models {
-        let mut now = self.now.lock();
-        now.latest = now.next.clone();
-        now.latest.clone()
+    /// An instance is being made from these.
+    pub(super) fn made(&self, models: Models) {
+        self.now.lock().latest = models;
     }
 
     /// From here on instances are made from what `resolve` gives for each declared binding, or from that itself.

@@ -27,8 +27,17 @@ pub(crate) trait InstanceHost: Send + Sync {
     /// An instance, if one is free now.
     fn ready(&self) -> Option<Instance>;
 
-    /// Whether there is an instance.
+    /// Whether there is an instance; one that is being set up is none yet.
     fn is_loaded(&self) -> bool;
+
+    /// What its instances were made from, each once.
+    fn models(&self) -> Vec<Models>;
+
+    /// Waits for an instance that is in use to be free or gone. `false` when none is: nothing comes back then.
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    fn one_comes_back(&self) -> BoxFuture<'_, bool>;
 
     /// Whether somebody uses an instance, or one is being set up.
     fn is_in_use(&self) -> bool;
@@ -56,6 +65,12 @@ pub(crate) enum Place {
 
 /// A place without an instance. It is free again when this drops.
 pub(crate) trait EmptyPlace: Send {
+    /// An instance that is free by now, in this place.
+    ///
+    /// # Errors
+    /// The place, when there is none.
+    fn claim(self: Box<Self>) -> std::result::Result<Instance, Box<dyn EmptyPlace>>;
+
     /// Makes an instance here.
     ///
     /// # Cancel safety
@@ -71,6 +86,8 @@ pub(crate) trait EmptyPlace: Send {
 pub(crate) struct Order {
     /// Its models, by slot.
     pub(crate) models: Models,
+    /// The same as the endpoint declares them: by these it knows them wherever it runs.
+    pub(crate) declared: Models,
     /// Their files, by wire ref.
     pub(crate) snapshots: HashMap<String, pb::Snapshot>,
     /// Where they are loaded to.
@@ -87,6 +104,8 @@ pub(crate) struct IdlePart {
     pub(crate) idle: Duration,
     /// Memory it takes.
     pub(crate) footprint: Memory,
+    /// What it was made from.
+    pub(crate) models: Models,
 }
 
 /// Something that is given back when it drops.

@@ -7,6 +7,8 @@ use std::collections::VecDeque;
 
 use gen_worker_proto::Pair;
 
+use crate::context::Device;
+
 /// Most devices of one machine; an ordinal beyond it counts as the last.
 pub(crate) const DEVICES_MAX: usize = 64;
 
@@ -31,6 +33,28 @@ impl GpuSpan {
     /// Their ordinals.
     pub(crate) fn devices(self) -> std::ops::Range<usize> {
         usize::from(self.first)..usize::from(self.first) + usize::from(self.count)
+    }
+
+    /// The same number of devices where an instance on `device` already is: work on it takes place there.
+    pub(crate) fn at(self, device: Device) -> Self {
+        match device {
+            Device::Cuda(ordinal) if !self.contains(ordinal) => {
+                Self::new(i32::try_from(ordinal).unwrap_or(i32::MAX), i32::from(self.count))
+            }
+            _ => self,
+        }
+    }
+
+    /// The device that a handler works on: that of its instance, if it is one of these.
+    pub(crate) fn device(self, instance: Device) -> Device {
+        match instance {
+            Device::Cuda(ordinal) if self.contains(ordinal) => instance,
+            _ => Device::Cuda(u32::from(self.first)),
+        }
+    }
+
+    fn contains(self, ordinal: u32) -> bool {
+        usize::try_from(ordinal).is_ok_and(|ordinal| self.devices().contains(&ordinal))
     }
 
     fn overlaps(self, other: Self) -> bool {
@@ -140,6 +164,15 @@ mod tests {
         assert_eq!(gpus.next(), Some(pair("c")));
         gpus.release(one);
         assert_eq!(gpus.next(), None);
+    }
+
+    #[test]
+    fn w12_5_work_follows_its_instance() {
+        let (one, two) = (GpuSpan::new(1, 1), GpuSpan::new(1, 2));
+        assert_eq!(one.at(Device::Cuda(0)), GpuSpan::new(0, 1));
+        assert_eq!((one.at(Device::Cpu), two.at(Device::Cuda(2))), (one, two));
+        assert_eq!(two.device(Device::Cuda(2)), Device::Cuda(2));
+        assert_eq!(two.device(Device::Cpu), Device::Cuda(1));
     }
 
     #[test]

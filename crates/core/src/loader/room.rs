@@ -9,19 +9,22 @@ use tracing::{info, warn};
 
 use super::{Entry, Loader};
 use crate::{
-    Binding, InstanceCell, WorkerError,
+    Binding, InstanceCell,
     context::Device,
-    residency::{self, Held, Memory, Needs, Room},
+    instance::Models,
+    residency::{self, Held, Memory, Needs, NoRoom, Room},
 };
 
 /// How long an idle instance may take to make room. After that it goes on beside the load.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(30);
+pub(super) const SHUTDOWN_MAX: Duration = Duration::from_secs(30);
 
 /// Something that could go.
 struct Candidate<'a> {
     entry: &'a Entry,
     /// One of several instances of the entry, where they live elsewhere.
     part: Option<u64>,
+    /// What it was made from.
+    models: Models,
 }
 
 impl Loader {
@@ -65,23 +68,32 @@ impl Loader {
         }
     }
 
+    /// What there is of memory now.
+    async fn room(&self) -> Room {
+        Room { free: self.free().await, total: self.total.clone(), vram_reserve_bytes: self.vram.reserve_bytes }
+    }
+
+    /// Whether that would fit if the instances of `entry` went first, and then others that are idle.
+    pub(super) async fn fits_without(&self, entry: &Entry, needs: Needs) -> Result<(), NoRoom> {
+        let mut room = self.room().await;
+        room.free.add(&entry.held());
+        let others = self.entries.iter().filter(|other| !std::ptr::eq(*other, entry));
+        let held: Vec<_> = others.flat_map(candidates).map(|(_, held)| held).collect();
+        residency::plan(needs, &room, &held).map(drop)
+    }
+
     /// Lets idle instances go until that fits.
-    pub(super) async fn make_room(&self, needs: Needs) -> Result<(), WorkerError> {
-        let room =
-            Room { free: self.free().await, total: self.total.clone(), vram_reserve_bytes: self.vram.reserve_bytes };
+    pub(super) async fn make_room(&self, needs: Needs) -> Result<(), NoRoom> {
+        let room = self.room().await;
         let (candidates, held): (Vec<_>, Vec<_>) = self.entries.iter().flat_map(candidates).unzip();
-        let going = residency::plan(needs, &room, &held).map_err(|error| {
-            warn!(%error, "no room for a model");
-            WorkerError::retryable(format!("no room to load the model: {error}"))
-        })?;
+        let going = residency::plan(needs, &room, &held).inspect_err(|error| warn!(%error, "no room for a model"))?;
         for candidate in going.into_iter().filter_map(|index| candidates.get(index)) {
-            let Candidate { entry, part } = candidate;
-            let models = entry.cell.models();
+            let Candidate { entry, part, models } = candidate;
             // One that a job took meanwhile stays; the load then meets what is there.
             if timeout(SHUTDOWN_MAX, let_go(&entry.cell, *part)).await == Ok(true) {
                 let names: Vec<_> = models.values().map(Binding::wire_ref).collect();
                 info!(models = ?names, "unloaded to make room");
-                (self.evicted)(entry.cell.clone(), models);
+                (self.evicted)(entry.cell.clone(), models.clone());
             }
         }
         Ok(())
@@ -108,7 +120,7 @@ fn candidates(entry: &Entry) -> Vec<(Candidate<'_>, Held)> {
     if let Some(host) = entry.cell.host() {
         let idle = host.idle().into_iter().map(|idle| {
             let held = Held { footprint: idle.footprint, idle: idle.idle, pinned: false };
-            (Candidate { entry, part: Some(idle.id) }, held)
+            (Candidate { entry, part: Some(idle.id), models: idle.models }, held)
         });
         return idle.collect();
     }
@@ -116,7 +128,7 @@ fn candidates(entry: &Entry) -> Vec<(Candidate<'_>, Held)> {
         return Vec::new();
     }
     let held = Held { footprint: entry.held(), idle: entry.cell.idle(), pinned: entry.cell.is_in_use() };
-    vec![(Candidate { entry, part: None }, held)]
+    vec![(Candidate { entry, part: None, models: entry.cell.models() }, held)]
 }
 
 /// Lets an instance go unless somebody uses it.

@@ -53,6 +53,35 @@ async fn w9_6_the_peak_of_a_job_counts_its_own_accelerators_only() {
     assert_eq!(peaks.vram_bytes(), 90);
 }
 
+/// A driver that answers when its other end is gone.
+struct Stuck(Mutex<std::sync::mpsc::Receiver<()>>);
+
+impl MemoryProbe for Stuck {
+    fn total(&self) -> Memory {
+        Memory::default()
+    }
+
+    fn free_ram(&self) -> u64 {
+        0
+    }
+
+    fn free_vram(&self) -> Vec<Option<u64>> {
+        assert!(self.0.lock().recv().is_err(), "only its end is told");
+        Vec::new()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_driver_that_hangs_holds_a_result_up_for_a_moment_only() {
+    let (release, stuck) = std::sync::mpsc::channel();
+    let watch = VramWatch::start(Arc::new(Stuck(Mutex::new(stuck))), 0..1, Arc::default());
+    let mut look = std::pin::pin!(watch.look());
+    assert!(futures::poll!(look.as_mut()).is_pending());
+    tokio::time::advance(LAST_LOOK_MAX).await;
+    look.await;
+    drop(release);
+}
+
 #[tokio::test(start_paused = true)]
 async fn nobody_looks_after_the_end() {
     let (cards, peaks) = (Cards::new(&[Some(50)]), Arc::new(Peaks::default()));

@@ -4,7 +4,7 @@
 use std::{ops::Range, sync::Arc, time::Duration};
 
 use gen_worker_tasks::Scope;
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::timeout};
 
 use super::Peaks;
 use crate::memory::MemoryProbe;
@@ -12,6 +12,10 @@ use crate::memory::MemoryProbe;
 /// Between two looks. One costs some ten microseconds of a thread that may block; what a job holds for less than this
 /// may be missed.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// How long the end of a job may wait for its last look: one that takes longer is for a driver that hangs, and the
+/// result matters more than its peak.
+pub(crate) const LAST_LOOK_MAX: Duration = Duration::from_millis(50);
 
 /// Watches until it drops.
 pub(crate) struct VramWatch {
@@ -46,14 +50,14 @@ impl VramWatch {
         Self { look, scope, looking: looking.abort_handle() }
     }
 
-    /// Looks once more.
+    /// Looks once more, for [`LAST_LOOK_MAX`] at most.
     ///
     /// # Cancel safety
     /// May be dropped.
     pub(crate) async fn look(&self) {
         let look = self.look.clone();
         // What it could not see it did not see.
-        drop(self.scope.spawn_blocking(move || look.now()).await);
+        drop(timeout(LAST_LOOK_MAX, self.scope.spawn_blocking(move || look.now())).await);
     }
 
     /// Looks once more, on this thread.

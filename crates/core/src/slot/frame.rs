@@ -10,8 +10,9 @@ use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use gen_worker_proto::limits::MESSAGE_BYTES_MAX;
 use prost::Message as _;
 
-/// Version of these frames.
-pub const PROTOCOL: u32 = 1;
+/// Version of these frames: another one whenever what a child does with a frame changes. 2: a set-up names the
+/// accelerator of its models.
+pub const PROTOCOL: u32 = 2;
 
 /// Bytes of the length in front of a frame.
 pub const HEADER_BYTES: usize = 4;
@@ -95,7 +96,7 @@ pub struct SetUp {
 /// A model that lies on this machine.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Model {
-    /// Its wire ref.
+    /// The wire ref it is declared with; what lies there may be another flavor of it.
     #[prost(string, tag = "1")]
     pub reference: String,
     /// Its directory, as the system spells it.
@@ -214,7 +215,8 @@ pub struct Measures {
     /// The largest resident size it ever had, in bytes.
     #[prost(uint64, tag = "1")]
     pub peak_ram_bytes: u64,
-    /// The most memory of accelerators that was in use while the call ran, in bytes.
+    /// The most memory of accelerators that was in use while the call ran, in bytes: by all processes, so an upper
+    /// bound of what the call used.
     #[prost(uint64, tag = "2")]
     pub peak_vram_bytes: u64,
     /// Its resident size now, in bytes.

@@ -9,13 +9,14 @@ use tracing::warn;
 use super::{
     frame::{Empty, Frame, FrameError, Measures, PROTOCOL, SetUp},
     frame_io::{FrameIo, SlotIoError},
-    held::{HeldMemory, Share},
+    held::{Held, Share},
     launcher::{SlotChild, SlotExit, SlotIo},
     options::SlotOptions,
     translate,
 };
 use crate::{
-    instance::SetupTimes,
+    context::Device,
+    instance::{Models, SetupTimes},
     residency::Memory,
     worker_error::{Result, WorkerError},
 };
@@ -38,6 +39,8 @@ pub(super) struct Slot {
     unanswered: u32,
     /// What it told of itself when it was set up.
     measured: Measures,
+    /// Where its models are.
+    device: Device,
     /// Its share of the memory of its pool.
     share: Option<Share>,
 }
@@ -66,6 +69,7 @@ impl Slot {
             health_interval: options.health_interval,
             unanswered: 0,
             measured: Measures::default(),
+            device: Device::Cpu,
             share: None,
         })
     }
@@ -83,6 +87,7 @@ impl Slot {
     /// Has the child make its instance. That takes as long as the author's setup, while the child answers. Gives the
     /// times that the child measured.
     pub(super) async fn set_up(&mut self, plan: SetUp) -> Result<Result<SetupTimes>, Lost> {
+        self.device = translate::device(plan.cuda);
         if let Err(error) = self.say(Frame::SetUp(plan)) {
             return Err(Lost::Garbled(error.to_string()));
         }
@@ -111,16 +116,26 @@ impl Slot {
         self.measured.peak_ram_bytes = self.measured.peak_ram_bytes.max(measures.peak_ram_bytes);
     }
 
-    /// Counts the child into the memory that its pool holds: what it said itself of host memory, and at least what its
+    /// Counts the child, made from `models`, into what its pool holds: of memory what it said itself of host memory, and at least what its
     /// models were said to need.
-    pub(super) fn takes(&mut self, held: &HeldMemory, models: Memory) {
-        let ram_bytes = models.ram_bytes.max(self.measured.ram_bytes);
-        self.share = Some(held.take(Memory { ram_bytes, ..models }));
+    pub(super) fn takes(&mut self, held: &Held, models: Models, needs: Memory) {
+        let ram_bytes = needs.ram_bytes.max(self.measured.ram_bytes);
+        self.share = Some(held.take(models, Memory { ram_bytes, ..needs }));
     }
 
     /// Memory it takes.
     pub(super) fn footprint(&self) -> Memory {
         self.share.as_ref().map(|share| share.own().clone()).unwrap_or_default()
+    }
+
+    /// Where its models are.
+    pub(super) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// What it was made from.
+    pub(super) fn models(&self) -> Models {
+        self.share.as_ref().map(|share| share.models().clone()).unwrap_or_default()
     }
 
     /// Queues a frame; [`Slot::hear`] sends it.

@@ -20,10 +20,10 @@ use tokio::{
 };
 use tracing::warn;
 
-use super::{crashes::Crashes, held::HeldMemory, options::SlotOptions, parent::Slot};
+use super::{crashes::Crashes, held::Held, options::SlotOptions, parent::Slot};
 use crate::{
     Instance,
-    instance::{IdlePart, InstanceHost, Place},
+    instance::{IdlePart, InstanceHost, Models, Place},
     residency::Memory,
     worker_error::{Result, WorkerError},
 };
@@ -44,7 +44,7 @@ pub(super) struct Shared {
     capacity: u32,
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
-    held: HeldMemory,
+    held: Held,
     setup_crashes: AtomicU32,
     /// Slots that were idle so far.
     numbers: AtomicU64,
@@ -69,7 +69,7 @@ impl SlotPool {
             capacity,
             places: Arc::new(Semaphore::new(usize::try_from(capacity).unwrap_or(usize::MAX))),
             idle: Mutex::default(),
-            held: HeldMemory::default(),
+            held: Held::default(),
             setup_crashes: AtomicU32::new(0),
             numbers: AtomicU64::new(0),
         }))
@@ -95,7 +95,26 @@ impl InstanceHost for SlotPool {
     }
 
     fn is_loaded(&self) -> bool {
-        self.is_in_use() || !self.0.idle.lock().is_empty()
+        self.0.held.count() > 0
+    }
+
+    fn models(&self) -> Vec<Models> {
+        self.0.held.models()
+    }
+
+    fn one_comes_back(&self) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            // Before the look: what happens after it is noticed.
+            let change = self.0.held.change();
+            if !self.0.idle.lock().is_empty() {
+                return true;
+            }
+            let in_use = self.0.held.count() > 0;
+            if in_use {
+                change.await;
+            }
+            in_use
+        })
     }
 
     fn is_in_use(&self) -> bool {
@@ -108,7 +127,10 @@ impl InstanceHost for SlotPool {
     }
 
     fn idle(&self) -> Vec<IdlePart> {
-        let part = |idle: &Idle| IdlePart { id: idle.id, idle: idle.since.elapsed(), footprint: idle.slot.footprint() };
+        let part = |idle: &Idle| {
+            let (footprint, models) = (idle.slot.footprint(), idle.slot.models());
+            IdlePart { id: idle.id, idle: idle.since.elapsed(), footprint, models }
+        };
         self.0.idle.lock().iter().map(part).collect()
     }
 
@@ -150,10 +172,12 @@ impl Shared {
         self.idle.lock().push(Idle { id, since: Instant::now(), slot });
         // Only now: whoever gets the place finds the slot.
         drop(place);
+        self.held.came_back();
     }
 
     fn lend(self: &Arc<Self>, slot: Slot, place: OwnedSemaphorePermit) -> Instance {
-        Instance::remote(Arc::new(Lease::new(slot, place, self.clone())))
+        let device = slot.device();
+        Instance::remote(Arc::new(Lease::new(slot, place, self.clone())), device)
     }
 
     fn idle_slot(&self) -> Option<Slot> {

@@ -1,9 +1,10 @@
 //! What this worker holds of models and memory, as the orchestrator hears it. Owns no state: it asks the source, the
 //! loader and the machine.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use gen_worker_proto::pb::{self, worker_message::Msg};
+use tokio::time::timeout;
 
 use super::{serving::Serving, setup::SetupEvent};
 use crate::{
@@ -13,6 +14,9 @@ use crate::{
 
 /// What a function is said to run with when a cast was dropped: what weights are published in (12.4).
 const PLAIN_PRECISION: &str = "bf16";
+
+/// How long the first connection waits for a look at free memory, which takes milliseconds.
+const FIRST_LOOK_MAX: Duration = Duration::from_secs(2);
 
 /// Looks at free accelerator memory.
 #[derive(Default)]
@@ -40,8 +44,8 @@ impl Serving {
 
     /// Where a model is now: the highest place that any instance or the disk gives it.
     pub(super) fn position(&self, reference: String) -> pb::ModelEvent {
-        let uses = |cell: &&Arc<InstanceCell>| cell.models().values().any(|binding| binding.wire_ref() == reference);
-        let footprints = self.loader.loaded().filter(uses).map(|cell| self.loader.footprint(cell));
+        let footprints =
+            self.loader.loaded().filter(|cell| uses(cell, &reference)).map(|cell| self.loader.footprint(cell));
         if let Some(footprint) = footprints.max_by_key(Memory::vram_sum) {
             return loaded_event(reference, &footprint);
         }
@@ -97,6 +101,17 @@ impl Serving {
         });
     }
 
+    /// Looks once, before anybody is told: others may use the accelerators. A driver that does not answer in time is
+    /// no reason not to serve.
+    pub(super) async fn first_look(&mut self) {
+        let total = self.options.resources.vram_total_bytes;
+        if total > 0
+            && let Ok(free) = timeout(FIRST_LOOK_MAX, self.loader.free()).await
+        {
+            self.availability.free_vram(gpu::told_free_bytes(free.vram_sum(), total));
+        }
+    }
+
     /// What the orchestrator hears of free accelerator memory.
     pub(super) fn sampled(&mut self, free: u64) {
         self.sampling.running = false;
@@ -113,7 +128,8 @@ impl Serving {
         let mut held: BTreeMap<_, _> = held.collect();
         for cell in self.loader.loaded() {
             let (tier, vram_bytes) = tier(&self.loader.footprint(cell));
-            for reference in cell.models().values().map(Binding::wire_ref) {
+            let all = cell.all_models();
+            for reference in all.iter().flat_map(|models| models.values()).map(Binding::wire_ref) {
                 held.insert(reference.clone(), ModelResidency { reference, tier, vram_bytes });
             }
         }
@@ -129,6 +145,11 @@ impl Serving {
             }
         }
     }
+}
+
+/// Whether an instance of `cell` was made from this model.
+pub(super) fn uses(cell: &InstanceCell, reference: &str) -> bool {
+    cell.all_models().iter().flat_map(|models| models.values()).any(|binding| binding.wire_ref() == reference)
 }
 
 /// Where the models of an instance of this measured size are.

@@ -11,6 +11,8 @@ use tracing::warn;
 
 use super::serving::Serving;
 use crate::{
+    Instance,
+    context::Device,
     executor::JobCell,
     job::{Arrival, GpuSpan, Needs, Target},
 };
@@ -21,8 +23,11 @@ impl Serving {
             Inbound::RunJob(run) => self.run_job(run),
             Inbound::CancelJob(cancel) => {
                 if let Ok(pair) = Pair::parse(cancel.request_id, cancel.attempt) {
-                    self.table.cancel(&pair, &mut self.actions);
-                    self.perform();
+                    // One whose result is on its way has ended before this came.
+                    if !self.table.handle(&pair).is_some_and(|job| job.is_returning()) {
+                        self.table.cancel(&pair, &mut self.actions);
+                        self.perform();
+                    }
                 }
             }
             Inbound::HelloAck(ack) => self.acknowledge(ack),
@@ -54,7 +59,9 @@ impl Serving {
                     number = at;
                     let cell = entry.function.instance();
                     instance = cell.and_then(|cell| cell.ready());
-                    gpu = accelerators(run.compute.as_ref(), entry.function.resources().gpu());
+                    let granted = accelerators(run.compute.as_ref(), entry.function.resources().gpu());
+                    let there = instance.as_ref().map_or(Device::Cpu, |instance: &Instance| instance.slots().device());
+                    gpu = granted.map(|span| span.at(there));
                     Target::Known(Needs {
                         function: at,
                         concurrency_max: entry.concurrency_max,

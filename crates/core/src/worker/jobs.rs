@@ -138,6 +138,9 @@ impl Serving {
             Ok((instance, cold)) => {
                 tell_cold_start(&job, cold);
                 job.lend(instance, cold);
+                if let Some(span) = job.gpu() {
+                    self.table.runs_on(job.pair(), span);
+                }
                 Ok(())
             }
             // Another worker, or this one later, may succeed: never the client's fault, whatever the cause.

@@ -11,14 +11,23 @@ use gen_worker_proto::pb::{self, ModelOpKind, ModelState, worker_message::Msg};
 use tokio::sync::mpsc;
 
 use super::{
-    held::loaded_event,
+    held::{loaded_event, uses},
     serving::Serving,
     setup::{FIRST_DEVICE, SetupEvent},
 };
-use crate::{Binding, InstanceCell, ModelSource, NoProgress, instance::Models, loader::Loader, model_fetch};
+use crate::{
+    Binding, InstanceCell, ModelSource, NoProgress, WorkerError,
+    instance::Models,
+    loader::{Loader, NoWay},
+    model_fetch,
+};
 
 /// Commands that may wait for one ref. An orchestrator sends few; past this it repeats itself.
 const WAITING_MAX: usize = 64;
+
+/// Times that a load is tried whose instance turns out to be of another flavor: one set-up may have been under way, and
+/// the next begins after it.
+const LOAD_TRIES: usize = 2;
 
 /// The lines: a ref is here while one of its operations runs.
 #[derive(Default)]
@@ -67,7 +76,9 @@ impl Serving {
     fn start_operation(&self, op: pb::ModelOp) {
         let named = |models: &Models| models.values().find(|binding| binding.wire_ref() == op.r#ref).cloned();
         let mut cells = self.roster.cells();
-        let of_instances = cells.iter().find_map(|cell| named(&cell.models()).or_else(|| named(&cell.next_models())));
+        let of_instances = cells
+            .iter()
+            .find_map(|cell| cell.all_models().iter().find_map(named).or_else(|| named(&cell.next_models())));
         let declared = || {
             let mut declared = self.roster.iter().flat_map(|function| function.slots().values());
             declared.find(|binding| binding.wire_ref() == op.r#ref).cloned()
@@ -76,8 +87,8 @@ impl Serving {
         // A load is about what instances will be made from, everything else about what they are.
         let loads = op.op() == ModelOpKind::Load;
         cells.retain(|cell| {
-            let models = if loads { cell.next_models() } else { cell.models() };
-            named(&models).is_some() && self.can_run(cell)
+            let concerned = if loads { named(&cell.next_models()).is_some() } else { uses(cell, &op.r#ref) };
+            concerned && self.can_run(cell)
         });
         let operation = Operation { kind: op.op(), reference: op.r#ref, snapshot: op.snapshot, binding, cells };
         let (models, loader, events) = (self.models.clone(), self.loader.clone(), self.setups.clone());
@@ -100,7 +111,11 @@ impl Operation {
     ) -> Option<pb::ModelEvent> {
         let outcome = match self.kind {
             ModelOpKind::Download => self.download(models, loader).await,
-            ModelOpKind::Load => self.load(loader, events).await,
+            ModelOpKind::Load => match self.load(loader, events).await {
+                Ok(Some(event)) => Ok(event),
+                Ok(None) => return None,
+                Err(error) => Err(error),
+            },
             ModelOpKind::Unload => match self.unload(events).await {
                 Ok(()) => return None,
                 Err(error) => Err(error),
@@ -124,24 +139,28 @@ impl Operation {
             "missing_snapshot" if snapshot.is_some() => "download_failed",
             reason => reason,
         })?;
-        let loaded = self.cells.iter().find(|cell| cell.is_ready());
+        // By now: much may have been loaded and resolved during a long transfer.
+        let loaded = loader.loaded().find(|cell| uses(cell, &self.reference));
         Ok(match loaded {
             Some(cell) => loaded_event(self.reference.clone(), &loader.footprint(cell)),
             None => self.event(ModelState::OnDisk),
         })
     }
 
-    /// Sets up every instance that uses the model.
-    async fn load(&self, loader: &Loader, events: &mpsc::Sender<SetupEvent>) -> Result<pb::ModelEvent, &'static str> {
+    /// Sets up every instance that uses the model. None when another flavor of it is wanted by then.
+    async fn load(
+        &self,
+        loader: &Loader,
+        events: &mpsc::Sender<SetupEvent>,
+    ) -> Result<Option<pb::ModelEvent>, &'static str> {
         let mut outcome = Err("load_failed");
-        let snapshots: HashMap<_, _> = self.snapshot.iter().map(|s| (self.reference.clone(), s.clone())).collect();
         for cell in &self.cells {
-            self.make_way(cell, events).await?;
-            let result = loader.load(cell, &snapshots, FIRST_DEVICE).await.map(drop);
+            let result = self.load_cell(cell, loader, events).await?;
             outcome = match &result {
-                Ok(()) => Ok(loaded_event(self.reference.clone(), &loader.footprint(cell))),
-                Err(error) if error.is_out_of_memory() => Err("oom"),
-                Err(error) => Err(error.unavailable_reason().unwrap_or("load_failed")),
+                // Only what is there is told of.
+                Ok(()) if !uses(cell, &self.reference) => Ok(None),
+                Ok(()) => Ok(Some(loaded_event(self.reference.clone(), &loader.footprint(cell)))),
+                Err(error) => Err(word(error)),
             };
             let failed = outcome.is_err();
             // Should a later one fail, the end of the operation says nothing of this one.
@@ -155,17 +174,31 @@ impl Operation {
         outcome
     }
 
-    /// An instance that is there may be made from another flavor than the next one: that one goes first.
-    async fn make_way(&self, cell: &Arc<InstanceCell>, events: &mpsc::Sender<SetupEvent>) -> Result<(), &'static str> {
-        let (made, next) = (cell.models(), cell.next_models());
-        if !cell.is_ready() || made == next {
-            return Ok(());
+    /// Sets one instance up, after one of another flavor made way. A set-up that was under way, or what was resolved
+    /// meanwhile, may bring that flavor all the same: then once more.
+    async fn load_cell(
+        &self,
+        cell: &Arc<InstanceCell>,
+        loader: &Loader,
+        events: &mpsc::Sender<SetupEvent>,
+    ) -> Result<Result<(), WorkerError>, &'static str> {
+        let snapshots: HashMap<_, _> = self.snapshot.iter().map(|s| (self.reference.clone(), s.clone())).collect();
+        let mut result = Ok(());
+        for _ in 0..LOAD_TRIES {
+            let gone = match loader.make_way(cell, &snapshots, FIRST_DEVICE).await {
+                Ok(gone) => gone,
+                Err(NoWay::InUse) => return Err("model_in_use"),
+                Err(NoWay::Next(error)) => return Err(word(&error)),
+            };
+            for models in gone {
+                drop(events.send(SetupEvent::Gone { cell: cell.clone(), models, operation: None }).await);
+            }
+            result = loader.load(cell, &snapshots, FIRST_DEVICE).await.map(drop);
+            if result.is_err() || uses(cell, &self.reference) {
+                break;
+            }
         }
-        if !cell.shutdown_if_idle().await {
-            return Err("model_in_use");
-        }
-        drop(events.send(SetupEvent::Gone { cell: cell.clone(), models: made, operation: None }).await);
-        Ok(())
+        Ok(result)
     }
 
     /// Lets every instance go that uses the model, unless one of them is in use.
@@ -174,14 +207,16 @@ impl Operation {
             return Err("model_in_use");
         }
         for cell in &self.cells {
-            let models = cell.models();
+            let all = cell.all_models();
             // A job may have come between the look and now.
             if !cell.shutdown_if_idle().await {
                 return Err("model_in_use");
             }
             // At once: the next one may take its time, and jobs may bring this one back meanwhile.
-            let gone = SetupEvent::Gone { cell: cell.clone(), models, operation: Some(self.reference.clone()) };
-            drop(events.send(gone).await);
+            for models in all {
+                let gone = SetupEvent::Gone { cell: cell.clone(), models, operation: Some(self.reference.clone()) };
+                drop(events.send(gone).await);
+            }
         }
         Ok(())
     }
@@ -189,4 +224,9 @@ impl Operation {
     fn event(&self, state: ModelState) -> pb::ModelEvent {
         pb::ModelEvent { r#ref: self.reference.clone(), state: state.into(), ..Default::default() }
     }
+}
+
+/// How the end of an operation calls a load that failed.
+fn word(error: &WorkerError) -> &'static str {
+    if error.is_out_of_memory() { "oom" } else { error.unavailable_reason().unwrap_or("load_failed") }
 }

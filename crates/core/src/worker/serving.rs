@@ -41,6 +41,7 @@ use crate::{
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
     loader::Loader,
     outbox::{Outgoing, SharedOutbox},
+    peaks::LAST_LOOK_MAX,
     stats::WorkerStats,
     worker_options::WorkerOptions,
 };
@@ -137,7 +138,7 @@ impl Serving {
         let readiness = |cell: Option<_>| if cell.is_some() { Readiness::Loading } else { Readiness::Ready };
         let functions = roster.iter().map(|function| (function.name().clone(), readiness(function.instance())));
         let mut availability = Availability::new(functions);
-        // Nothing is loaded yet.
+        // What is really free is looked at before the first connection.
         let vram_bytes = options.resources.vram_total_bytes;
         availability.free_vram(gpu::told_free_bytes(u64::try_from(vram_bytes).unwrap_or(0), vram_bytes));
         let first_vram_bytes = options.gpus.first().map_or(0, |gpu| gpu.total_bytes);
@@ -400,6 +401,11 @@ impl Serving {
         self.sources.timer.as_mut().reset(now + NEVER);
         self.wakes.renew(Source::Timer);
         while let Some(pair) = self.timers.expired(now) {
+            if self.table.handle(&pair).is_some_and(|job| job.is_returning()) {
+                // It ended in time. Should its result not come all the same, this does.
+                self.timers.deadline(now + LAST_LOOK_MAX * 2, pair);
+                continue;
+            }
             self.table.deadline(&pair, &mut self.actions);
             self.perform();
         }

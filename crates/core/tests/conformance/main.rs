@@ -7,6 +7,7 @@
 
 mod cancellation;
 mod connection;
+mod devices;
 mod drain;
 mod faults;
 mod fixture;

@@ -20,7 +20,7 @@ const GIB: u64 = 1 << 30;
 
 /// Two accelerators of 24 GiB, with so much in use.
 #[derive(Clone, Default)]
-struct Cards(Arc<Mutex<[u64; 2]>>);
+pub struct Cards(pub Arc<Mutex<[u64; 2]>>);
 
 impl MemoryProbe for Cards {
     fn total(&self) -> Memory {
@@ -115,6 +115,16 @@ async fn w9_6_the_child_that_served_a_job_counts_into_its_peak() {
     let child = metrics(&mut session, "r2", "child", 0, None).await.peak_rss_bytes;
     // The child is this process too, so it counts twice.
     assert!(own > 0 && child >= own * 3 / 2, "{own} {child}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w2_the_first_hello_knows_what_others_use() {
+    let cards = Cards::default();
+    *cards.0.lock() = [12, 0];
+    let mut fixture = fixture(&cards);
+    let (_session, hello) = fixture.orchestrator.connect().await;
+    let free = hello.state.expect("state").free_vram_bytes >> 30;
+    assert!((33..=36).contains(&free), "{free}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -468,6 +468,77 @@ async fn w11_9_resolutions_apply_to_future_setups_only() {
     assert_eq!(read(&mut session, "r5", "other").await, "weights of o/b");
 }
 
+fn flavored(resolved: &str) -> Outbound {
+    let plan = pb::ModelResolution { r#ref: "o/a".into(), resolved_ref: resolved.into(), cast: String::new() };
+    Outbound::HelloAck(pb::HelloAck { protocol_version: 2, resolutions: vec![plan], ..Default::default() })
+}
+
+#[tokio::test(start_paused = true)]
+async fn w11_9_a_load_during_the_set_up_of_another_flavor_brings_the_one_asked_for() {
+    let (shelf, setup) = (Shelf::new(), Setup::default());
+    setup.opening.store(60, Ordering::SeqCst);
+    for reference in ["o/a", "o/a#fp8"] {
+        shelf.has(reference);
+    }
+    let (mut fixture, _) = one_reader(&shelf, &setup);
+    let (mut session, _) = fixture.orchestrator.connect().await;
+    session.send(flavored("o/a#fp8")).await;
+    session.send(op(ModelOpKind::Load, "o/a#fp8", false)).await;
+    loop {
+        if let Msg::ModelEvent(event) = session.next().await
+            && event.r#ref == "o/a#fp8"
+        {
+            assert_eq!(event.state(), ModelState::InRam);
+            break;
+        }
+    }
+    assert_eq!(read(&mut session, "r1", "read").await, "weights of o/a#fp8");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w11_9_a_flavor_that_cannot_be_had_costs_nothing_that_works() {
+    let shelf = Shelf::new();
+    shelf.has("o/a");
+    let (mut fixture, _) = one_reader(&shelf, &Setup::default());
+    let mut session = fixture.session().await;
+    session.send(flavored("o/a#fp8")).await;
+    session.send(op(ModelOpKind::Load, "o/a#fp8", false)).await;
+    assert_eq!(
+        until(&mut session, &[ModelState::OnDisk, ModelState::Failed]).await,
+        [(ModelState::Failed, "missing_snapshot".to_owned())]
+    );
+    assert_eq!(read(&mut session, "r1", "read").await, "weights of o/a");
+}
+
+#[tokio::test(start_paused = true)]
+async fn w11_9_a_download_says_where_the_model_is_by_its_end() {
+    let shelf = Shelf::new();
+    shelf.has("o/a");
+    shelf.seconds.store(30, Ordering::SeqCst);
+    let (mut fixture, _) = one_reader(&shelf, &Setup::default());
+    let mut session = fixture.session().await;
+    session.send(op(ModelOpKind::Unload, "o/a", false)).await;
+    until(&mut session, &[ModelState::OnDisk]).await;
+    session.send(flavored("o/a#fp8")).await;
+    session.send(op(ModelOpKind::Download, "o/a#fp8", true)).await;
+    until(&mut session, &[ModelState::Downloading]).await;
+    // Meanwhile the plan changes back, and a job brings that up.
+    session.send(flavored("")).await;
+    assert_eq!(read(&mut session, "r1", "read").await, "weights of o/a");
+    // The end of the transfer, and that of the operation.
+    for _ in 0..2 {
+        let event = loop {
+            if let Msg::ModelEvent(event) = session.next().await
+                && event.r#ref == "o/a#fp8"
+                && event.state() != ModelState::Downloading
+            {
+                break event;
+            }
+        };
+        assert_eq!(event.state(), ModelState::OnDisk, "{event:?}");
+    }
+}
+
 /// What a job of `function` says its model is.
 async fn read(session: &mut Session, id: &str, function: &str) -> String {
     session.run(id, 1, function, &text("now")).await;

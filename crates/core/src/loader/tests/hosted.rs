@@ -14,6 +14,8 @@ struct Bench {
     own: Arc<InstanceCell>,
     options: SlotOptions,
     told: Told,
+    /// Models of instances that had to go.
+    evicted: Arc<Mutex<Vec<Models>>>,
     _disk: Disk,
 }
 
@@ -48,9 +50,11 @@ fn bench() -> Bench {
     let bindings = [("weights".to_owned(), hub("o/own").build().expect("sound"))].into();
     let own = Arc::new(InstanceCell::new("own".to_owned(), bindings, Some(lifecycle(&cards, 0, &told))));
     let entries = [(true, hosted.clone()), (true, own.clone())];
-    let limits = VramLimits::default();
-    let loader = Loader::new(disk.models(&[("hosted", 8), ("own", 8)]), cards, limits, entries, |_, _| {});
-    Bench { loader, hosted, own, options, told, _disk: disk }
+    let (limits, evicted) = (VramLimits::default(), Arc::<Mutex<Vec<Models>>>::default());
+    let gone = evicted.clone();
+    let sizes = [("hosted", 8), ("own", 8), ("hosted#fp8", 4)];
+    let loader = Loader::new(disk.models(&sizes), cards, limits, entries, move |_, models| gone.lock().push(models));
+    Bench { loader, hosted, own, options, told, evicted, _disk: disk }
 }
 
 impl Bench {
@@ -116,4 +120,52 @@ async fn waiting_for_a_place_is_no_cold_start() {
     let (_instance, cold) = third.await.expect("a place is free");
     assert_eq!(cold, ColdStart { queued: Duration::from_secs(3), ..ColdStart::default() });
     assert!(!cold.is_cold());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_room_for_one_more_child_a_job_waits_for_a_sibling() {
+    let bench = bench();
+    let own = bench.load(&bench.own).await.expect("fits").0;
+    let first = bench.load(&bench.hosted).await.expect("fits").0;
+    let mut second = std::pin::pin!(bench.load(&bench.hosted));
+    assert!(timeout(Duration::from_secs(3), &mut second).await.is_err(), "everybody is busy for a moment");
+    drop(first);
+    let (_instance, cold) = second.await.expect("the sibling is free");
+    assert_eq!(cold, ColdStart { queued: Duration::from_secs(3), ..ColdStart::default() });
+    assert_eq!(bench.options.counters.read().started, 1);
+    drop(own);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_that_waited_for_its_turn_takes_the_twin_that_came_back() {
+    let bench = bench();
+    let first = bench.load(&bench.hosted).await.expect("fits").0;
+    let turn = bench.loader.turn.lock().await;
+    let mut second = std::pin::pin!(bench.load(&bench.hosted));
+    assert!(timeout(Duration::from_secs(3), &mut second).await.is_err(), "somebody else loads");
+    drop((first, turn));
+    drop(second.await.expect("the twin is there"));
+    assert_eq!(bench.options.counters.read().started, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_child_keeps_the_flavor_it_was_made_from() {
+    let bench = bench();
+    let references = |models: &[Models]| -> Vec<_> {
+        models.iter().flat_map(|models| models.values().map(Binding::wire_ref).collect::<Vec<_>>()).collect()
+    };
+    let turn = bench.loader.turn.lock().await;
+    let mut first = std::pin::pin!(bench.load(&bench.hosted));
+    assert!(timeout(Duration::from_secs(3), &mut first).await.is_err(), "somebody else loads");
+    assert!(bench.hosted.is_in_use() && !bench.hosted.is_ready(), "a place alone holds nothing");
+    drop(turn);
+    let first = first.await.expect("fits").0;
+    bench.hosted.resolve(|declared| declared.resolved("o/hosted#fp8"));
+    let second = bench.load(&bench.hosted).await.expect("fits").0;
+    assert_eq!(references(&bench.hosted.all_models()), ["o/hosted", "o/hosted#fp8"]);
+    drop(first);
+    bench.load(&bench.own).await.map(drop).expect("room is made");
+    assert_eq!(references(&bench.evicted.lock()), ["o/hosted"], "what went is what that child held");
+    assert_eq!(references(&bench.hosted.all_models()), ["o/hosted#fp8"]);
+    drop(second);
 }

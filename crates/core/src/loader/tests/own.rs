@@ -84,6 +84,93 @@ async fn m9_2_models_stay_within_their_budget_on_each_accelerator() {
     }
 }
 
+#[tokio::test]
+async fn m9_2_what_moved_to_another_accelerator_is_counted_there_alone() {
+    let budget = VramLimits { models_bytes_max: Some(10 * GIB), reserve_bytes: GIB };
+    for (limits, free) in [(VramLimits::default(), None), (budget, None), (budget, Some(20))] {
+        let bench = bounded(limits, [free; 2], &[("a", 6)]);
+        bench.load(0, 0).await.expect("fits");
+        assert_eq!(bench.loader.footprint(&bench.cells[0]), Memory::of_device(0, 6 * GIB));
+        bench.cells[0].shutdown().await;
+        bench.load(0, 1).await.expect("fits");
+        assert_eq!(bench.loader.footprint(&bench.cells[0]), Memory::of_device(1, 6 * GIB), "{limits:?} {free:?}");
+        let room = limits.models_bytes_max.unwrap_or(20 * GIB);
+        assert_eq!(bench.loader.free().await.vram_bytes, [room, room - 6 * GIB], "{limits:?} {free:?}");
+    }
+}
+
+/// Has a resolution arrive with the first fetch.
+struct Resolving(Arc<dyn ModelSource>, Mutex<Option<Arc<InstanceCell>>>);
+
+impl ModelSource for Resolving {
+    fn fetch<'a>(
+        &'a self,
+        binding: &'a Binding,
+        snapshot: Option<&'a pb::Snapshot>,
+        progress: &'a dyn crate::FetchProgress,
+    ) -> futures::future::BoxFuture<'a, Result<std::path::PathBuf, crate::ModelError>> {
+        if let Some(cell) = self.1.lock().take() {
+            cell.resolve(|declared| declared.resolved("o/a#fp8"));
+        }
+        self.0.fetch(binding, snapshot, progress)
+    }
+
+    fn residency(&self) -> Vec<crate::ModelResidency> {
+        self.0.residency()
+    }
+}
+
+#[tokio::test]
+async fn w11_9_what_is_set_up_is_what_room_was_made_for() {
+    let mut bench = bench([None; 2], &[("a", 6), ("a#fp8", 3)]);
+    let source = Resolving(bench.loader.models.clone(), Mutex::new(Some(bench.cells[0].clone())));
+    bench.loader.models = Arc::new(source);
+    bench.load(0, 0).await.expect("fits");
+    let made: Vec<_> = bench.cells[0].models().values().map(Binding::wire_ref).collect();
+    assert_eq!(made, ["o/a"], "the next one is another");
+    assert_eq!(bench.loader.footprint(&bench.cells[0]), Memory::of_device(0, 6 * GIB));
+}
+
+#[tokio::test]
+async fn w11_9_what_is_loaded_stays_until_what_is_wanted_can_be_had() {
+    let bench = bench([None; 2], &[("a", 6), ("a#fp8", 18), ("a#fp4", 17), ("b", 2)]);
+    let none = HashMap::new();
+    let make_way = || bench.loader.make_way(&bench.cells[0], &none, 0);
+    bench.load(0, 0).await.expect("fits");
+    assert!(make_way().await.expect("it is what is wanted").is_empty());
+    bench.load(3, 0).await.expect("fits");
+    bench.cells[0].resolve(|declared| declared.resolved("o/a#fp8"));
+    let instance = bench.cells[0].ready().expect("it is there");
+    assert!(matches!(make_way().await, Err(NoWay::InUse)));
+    drop(instance);
+    let used = bench.cells[3].ready();
+    let why = make_way().await;
+    assert!(matches!(why, Err(NoWay::Next(_))), "{why:?}");
+    assert_eq!(bench.loaded(), [true, false, false, true]);
+    drop(used);
+    bench.cells[0].resolve(|declared| declared.resolved("o/a#fp4"));
+    assert_eq!(make_way().await.expect("there would be room").len(), 1);
+    assert_eq!(bench.loaded(), [false, false, false, true], "nobody else had to go yet");
+    bench.load(0, 0).await.expect("fits");
+    assert_eq!(bench.loaded(), [true, false, false, false]);
+}
+
+#[tokio::test]
+async fn what_jobs_take_elsewhere_during_a_load_is_not_the_instances() {
+    let (disk, cards) = (Disk::new(), Cards::with([Some(20), Some(20)]));
+    let (busy, slots) = (cards.clone(), [("weights".to_owned(), hub("o/a").build().expect("sound"))].into());
+    let mut lifecycle = lifecycle(&cards, 0, &Told::default());
+    lifecycle.setup = Arc::new(move |_| {
+        busy.take(1, i64::try_from(5 * GIB).expect("small"));
+        Work::Async(async { Ok(Arc::new(()) as InstanceValue) }.boxed())
+    });
+    let cell = Arc::new(InstanceCell::new("a".to_owned(), slots, Some(lifecycle)));
+    let entries = [(true, cell.clone())];
+    let loader = Loader::new(disk.models(&[("a", 6)]), cards, VramLimits::default(), entries, |_, _| {});
+    loader.load(&cell, &HashMap::new(), 0).await.expect("fits");
+    assert_eq!(loader.footprint(&cell), Memory::of_device(0, 6 * GIB));
+}
+
 #[test]
 fn parts_of_a_load_never_exceed_it() {
     let seconds = Duration::from_secs;

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -54,6 +54,8 @@ pub(super) struct Running {
     pub(super) peaks: Arc<Peaks>,
     cancel: CancelFlag,
     blocking: bool,
+    /// It has returned; only the look at its memory is left.
+    ended: Arc<AtomicBool>,
 }
 
 impl Outlet {
@@ -101,8 +103,8 @@ impl Running {
         cancel: CancelFlag,
         memory: Option<Arc<dyn MemoryProbe>>,
     ) -> Self {
-        let (blocking, peaks) = (function.blocking, Arc::<Peaks>::default());
-        // Nothing else runs in this process: whatever it uses, on whichever of them, belongs to this call.
+        let (blocking, peaks, ended) = (function.blocking, Arc::<Peaks>::default(), Arc::<AtomicBool>::default());
+        // Whichever of them the call uses counts. So does what other processes have there: an upper bound.
         let watch = memory.map(|memory| VramWatch::start(memory, 0..DEVICES_MAX, peaks.clone()));
         let task = if blocking {
             scope.spawn_blocking(move || {
@@ -113,21 +115,23 @@ impl Running {
                 outcome
             })
         } else {
+            let ended = ended.clone();
             scope.spawn_bare(async move {
                 let outcome = run(function, call, outlet).await;
+                ended.store(true, Ordering::Release);
                 if let Some(watch) = watch {
                     watch.look().await;
                 }
                 outcome
             })
         };
-        Self { task, peaks, cancel, blocking }
+        Self { task, peaks, cancel, blocking, ended }
     }
 
     /// Tells the handler to end, and drops it where it waits if it can wait.
     pub(super) fn interrupt(&self) {
         self.cancel.set();
-        if !self.blocking {
+        if !self.blocking && !self.ended.load(Ordering::Acquire) {
             self.task.abort();
         }
     }

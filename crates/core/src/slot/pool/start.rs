@@ -34,6 +34,12 @@ impl Empty {
 }
 
 impl EmptyPlace for Empty {
+    fn claim(self: Box<Self>) -> std::result::Result<Instance, Box<dyn EmptyPlace>> {
+        let Some(slot) = self.pool.idle_slot() else { return Err(self) };
+        let Self { pool, place } = *self;
+        Ok(pool.lend(slot, place))
+    }
+
     /// # Cancel safety
     /// May be dropped: a child that is not set up yet is killed.
     fn fill(
@@ -52,9 +58,10 @@ impl EmptyPlace for Empty {
 impl Shared {
     /// A new child with its instance.
     async fn start(&self, source: &dyn ModelSource, order: Order) -> Result<(Slot, SetupTimes)> {
-        let Order { models, snapshots, device, footprint } = order;
+        let Order { models, declared, snapshots, device, footprint } = order;
         let dirs = fetch(&models, source, &snapshots).await?;
-        let local = models.iter().filter_map(|(slot, binding)| {
+        // The child looks for what it declares, whichever flavor lies there.
+        let local = declared.iter().filter_map(|(slot, binding)| {
             let dir = dirs.get(slot)?;
             Some(translate::model(binding.wire_ref(), dir))
         });
@@ -72,7 +79,7 @@ impl Shared {
             Ok(outcome) => {
                 self.setup_crashes.store(0, Ordering::Relaxed);
                 let times = outcome?;
-                slot.takes(&self.held, footprint);
+                slot.takes(&self.held, models, footprint);
                 Ok((slot, times))
             }
             Err(lost) => Err(self.setup_crashed(slot, &lost).await),
