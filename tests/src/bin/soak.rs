@@ -158,7 +158,8 @@ fn report(minutes: f64, samples: &[Sample]) -> Result<()> {
     figure("resident memory in the last tenth", "MB", resident).print();
     Figure::of(&bench, "growth of resident memory", "MB", resident.1 - resident.0).at_most(1.0).print();
     figure("open handles in the last tenth", "1", handles).print();
-    // The file that keeps the latest costly results is open or is not; a leak would be one handle per connection.
+    // At the moment of a look one more may be open: a connection that is going, the file that keeps the latest costly
+    // results. A leak would be one for each connection.
     Figure::of(&bench, "growth of open handles", "1", handles.1 - handles.0).at_most(1.0).print();
     figure("jobs in the last tenth", "1/s", both(|sample| sample.rate)).print();
     let (early, late) = both(|sample| sample.rate / sample.floor);
