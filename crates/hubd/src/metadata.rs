@@ -31,6 +31,9 @@ pub enum MetadataError {
     /// The upload or commit is not there any more: given up, finished or expired.
     #[error("it is closed")]
     Closed,
+    /// Other parts are recorded than those that were verified.
+    #[error("a part came again meanwhile")]
+    Changed,
     /// The ref is there already and was not to be replaced.
     #[error("the ref exists")]
     RefExists,
@@ -72,11 +75,19 @@ pub trait Metadata: Send + Sync {
     /// when the upload is not open any more.
     fn put_part(&self, id: ServerId, part: Part, now_s: u64) -> Answer<'_, bool>;
 
-    /// Makes the parts of an open upload a blob and records whatever it was for. An upload that is complete answers as before.
+    /// Makes the parts of an open upload a blob and records whatever it was for. `verified` are the keys of the parts, in
+    /// their order, whose bytes are known to be right: nothing else becomes the blob. An upload that is complete answers as
+    /// before.
     ///
     /// # Errors
-    /// [`MetadataError::Closed`]; [`MetadataError::RefExists`].
-    fn complete_upload(&self, id: ServerId, sha256: Option<String>, now_s: u64) -> Answer<'_, Upload>;
+    /// [`MetadataError::Closed`]; [`MetadataError::Changed`]; [`MetadataError::RefExists`].
+    fn complete_upload(
+        &self,
+        id: ServerId,
+        verified: Vec<String>,
+        sha256: Option<String>,
+        now_s: u64,
+    ) -> Answer<'_, Upload>;
 
     /// Gives up an upload that is not complete; its objects are doomed. One that is not there is no error.
     fn drop_upload(&self, id: ServerId) -> Answer<'_, ()>;

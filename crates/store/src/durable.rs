@@ -23,7 +23,8 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     to.parent().map_or(Ok(()), sync_dir)
 }
 
-/// Writes `bytes` to `path`: a reader sees the old or the new content, never a mix. With `sync` it is durable on return.
+/// Writes `bytes` to `path`: a reader sees the old or the new content, never a mix, also after a loss of power. With `sync`
+/// the new content is durable on return.
 pub(crate) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
     name.push(format!(".{}.tmp", std::process::id()));
@@ -31,11 +32,9 @@ pub(crate) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     remove_file(&temporary)?;
     let mut file = writer(&temporary)?;
     file.write_all(bytes)?;
-    if sync {
-        file.sync_all()?;
-        return rename(&temporary, path);
-    }
-    fs::rename(&temporary, path)
+    // Always: a rename may reach the disk before the bytes of what it names.
+    file.sync_all()?;
+    if sync { rename(&temporary, path) } else { fs::rename(&temporary, path) }
 }
 
 /// Opens `path` for writing and reading, new or as it is. A symbolic link is refused.

@@ -91,9 +91,10 @@ impl Part {
             durable::remove_file(&self.path)?;
             return Ok(false);
         }
-        durable::seal(&self.file)?;
         self.file.sync_all()?;
         durable::rename(&self.path, to)?;
+        // Last: a part that nobody may write could not be taken up again after a crash.
+        durable::seal(&self.file)?;
         Ok(true)
     }
 }

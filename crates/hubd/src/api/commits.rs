@@ -33,6 +33,13 @@ use crate::{
 /// Uploads of one commit that are opened at once: they share the fsyncs of the metadata.
 const OPENS_AT_ONCE: usize = 64;
 
+/// Tags of one commit, and flavors: each is looked at for every label of the tree.
+const LABELS_MAX: usize = 64;
+
+/// Parts of all files of one commit. Each has a signed address of some 300 bytes in the reply, which has to stay well below
+/// the 64 MiB that clients take.
+const COMMIT_PARTS_MAX: u64 = 100_000;
+
 /// Opens a commit and says which files are wanted.
 pub(crate) async fn create(
     State(hub): State<Arc<Hub>>,
@@ -147,14 +154,31 @@ fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiErr
         let message = format!("attribute {name:?} starts with _, which is for the hub");
         return Err(ApiError::invalid("reserved_attribute", message));
     }
+    if commit.tags.len().max(commit.flavors.len()) > LABELS_MAX {
+        let message = format!("a commit has at most {LABELS_MAX} tags and as many flavors");
+        return Err(ApiError::invalid("invalid_commit", message));
+    }
+    let (mut sizes, mut part_count) = (BTreeMap::new(), 0_u64);
     for operation in &commit.operations {
-        if let CommitOperation::Add { size_bytes, .. } = operation {
+        if let CommitOperation::Add { size_bytes, blake3, path, .. } = operation {
             parts::check_size(hub, *size_bytes)?;
+            match sizes.insert(*blake3, *size_bytes) {
+                None => part_count = part_count.saturating_add(parts::part_count(hub, *size_bytes)),
+                Some(other) if other == *size_bytes => {}
+                Some(other) => {
+                    let message = format!("{path}: one content has {other} and {size_bytes} bytes");
+                    return Err(ApiError::invalid("invalid_commit", message));
+                }
+            }
             if *size_bytes > caller.file_bytes_max() {
                 let message = "the token does not allow files of this size";
                 return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", message));
             }
         }
+    }
+    if part_count > COMMIT_PARTS_MAX {
+        let message = format!("the files of a commit have at most {COMMIT_PARTS_MAX} parts in all");
+        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "commit_too_large", message));
     }
     Ok(())
 }

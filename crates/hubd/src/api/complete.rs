@@ -53,10 +53,9 @@ pub(super) async fn complete(hub: &Hub, upload: Upload, request: &CompleteReques
         return Err(ApiError::invalid("digest_mismatch", "the bytes do not have the announced hash"));
     }
     let sha256 = sha256(hub, &upload).await?;
-    let keys = upload.parts.iter().map(|part| part.segment.key.clone()).collect();
-    hub.blobs.sync(keys).await.map_err(|error| ApiError::unavailable(&error))?;
+    let verified = upload.parts.into_iter().map(|part| part.segment.key).collect();
     let now_s = hub.options.clock.now_s();
-    hub.metadata.complete_upload(id, sha256, now_s).await.map_err(ApiError::of_upload)
+    hub.metadata.complete_upload(id, verified, sha256, now_s).await.map_err(ApiError::of_upload)
 }
 
 /// Every part is there, and is the one that the client means.

@@ -55,6 +55,7 @@ impl ApiError {
     pub fn of_upload(error: MetadataError) -> Self {
         match error {
             MetadataError::Closed => Self::not_found("upload"),
+            MetadataError::Changed => Self::new(StatusCode::CONFLICT, "upload_incomplete", error.to_string()),
             MetadataError::RefExists => Self::new(StatusCode::CONFLICT, "ref_exists", "the ref exists already"),
             error => Self::unavailable(&error),
         }

@@ -71,6 +71,8 @@ pub(crate) async fn put(
     let key = BlobStore::key(&id, number);
     let unrecorded = hub.unrecorded(&key);
     let received = hub.blobs.receive(&key, expected, body.into_data_stream()).await.map_err(|error| refused(&error))?;
+    // Before it is recorded and acknowledged: a part that is on record is not asked for again.
+    hub.blobs.sync(vec![key.clone()]).await.map_err(|error| ApiError::unavailable(&error))?;
     let etag = format!("\"{}\"", received.chaining);
     let segment = Segment { key, size_bytes: expected.size_bytes };
     let part = Part { number, segment, chaining: received.chaining, sha256: received.sha256 };

@@ -60,8 +60,14 @@ impl Metadata for SqliteMetadata {
         self.call("record a part", move |on| uploads::put_part(on, &id, &part, now_s))
     }
 
-    fn complete_upload(&self, id: ServerId, sha256: Option<String>, now_s: u64) -> Answer<'_, Upload> {
-        self.call("complete an upload", move |on| uploads::complete(on, &id, sha256.as_deref(), now_s))
+    fn complete_upload(
+        &self,
+        id: ServerId,
+        verified: Vec<String>,
+        sha256: Option<String>,
+        now_s: u64,
+    ) -> Answer<'_, Upload> {
+        self.call("complete an upload", move |on| uploads::complete(on, &id, &verified, sha256.as_deref(), now_s))
     }
 
     fn drop_upload(&self, id: ServerId) -> Answer<'_, ()> {

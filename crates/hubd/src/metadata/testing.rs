@@ -78,7 +78,10 @@ impl Store {
         let new = NewUpload { owner: UploadOwner::Commit(parse(commit)), ..self.media(&id, "", content) };
         self.0.open_upload(new, NOW_S).await.expect("an upload opens");
         assert!(self.part(&id, &format!("key-{commit}"), content).await);
-        self.0.complete_upload(parse(&id), None, NOW_S).await.expect("an upload completes");
+        self.0
+            .complete_upload(parse(&id), vec![format!("key-{commit}")], None, NOW_S)
+            .await
+            .expect("an upload completes");
     }
 
     async fn finalize(&self, id: &str) -> Result<super::Finalized, MetadataError> {
@@ -100,6 +103,10 @@ fn parse(id: &str) -> ServerId {
     id.parse().expect("an id")
 }
 
+fn keys<const N: usize>(keys: [&str; N]) -> Vec<String> {
+    keys.map(str::to_owned).to_vec()
+}
+
 fn repo() -> RepoName {
     "acme/model".parse().expect("a repository")
 }
@@ -110,17 +117,19 @@ async fn uploads(store: Store) {
     assert!(store.part("u1", "k1", "one").await);
     assert!(store.part("u1", "k2", "one").await);
     assert_eq!(store.doomed().await, ["k1"], "the part that came first is replaced");
-    let done = store.0.complete_upload(parse("u1"), Some("aa".to_owned()), NOW_S).await.expect("it completes");
+    let replaced = store.0.complete_upload(parse("u1"), keys(["k1"]), None, NOW_S).await;
+    assert!(matches!(replaced, Err(MetadataError::Changed)), "only what was verified becomes the blob");
+    let done =
+        store.0.complete_upload(parse("u1"), keys(["k2"]), Some("aa".to_owned()), NOW_S).await.expect("it completes");
     assert!(done.complete && done.created);
-    let again = store.0.complete_upload(parse("u1"), None, NOW_S).await.expect("it completes again");
+    let again = store.0.complete_upload(parse("u1"), keys(["k2"]), None, NOW_S).await.expect("it completes again");
     assert_eq!(again, done);
     let blob = store.0.blob(new.blake3).await.expect("a read").expect("a blob");
     assert_eq!((blob.size_bytes, blob.sha256.as_deref()), (3, Some("aa")));
     assert_eq!(blob.segments, [Segment { key: "k2".to_owned(), size_bytes: 3 }]);
     let known = store.0.open_upload(store.media("u2", "a.txt", "one"), NOW_S).await.expect("it opens");
     assert!(matches!(known, UploadOpened::Known(upload) if upload.complete && !upload.created));
-    let keys = ["k1", "k2", "k3"].map(str::to_owned).to_vec();
-    assert_eq!(store.0.unknown(keys).await.expect("a look"), ["k3"]);
+    assert_eq!(store.0.unknown(keys(["k1", "k2", "k3"])).await.expect("a look"), ["k3"]);
 }
 
 async fn closed_uploads(store: Store) {
@@ -129,7 +138,7 @@ async fn closed_uploads(store: Store) {
     store.0.drop_upload(parse("u1")).await.expect("it is dropped");
     assert!(!store.part("u1", "k2", "one").await, "a part that comes late counts for nothing");
     assert_eq!(store.doomed().await, ["k1", "k2"]);
-    let closed = store.0.complete_upload(parse("u1"), None, NOW_S).await;
+    let closed = store.0.complete_upload(parse("u1"), keys(["k1"]), None, NOW_S).await;
     assert!(matches!(closed, Err(MetadataError::Closed)));
     store.0.forget_doomed(vec!["k1".to_owned(), "k2".to_owned()]).await.expect("they are forgotten");
     assert!(store.doomed().await.is_empty());
@@ -149,8 +158,8 @@ async fn create_only(store: Store) {
         store.0.open_upload(create(id, id), NOW_S).await.expect("it opens");
         assert!(store.part(id, id, id).await);
     }
-    store.0.complete_upload(parse("u1"), None, NOW_S).await.expect("the first completes");
-    let second = store.0.complete_upload(parse("u2"), None, NOW_S).await;
+    store.0.complete_upload(parse("u1"), keys(["u1"]), None, NOW_S).await.expect("the first completes");
+    let second = store.0.complete_upload(parse("u2"), keys(["u2"]), None, NOW_S).await;
     assert!(matches!(second, Err(MetadataError::RefExists)));
     assert_eq!(store.0.blob(Blake3Hash::of(b"u2")).await.expect("a read"), None, "nothing of it stays");
     let third = store.0.open_upload(create("u3", "x"), NOW_S).await;

@@ -1,9 +1,9 @@
 //! Commits, tags and resolves.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use gen_worker_hub::{
-    Digest, HubRef,
-    api::{CommitMode, CommitTag, Resolved},
+    Blake3Hash, Digest, HubRef,
+    api::{CommitCreate, CommitMode, CommitOperation, CommitTag, Resolved},
     client::{HubClient, HubError},
     model_ref::RepoName,
     token::{Area, Right},
@@ -44,7 +44,7 @@ async fn h6_12_a_commit_is_a_checkpoint_that_everyone_can_pull() -> Result<()> {
     for file in &resolved.files {
         let gen_worker_hub::api::FileSource::Url(url) = &file.source else { anyhow::bail!("an address") };
         let bytes = server.http.get(url.reveal()).send().await?.error_for_status()?.bytes().await?;
-        assert_eq!((bytes.len() as u64, gen_worker_hub::Blake3Hash::of(&bytes)), (file.size_bytes, file.blake3));
+        assert_eq!((bytes.len() as u64, Blake3Hash::of(&bytes)), (file.size_bytes, file.blake3));
     }
     // 6.21 and 6.12: the same tree again is the same checkpoint, and nothing is sent.
     let again = client.create_commit(&model()?, &commit).await?;
@@ -149,6 +149,44 @@ async fn h3_5_a_private_repository_is_not_there_for_others() -> Result<()> {
     let created = theirs.create_commit(&"eve/model".parse()?, &adding(CommitMode::Replace, &[("a", b"1")])?).await?;
     assert_eq!(created.uploads.len(), 1);
     Ok(())
+}
+
+#[tokio::test]
+async fn h6_18_commits_that_contradict_themselves_or_are_too_large_are_refused() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let client = server.writer("acme")?;
+    let refused = async |change: fn(&mut CommitCreate)| -> Result<Option<String>> {
+        let mut commit = adding(CommitMode::Replace, &[("a", b"1"), ("b", b"1")])?;
+        change(&mut commit);
+        let error = client.create_commit(&model()?, &commit).await.err().context("it is taken")?;
+        Ok(error.code().map(str::to_owned))
+    };
+    assert_eq!(refused(two_sizes).await?.as_deref(), Some("invalid_commit"));
+    assert_eq!(refused(many_flavors).await?.as_deref(), Some("invalid_commit"));
+    assert_eq!(refused(many_parts).await?.as_deref(), Some("commit_too_large"));
+    assert!(resolve(&client, "acme/model").await.is_err(), "nothing of them is there");
+    Ok(())
+}
+
+fn two_sizes(commit: &mut CommitCreate) {
+    if let Some(CommitOperation::Add { size_bytes, .. }) = commit.operations.last_mut() {
+        *size_bytes = 999;
+    }
+}
+
+fn many_flavors(commit: &mut CommitCreate) {
+    commit.flavors = (0..65).map(|number| format!("f{number}")).collect();
+}
+
+/// A thousand files of a thousand parts.
+fn many_parts(commit: &mut CommitCreate) {
+    commit.operations = (0..1_000_u32)
+        .filter_map(|number| {
+            let (path, blake3) = (format!("f{number}").parse().ok()?, Blake3Hash::of(&number.to_le_bytes()));
+            Some(CommitOperation::Add { path, blake3, size_bytes: 1_000 * PART as u64 })
+        })
+        .collect();
 }
 
 #[tokio::test]

@@ -113,12 +113,17 @@ pub(super) fn put_part(on: &Connection, id: &ServerId, part: &Part, now_s: u64) 
 pub(super) fn complete(
     on: &Connection,
     id: &ServerId,
+    verified: &[String],
     sha256: Option<&str>,
     now_s: u64,
 ) -> Result<Upload, MetadataError> {
     let upload = get(on, id, now_s)?.ok_or(MetadataError::Closed)?;
     if upload.complete {
         return Ok(upload);
+    }
+    // Parts may come again at any time, also while their predecessors are being verified.
+    if !upload.parts.iter().map(|part| &part.segment.key).eq(verified) {
+        return Err(MetadataError::Changed);
     }
     blobs::adopt(on, &upload, sha256, now_s)?;
     finish(on, upload, now_s)
