@@ -3,6 +3,7 @@
 //! ```text
 //! blobs/blake3/<aa>/<bb>/<hex>    a verified file; <hex>.part while it comes
 //! snapshots/<id>/…                a complete tree; <id>.building.<pid> while it is put together
+//! manifests/<id>.json             what that tree has to be
 //! locks/                          kernel locks: what is held ends with its process
 //! ref-index.json                  which ref is where
 //! ```
@@ -21,7 +22,7 @@ pub(crate) const PART_SUFFIX: &str = ".part";
 const REPO_PREFIX: &str = "models--";
 
 /// Directories of the root that hold no models: nothing in them is evicted by its path.
-const NOT_MODELS: [&str; 4] = ["blobs", "snapshots", "locks", "refs"];
+const NOT_MODELS: [&str; 5] = ["blobs", "snapshots", "manifests", "locks", "refs"];
 
 /// Paths below one root.
 #[derive(Clone, Debug)]
@@ -91,6 +92,18 @@ impl Layout {
     #[must_use]
     pub fn may_name(id: &SnapshotId) -> bool {
         !id.as_str().contains(BUILDING)
+    }
+
+    /// What trees have to be.
+    #[must_use]
+    pub fn manifests(&self) -> PathBuf {
+        self.root.join("manifests")
+    }
+
+    /// What one tree has to be.
+    #[must_use]
+    pub fn manifest(&self, id: &SnapshotId) -> PathBuf {
+        self.manifests().join(format!("{id}.json"))
     }
 
     /// All locks.

@@ -1,5 +1,7 @@
 //! Trees on disk: found, built, checked. Owns the transfers that run; the state is on the disk.
 
+mod noted;
+
 use std::{
     collections::HashSet,
     path::PathBuf,
@@ -11,6 +13,7 @@ use std::{
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gen_worker_hub::{Blake3Hash, names::SnapshotId};
+pub(crate) use noted::Look;
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::warn;

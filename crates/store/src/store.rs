@@ -1,6 +1,8 @@
 //! The store: what the rest of the worker calls. Owns the tasks of the store; the state is on the disk.
 
 mod options;
+mod present;
+mod usage;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -11,6 +13,8 @@ use std::{
 };
 
 pub use options::{FormatGate, StoreObserver, StoreOptions, Unobserved};
+pub use present::Verified;
+pub use usage::DiskUsage;
 
 use gen_worker_hub::{Blake3Hash, api::Resolved};
 use gen_worker_tasks::{Cancel, Scope};
@@ -26,6 +30,7 @@ use crate::{
     format_gate::{check_headers, check_names},
     layout::Layout,
     lock::{Hold, StoreLock},
+    manifest,
     progress::Progress,
     ref_index::{RefIndex, StoredModel},
     snapshots::Snapshots,
@@ -115,7 +120,11 @@ impl Store {
             self.check_headers(&dir, &tree).await?;
         }
         let (index, name, path) = (self.index.clone(), reference.to_owned(), dir.clone());
-        let noted = move || index.record(&name, &path).map_err(FetchError::disk("note a model", &path));
+        let layout = self.snapshots.layout.clone();
+        let noted = move || {
+            let noted = manifest::note(&layout, &tree).and_then(|()| index.record(&name, &path));
+            noted.map_err(FetchError::disk("note a model", &path))
+        };
         if self.snapshots.disk.run(noted).await? {
             self.observer.on_disk(reference);
         }
@@ -222,13 +231,14 @@ impl Store {
             let before = index.read().unwrap_or_default();
             let left =
                 collect::collect(&layout, &index, &wish, &|| space.available_bytes(layout.root())).map_err(failed);
+            let swept = manifest::sweep(&layout).map_err(FetchError::disk("evict models", layout.root()));
             drop(alone);
             for reference in left.iter().flatten() {
                 let unit = before.get(reference).and_then(|model| layout.eviction_unit(&model.path));
                 unit.and_then(|unit| collect::snapshot_at(&layout, &unit)).iter().for_each(|id| snapshots.forget(id));
                 observer.evicted(reference);
             }
-            left
+            swept.and(left)
         };
         self.snapshots.disk.run(work).await
     }

@@ -108,6 +108,12 @@ impl Tree {
         Ok(Self { id: resolved.snapshot.clone(), files, blobs })
     }
 
+    /// A tree as it was noted when it came. It can be checked, not fetched. None when the files are no tree.
+    pub(crate) fn noted(id: SnapshotId, files: Vec<TreeFile>) -> Option<Self> {
+        RepoPath::check_tree(files.iter().map(|file| &file.path)).ok()?;
+        (!files.is_empty()).then_some(Self { id, files, blobs: Vec::new() })
+    }
+
     /// What it is called.
     pub(crate) fn id(&self) -> &SnapshotId {
         &self.id

@@ -6,6 +6,7 @@ mod disk;
 mod downloads;
 mod eviction;
 mod pool;
+mod present;
 mod processes;
 mod server;
 mod snapshots;

@@ -1,0 +1,130 @@
+//! Models that are here already: held, and checked, without asking anybody what they should be.
+
+use std::sync::Arc;
+
+use gen_worker_hub::{RepoPath, api::Resolved, names::SnapshotId};
+
+use super::{HeldModel, Store};
+use crate::{
+    collect,
+    fetch_error::FetchError,
+    integrity::Presence,
+    lock::{Hold, StoreLock},
+    snapshots::Look,
+    tree::Tree,
+};
+
+/// What a check of a model found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verified {
+    /// There is no such model.
+    Absent,
+    /// All its bytes are right.
+    Sound,
+    /// It came before its digests were noted: its weights have the right structure, more is not known.
+    SoundStructure,
+    /// These files were not what they have to be. The model is gone, and comes anew when it is fetched.
+    Damaged(Vec<RepoPath>),
+}
+
+impl Store {
+    /// The model that `reference` was fetched as the last time, as it is on disk. None without one, or with one that turns out to
+    /// be damaged, which is gone by then. Nothing is asked of any server.
+    ///
+    /// The first look of a process hashes it (rule 6.23); later ones look at names and sizes.
+    ///
+    /// # Errors
+    /// [`FetchError::Disk`].
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub async fn hold(&self, reference: &str) -> Result<Option<HeldModel>, FetchError> {
+        match self.tree_of(reference).await? {
+            Some(id) => self.hold_snapshot(reference, &id).await,
+            None => Ok(None),
+        }
+    }
+
+    /// As [`Store::hold`], of the tree called `id`, whatever `reference` was fetched as before.
+    ///
+    /// # Errors
+    /// [`FetchError::Disk`].
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub async fn hold_snapshot(&self, reference: &str, id: &SnapshotId) -> Result<Option<HeldModel>, FetchError> {
+        let held = self.begin_use(id).await?;
+        if !matches!(self.look(id, false).await?, Look::Whole { .. }) {
+            return Ok(None);
+        }
+        let dir = self.snapshots.layout.snapshot(id);
+        let (index, name, path) = (self.index.clone(), reference.to_owned(), dir.clone());
+        let noted = move || index.record(&name, &path).map_err(FetchError::disk("note a model", &path));
+        if self.snapshots.disk.run(noted).await? {
+            self.observer.on_disk(reference);
+        }
+        Ok(Some(HeldModel { dir, _use: held }))
+    }
+
+    /// Whether all files of `resolved` are there with their sizes. Nothing is hashed.
+    ///
+    /// # Errors
+    /// [`FetchError::Disk`], and [`FetchError::Tree`] when it is no tree.
+    pub async fn is_present(&self, resolved: &Resolved) -> Result<bool, FetchError> {
+        let tree = Arc::new(Tree::of(resolved).map_err(FetchError::Tree)?);
+        Ok(self.snapshots.presence(&tree).await? == Presence::Whole)
+    }
+
+    /// Hashes all of the model of `reference`. What is damaged is taken away (rule 6.25), and its refs are told to be evicted.
+    ///
+    /// # Errors
+    /// [`FetchError::Disk`].
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub async fn verify(&self, reference: &str) -> Result<Verified, FetchError> {
+        let Some(id) = self.tree_of(reference).await? else { return Ok(Verified::Absent) };
+        let _held = self.begin_use(&id).await?;
+        Ok(match self.look(&id, true).await? {
+            Look::Absent => Verified::Absent,
+            Look::Whole { hashed: true } => Verified::Sound,
+            Look::Whole { hashed: false } => Verified::SoundStructure,
+            Look::Damaged(files) => Verified::Damaged(files),
+        })
+    }
+
+    /// Which tree of this store the index has for `reference`.
+    async fn tree_of(&self, reference: &str) -> Result<Option<SnapshotId>, FetchError> {
+        let layout = &self.snapshots.layout;
+        let model = self.models().await?.remove(reference);
+        let unit = model.and_then(|model| layout.eviction_unit(&model.path));
+        Ok(unit.and_then(|unit| collect::snapshot_at(layout, &unit)))
+    }
+
+    /// From here on nobody evicts the tree, if it is there.
+    async fn begin_use(&self, id: &SnapshotId) -> Result<StoreLock, FetchError> {
+        // Who evicts does so alone, and leaves what is in use by then.
+        let _begins = self.lock("gc".to_owned(), Hold::Shared).await?;
+        self.lock(format!("use-{id}"), Hold::Shared).await
+    }
+
+    /// Looks at a tree. Of one that is not there, or not any more, no ref is left.
+    async fn look(&self, id: &SnapshotId, again: bool) -> Result<Look, FetchError> {
+        let found = self.snapshots.look(id, again).await?;
+        if !matches!(found, Look::Whole { .. }) {
+            let (index, layout) = (self.index.clone(), self.snapshots.layout.clone());
+            let unit = layout.snapshot(id);
+            let failed = FetchError::disk("forget a model", &layout.index());
+            let left = move || {
+                let left = index.change(true, |models| {
+                    let gone =
+                        models.extract_if(.., |_, model| layout.eviction_unit(&model.path).as_ref() == Some(&unit));
+                    gone.map(|(reference, _)| reference).collect::<Vec<_>>()
+                });
+                left.map_err(failed)
+            };
+            self.snapshots.disk.run(left).await?.iter().for_each(|reference| self.observer.evicted(reference));
+        }
+        Ok(found)
+    }
+}
