@@ -43,6 +43,7 @@ use crate::{
 
 mod borrowed;
 mod bound;
+pub(crate) mod damage;
 mod host;
 mod lease;
 mod setup;

@@ -42,6 +42,7 @@ pub mod schema;
 pub mod slot;
 mod spool;
 pub mod stats;
+mod store_models;
 pub mod stream_item;
 mod token_check;
 mod worker;
@@ -59,11 +60,15 @@ pub use instance::{Instance, InstanceCell};
 pub use job::JobLimits;
 pub use ledger::{ColdStart, JobObserver, JobRecord, Phase, PhaseKind};
 pub use link::{Dial, DialedIo, FatalRefusal, RedialOptions, TcpDial};
-pub use model_source::{FetchProgress, LocalModels, ModelError, ModelResidency, ModelSource, NoProgress, Tier};
+pub use model_source::{
+    FetchProgress, FetchedModel, LocalModels, ModelError, ModelResidency, ModelSource, NoProgress, Overridden,
+    TellEvicted, Tier,
+};
 pub use registry::{Registry, RegistryBuilder};
 pub use slot::{SlotLauncher, SlotOptions};
 pub use spool::{SpoolOptions, SpoolPolicy};
 pub use stats::WorkerStats;
+pub use store_models::{StoreModels, StoreModelsOptions, Upstream};
 pub use token_check::{TokenCheck, TokenRefused};
 pub use worker::{Ended, Worker, WorkerExit};
 pub use worker_error::{Classify, FailureClass, Result, WorkerError};

@@ -7,7 +7,7 @@ mod room;
 mod way;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     sync::{
         Arc,
@@ -23,7 +23,7 @@ use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::{
-    Binding, Instance, InstanceCell, ModelSource, WorkerError,
+    Binding, FetchedModel, Instance, InstanceCell, ModelSource, WorkerError,
     context::Device,
     instance::{Models, SetupTimes, fetch},
     ledger::ColdStart,
@@ -149,7 +149,7 @@ impl Loader {
         // Transfers go side by side: only what needs memory waits for its turn.
         // What is fetched, what room is made for and what is set up are the same, whatever is resolved meanwhile.
         let models = entry.cell.next_models();
-        let bytes = self.fetch(&models, snapshots).await?;
+        let (bytes, _held) = self.fetch(&models, snapshots).await?;
         let download = fetching.elapsed();
         let turn = self.turn.lock().await;
         self.make_room(Self::needs(entry, bytes, device)).await.map_err(no_room)?;
@@ -193,15 +193,20 @@ impl Loader {
         self.entries.iter().find(|entry| Arc::ptr_eq(&entry.cell, cell))
     }
 
-    /// Makes these models present. Returns their size on disk.
-    async fn fetch(&self, models: &Models, snapshots: &HashMap<String, pb::Snapshot>) -> Result<u64, WorkerError> {
+    /// Makes these models present. Returns their size on disk, and what keeps them there until they are loaded.
+    async fn fetch(
+        &self,
+        models: &Models,
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Result<(u64, BTreeMap<String, FetchedModel>), WorkerError> {
         if models.is_empty() {
-            return Ok(0);
+            return Ok((0, BTreeMap::new()));
         }
-        let dirs: BTreeSet<_> = fetch(models, &*self.models, snapshots).await?.into_values().collect();
+        let held = fetch(models, &*self.models, snapshots).await?;
+        let dirs: BTreeSet<_> = held.values().map(|model| model.dir().to_owned()).collect();
         // A directory that cannot be read is setup's to complain about.
         let sizes = Scope::new("load").spawn_blocking(move || dirs.iter().map(|dir| files::size(dir)).sum());
-        Ok(sizes.await.unwrap_or(0))
+        Ok((sizes.await.unwrap_or(0), held))
     }
 }
 

@@ -1,20 +1,20 @@
 //! Fetching one model with the tries that the wire contract gives it (11.7). Owns no state.
 
-use std::{path::PathBuf, time::Duration};
+use std::time::Duration;
 
 use gen_worker_proto::pb;
 use tracing::warn;
 
 use crate::{
     binding::Binding,
-    model_source::{FetchProgress, ModelError, ModelSource},
+    model_source::{FetchProgress, FetchedModel, ModelError, ModelSource},
     sanitize::sanitize,
 };
 
 /// Waits between the tries of one fetch: three tries in all.
 const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
-/// The directory of a model. What cannot pass fails at once.
+/// A model, present and held. What cannot pass fails at once.
 ///
 /// # Cancel safety
 /// As [`ModelSource::fetch`].
@@ -23,7 +23,7 @@ pub(crate) async fn fetch(
     binding: &Binding,
     snapshot: Option<&pb::Snapshot>,
     progress: &dyn FetchProgress,
-) -> Result<PathBuf, ModelError> {
+) -> Result<FetchedModel, ModelError> {
     for wait in WAITS {
         match models.fetch(binding, snapshot, progress).await {
             Err(error) if error.is_passing() => {

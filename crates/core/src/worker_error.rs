@@ -158,7 +158,8 @@ impl WorkerError {
         Self::new(class, Kind::Transfer, message)
     }
 
-    /// The model `reference` could not be had on this worker. Another attempt may bring or find it.
+    /// The model `reference` could not be had on this worker. Another attempt may bring or find it, unless it may not be
+    /// loaded at all.
     #[must_use]
     pub fn model_unavailable(reference: &str, source: ModelError) -> Self {
         let message = match source {
@@ -166,7 +167,11 @@ impl WorkerError {
             _ => format!("model {reference} is unavailable: {source}"),
         };
         let kind = Kind::ModelUnavailable { reference: reference.to_owned(), reason: source.reason() };
-        Self::new(FailureClass::Retryable, kind, message).with_source(source)
+        let class = match source {
+            ModelError::Refused { .. } => FailureClass::Fatal,
+            _ => FailureClass::Retryable,
+        };
+        Self::new(class, kind, message).with_source(source)
     }
 
     /// The handler ran past its deadline.
@@ -239,6 +244,22 @@ impl WorkerError {
     /// Whether memory was what ran out.
     pub(crate) fn is_out_of_memory(&self) -> bool {
         matches!(self.0.kind, Kind::OutOfMemory)
+    }
+
+    /// Whether a load that failed so may have read damaged files. Loaders of any kind raise it, so it is all that the author's
+    /// code failed with for good, but for what is known to have other reasons: a check of the files costs no more than
+    /// reading them once.
+    pub(crate) fn may_be_damage(&self) -> bool {
+        use std::io::{Error, ErrorKind};
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            let kind = error.downcast_ref::<Error>().map(Error::kind);
+            if matches!(kind, Some(ErrorKind::OutOfMemory | ErrorKind::StorageFull | ErrorKind::QuotaExceeded)) {
+                return false;
+            }
+            cause = error.source();
+        }
+        matches!(self.0.kind, Kind::Fatal(_)) && self.0.class == FailureClass::Fatal
     }
 
     /// The ref of the model that could not be had, if that is what failed.

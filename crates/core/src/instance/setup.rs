@@ -3,7 +3,6 @@
 use std::{
     collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
-    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -14,13 +13,13 @@ use gen_worker_tasks::{Cancel, Scope};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Models, Plan, Slots};
+use super::{Models, Plan, Slots, damage};
 use crate::{
     binding::Binding,
     context::Device,
     endpoint::{InstanceValue, Work},
     model_fetch,
-    model_source::{ModelSource, NoProgress},
+    model_source::{FetchedModel, ModelSource, NoProgress},
     sanitize::sanitize,
     worker_error::{Result, WorkerError},
 };
@@ -36,6 +35,9 @@ pub(crate) struct SetupTimes {
     pub(crate) warmup: Duration,
 }
 
+/// What a set-up makes.
+type Made = (InstanceValue, Slots, SetupTimes);
+
 /// What one set-up works on.
 pub(super) struct Materials {
     pub(super) models: Models,
@@ -44,13 +46,22 @@ pub(super) struct Materials {
     pub(super) device: Device,
 }
 
-/// Fetches the models, makes an instance, warms it up. An instance whose warm-up fails is shut down again, since
-/// its setup succeeded.
-pub(super) async fn run(
-    plan: &Plan,
-    materials: &Materials,
-    cancel: &Cancel,
-) -> Result<(InstanceValue, Slots, SetupTimes)> {
+/// Fetches the models, makes an instance, warms it up. When that fails as if files were damaged, and they are, they are
+/// fetched anew and it is tried once more (model contract, 6.26).
+pub(super) async fn run(plan: &Plan, materials: &Materials, cancel: &Cancel) -> Result<Made> {
+    let failed = match run_once(plan, materials, cancel).await {
+        Err(error) => error,
+        made => return made,
+    };
+    let Materials { models, source, snapshots, .. } = materials;
+    match damage::explains(&failed, models, &**source, snapshots).await {
+        true => run_once(plan, materials, cancel).await,
+        false => Err(failed),
+    }
+}
+
+/// An instance whose warm-up fails is shut down again, since its setup succeeded.
+async fn run_once(plan: &Plan, materials: &Materials, cancel: &Cancel) -> Result<Made> {
     let Materials { models, source, snapshots, device } = materials;
     let slots = Slots::new(fetch(models, &**source, snapshots).await?).on(*device);
     let Some(lifecycle) = &plan.lifecycle else {
@@ -69,20 +80,20 @@ pub(super) async fn run(
     Ok((value, slots, times))
 }
 
-/// Makes every model present: slot to directory.
+/// Makes every model present, by slot. They stay for as long as what this gives.
 pub(crate) async fn fetch(
     bindings: &BTreeMap<String, Binding>,
     models: &dyn ModelSource,
     snapshots: &HashMap<String, pb::Snapshot>,
-) -> Result<BTreeMap<String, PathBuf>> {
-    let mut dirs = BTreeMap::new();
+) -> Result<BTreeMap<String, FetchedModel>> {
+    let mut held = BTreeMap::new();
     for (slot, binding) in bindings {
         let name = binding.wire_ref();
         let fetched = model_fetch::fetch(models, binding, snapshots.get(&name), &NoProgress).await;
-        let dir = fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?;
-        dirs.insert(slot.clone(), dir);
+        let model = fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?;
+        held.insert(slot.clone(), model);
     }
-    Ok(dirs)
+    Ok(held)
 }
 
 /// Runs the author's shutdown. Its failure is logged: there is nobody left to tell.

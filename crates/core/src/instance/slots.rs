@@ -11,13 +11,14 @@ use gen_worker_tasks::Scope;
 
 use crate::{
     context::Device,
+    model_source::FetchedModel,
     worker_error::{Result, WorkerError},
 };
 
-/// Slot to local directory. Cheap to clone.
+/// Slot to model on disk. Cheap to clone; the models stay on disk for as long as a clone lives.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slots {
-    dirs: Arc<BTreeMap<String, PathBuf>>,
+    models: Arc<BTreeMap<String, FetchedModel>>,
     device: Device,
 }
 
@@ -71,8 +72,8 @@ impl CallSlot for PathBuf {
 impl Slots {
     /// Wraps a table. Models are loaded for the CPU.
     #[must_use]
-    pub fn new(dirs: BTreeMap<String, PathBuf>) -> Self {
-        Self { dirs: Arc::new(dirs), device: Device::Cpu }
+    pub fn new(models: BTreeMap<String, FetchedModel>) -> Self {
+        Self { models: Arc::new(models), device: Device::Cpu }
     }
 
     /// The same models, to be loaded to `device`.
@@ -92,8 +93,8 @@ impl Slots {
     /// # Errors
     /// When there is no such slot.
     pub fn dir(&self, slot: &str) -> Result<ModelDir> {
-        match self.dirs.get(slot) {
-            Some(dir) => Ok(ModelDir(dir.clone())),
+        match self.models.get(slot) {
+            Some(model) => Ok(ModelDir(model.dir().to_owned())),
             None => Err(WorkerError::fatal("UnknownSlot", format!("no slot is called {slot:?}"))),
         }
     }
@@ -127,7 +128,7 @@ impl Slots {
 
     /// Slots and their directories.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.dirs.iter().map(|(slot, dir)| (slot.as_str(), dir.as_path()))
+        self.models.iter().map(|(slot, model)| (slot.as_str(), model.dir()))
     }
 }
 

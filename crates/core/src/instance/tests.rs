@@ -10,7 +10,7 @@ use super::*;
 use crate::{
     binding::{Binding, hub},
     endpoint::{HookFn, SetupFn, Work},
-    model_source::{FetchProgress, LocalModels, ModelError, ModelResidency},
+    model_source::{FetchProgress, FetchedModel, LocalModels, ModelError, ModelResidency},
     worker_error::FailureClass,
 };
 
@@ -198,9 +198,9 @@ impl ModelSource for Pins {
         binding: &'a Binding,
         snapshot: Option<&'a pb::Snapshot>,
         _progress: &'a dyn FetchProgress,
-    ) -> BoxFuture<'a, Result<PathBuf, ModelError>> {
+    ) -> BoxFuture<'a, Result<FetchedModel, ModelError>> {
         self.0.lock().push((binding.wire_ref(), snapshot.map(|snapshot| snapshot.digest.clone())));
-        Box::pin(ready(Ok(PathBuf::from(binding.wire_ref()))))
+        Box::pin(ready(Ok(FetchedModel::at(binding.wire_ref()))))
     }
 
     fn residency(&self) -> Vec<ModelResidency> {
@@ -243,9 +243,9 @@ impl ModelSource for Startled {
         _binding: &'a Binding,
         _snapshot: Option<&'a pb::Snapshot>,
         _progress: &'a dyn FetchProgress,
-    ) -> BoxFuture<'a, std::result::Result<PathBuf, ModelError>> {
+    ) -> BoxFuture<'a, std::result::Result<FetchedModel, ModelError>> {
         assert!(self.0.fetch_add(1, Ordering::SeqCst) > 0, "no disk");
-        Box::pin(ready(Ok(PathBuf::from("/models/base"))))
+        Box::pin(ready(Ok(FetchedModel::at("/models/base"))))
     }
 
     fn residency(&self) -> Vec<ModelResidency> {

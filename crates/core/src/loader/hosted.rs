@@ -65,7 +65,7 @@ impl Loader {
         let began = Instant::now();
         // What is fetched, what room is made for and what is set up are the same, whatever is resolved meanwhile.
         let models = entry.cell.next_models();
-        let bytes = self.fetch(&models, snapshots).await?;
+        let (bytes, _held) = self.fetch(&models, snapshots).await?;
         let download = began.elapsed();
         let made =
             |(instance, times): (Instance, SetupTimes)| Tried::Made(instance, split(began.elapsed(), download, times));

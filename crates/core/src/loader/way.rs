@@ -39,7 +39,7 @@ impl Loader {
         if cell.is_in_use() {
             return Err(NoWay::InUse);
         }
-        let bytes = self.fetch(&next, snapshots).await.map_err(NoWay::Next)?;
+        let (bytes, _held) = self.fetch(&next, snapshots).await.map_err(NoWay::Next)?;
         let _turn = self.turn.lock().await;
         if !is_other(cell, &next) {
             return Ok(Vec::new());

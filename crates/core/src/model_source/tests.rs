@@ -7,7 +7,7 @@ async fn local_models_are_found_by_wire_ref_and_by_repository() {
     let models = LocalModels::new().with("a/b:v2", &dir).with("c/d", &dir);
     for binding in [hub("a/b").tag("v2"), hf("c/d").revision("main")] {
         let binding = binding.build().expect("a binding");
-        assert_eq!(models.fetch(&binding, None, &NoProgress).await.expect("a directory"), dir);
+        assert_eq!(models.fetch(&binding, None, &NoProgress).await.expect("a directory").dir(), dir);
     }
     assert_eq!(models.residency().len(), 2);
 }

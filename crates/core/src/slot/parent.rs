@@ -1,6 +1,6 @@
 //! The worker's side of one child: started, greeted, set up, listened to, ended. Owns the stream and the child.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use futures::FutureExt as _;
 use tokio::time::timeout;
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     context::Device,
     instance::{Models, SetupTimes},
+    model_source::FetchedModel,
     residency::Memory,
     worker_error::{Result, WorkerError},
 };
@@ -43,6 +44,8 @@ pub(super) struct Slot {
     device: Device,
     /// Its share of the memory of its pool.
     share: Option<Share>,
+    /// Its models stay on disk for as long as it may read them.
+    on_disk: BTreeMap<String, FetchedModel>,
 }
 
 /// Why a child cannot be used any more.
@@ -71,6 +74,7 @@ impl Slot {
             measured: Measures::default(),
             device: Device::Cpu,
             share: None,
+            on_disk: BTreeMap::new(),
         })
     }
 
@@ -121,6 +125,11 @@ impl Slot {
     pub(super) fn takes(&mut self, held: &Held, models: Models, needs: Memory) {
         let ram_bytes = needs.ram_bytes.max(self.measured.ram_bytes);
         self.share = Some(held.take(models, Memory { ram_bytes, ..needs }));
+    }
+
+    /// Its models stay on disk while it is there.
+    pub(super) fn keeps(&mut self, models: BTreeMap<String, FetchedModel>) {
+        self.on_disk = models;
     }
 
     /// Memory it takes.

@@ -8,8 +8,8 @@ use tokio::time::timeout;
 
 use super::{serving::Serving, setup::SetupEvent};
 use crate::{
-    Binding, Function, InstanceCell, ModelResidency, Tier, availability::Unavailable, gpu, instance::Models,
-    residency::Memory,
+    Binding, Function, InstanceCell, ModelResidency, Tier, WorkerError, availability::Unavailable, gpu,
+    instance::Models, residency::Memory,
 };
 
 /// What a function is said to run with when a cast was dropped: what weights are published in (12.4).
@@ -134,6 +134,18 @@ impl Serving {
             }
         }
         held.into_values().map(residency).collect()
+    }
+
+    /// A set-up failed. If that was because a model could not be had, whoever heard of its download hears how that ended; of a
+    /// model that only lacks its snapshot nothing was heard. Of the model `operation` names, the end of that operation tells.
+    pub(super) fn model_failed(&self, error: &WorkerError, operation: Option<&str>) {
+        let (Some(reference), Some(reason)) = (error.unavailable_model(), error.unavailable_reason()) else { return };
+        if operation != Some(reference) && reason != "missing_snapshot" {
+            let state = pb::ModelState::Failed.into();
+            let event =
+                pb::ModelEvent { r#ref: reference.to_owned(), state, error: reason.to_owned(), ..Default::default() };
+            self.outbox.push(Msg::ModelEvent(event));
+        }
     }
 
     /// The models of an instance are loaded. Of the model `operation` names, somebody else tells.

@@ -165,7 +165,7 @@ impl Operation {
             let failed = outcome.is_err();
             // Should a later one fail, the end of the operation says nothing of this one.
             let last = self.cells.last().is_some_and(|last| Arc::ptr_eq(last, cell));
-            let operation = last.then(|| self.reference.clone());
+            let operation = (last || failed).then(|| self.reference.clone());
             drop(events.send(SetupEvent::Instance { cell: cell.clone(), result, operation }).await);
             if failed {
                 break;

@@ -1,15 +1,16 @@
 //! What the orchestrator hears of transfers, whoever asked for them: a decorator of the model source. Owns when each
 //! transfer was last told.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::future::BoxFuture;
 use gen_worker_proto::pb::{self, ModelState};
 use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
+use tracing::warn;
 
 use super::setup::SetupEvent;
-use crate::{Binding, FetchProgress, ModelError, ModelResidency, ModelSource};
+use crate::{Binding, FetchProgress, FetchedModel, ModelError, ModelResidency, ModelSource, TellEvicted};
 
 /// Between two reports of one transfer (11.4).
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -31,6 +32,14 @@ struct Reporter<'a> {
 
 impl ReportingModels {
     pub(super) fn new(source: Arc<dyn ModelSource>, events: mpsc::Sender<SetupEvent>) -> Self {
+        let evicted = events.clone();
+        source.on_evicted(Arc::new(move |reference| {
+            let state = ModelState::Evicted.into();
+            let event = pb::ModelEvent { r#ref: reference.to_owned(), state, ..Default::default() };
+            if evicted.try_send(SetupEvent::Model(Box::new(event))).is_err() {
+                warn!(model = reference, "the worker is too busy to tell that a model was evicted");
+            }
+        }));
         Self { source, events }
     }
 }
@@ -41,7 +50,7 @@ impl ModelSource for ReportingModels {
         binding: &'a Binding,
         snapshot: Option<&'a pb::Snapshot>,
         progress: &'a dyn FetchProgress,
-    ) -> BoxFuture<'a, Result<PathBuf, ModelError>> {
+    ) -> BoxFuture<'a, Result<FetchedModel, ModelError>> {
         Box::pin(async move {
             let reference = binding.wire_ref();
             let reporter = Reporter {
@@ -50,14 +59,22 @@ impl ModelSource for ReportingModels {
                 asked: progress,
                 told: Mutex::default(),
             };
-            let dir = self.source.fetch(binding, snapshot, &reporter).await?;
+            let model = self.source.fetch(binding, snapshot, &reporter).await?;
             if reporter.told.lock().is_some() {
                 let event = pb::ModelEvent { r#ref: reference, state: ModelState::OnDisk.into(), ..Default::default() };
                 // The receiver goes away only with the worker.
                 drop(self.events.send(SetupEvent::Model(Box::new(event))).await);
             }
-            Ok(dir)
+            Ok(model)
         })
+    }
+
+    fn is_sound<'a>(
+        &'a self,
+        binding: &'a Binding,
+        snapshot: Option<&'a pb::Snapshot>,
+    ) -> BoxFuture<'a, Result<bool, ModelError>> {
+        self.source.is_sound(binding, snapshot)
     }
 
     fn residency(&self) -> Vec<ModelResidency> {
@@ -66,6 +83,10 @@ impl ModelSource for ReportingModels {
 
     fn spare(&self, keep: &[String]) {
         self.source.spare(keep);
+    }
+
+    fn on_evicted(&self, tell: TellEvicted) {
+        self.source.on_evicted(tell);
     }
 }
 
@@ -89,5 +110,9 @@ impl FetchProgress for Reporter<'_> {
         if self.events.try_send(SetupEvent::Model(Box::new(event))).is_ok() {
             *told = Some(now);
         }
+    }
+
+    fn resolving_again(&self) {
+        self.asked.resolving_again();
     }
 }

@@ -98,10 +98,14 @@ impl Serving {
         if result.is_ok() && was_loading {
             self.loaded(cell, operation);
         }
+        if let Err(error) = result {
+            self.model_failed(error, operation);
+        }
         for name in names {
             match result {
                 Ok(()) => self.availability.ready(&name),
-                Err(error) if error.class() == FailureClass::Retryable => {
+                // What one job brings as its model says nothing of the next.
+                Err(error) if error.class() == FailureClass::Retryable || error.unavailable_model().is_some() => {
                     warn!(function = %name, cause = %sanitize(&error.to_string()), "not set up yet, the next job tries again");
                 }
                 Err(error) => {

@@ -13,8 +13,8 @@ use std::{
 
 use futures::{FutureExt, future::BoxFuture};
 use gen_worker_core::{
-    Binding, FetchProgress, Invocation, ModelError, ModelResidency, ModelSource, Registry, RegistryBuilder, Result,
-    Tier, WorkerError,
+    Binding, FetchProgress, FetchedModel, Invocation, ModelError, ModelResidency, ModelSource, Registry,
+    RegistryBuilder, Result, Tier, WorkerError,
     binding::hub,
     codec,
     endpoint::{
@@ -87,7 +87,7 @@ impl ModelSource for Shelf {
         binding: &'a Binding,
         snapshot: Option<&'a pb::Snapshot>,
         progress: &'a dyn FetchProgress,
-    ) -> BoxFuture<'a, std::result::Result<PathBuf, ModelError>> {
+    ) -> BoxFuture<'a, std::result::Result<FetchedModel, ModelError>> {
         async move {
             let reference = binding.wire_ref();
             self.fetches.fetch_add(1, Ordering::SeqCst);
@@ -109,7 +109,7 @@ impl ModelSource for Shelf {
                 }
                 progress.fetched(100, 100);
             }
-            Ok(self.write(&reference))
+            Ok(FetchedModel::at(self.write(&reference)))
         }
         .boxed()
     }

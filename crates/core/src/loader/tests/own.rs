@@ -108,7 +108,7 @@ impl ModelSource for Resolving {
         binding: &'a Binding,
         snapshot: Option<&'a pb::Snapshot>,
         progress: &'a dyn crate::FetchProgress,
-    ) -> futures::future::BoxFuture<'a, Result<std::path::PathBuf, crate::ModelError>> {
+    ) -> futures::future::BoxFuture<'a, Result<FetchedModel, crate::ModelError>> {
         if let Some(cell) = self.1.lock().take() {
             cell.resolve(|declared| declared.resolved("o/a#fp8"));
         }

@@ -9,7 +9,7 @@ use tracing::warn;
 use super::Shared;
 use crate::{
     Instance, ModelSource,
-    instance::{EmptyPlace, Order, SetupTimes, fetch},
+    instance::{EmptyPlace, Order, SetupTimes, damage, fetch},
     slot::{
         frame::SetUp,
         parent::{Lost, Slot},
@@ -57,15 +57,26 @@ impl EmptyPlace for Empty {
 
 impl Shared {
     /// A new child with its instance.
+    /// Once more when it fails because files of its models are damaged (model contract, 6.26).
     async fn start(&self, source: &dyn ModelSource, order: Order) -> Result<(Slot, SetupTimes)> {
+        let failed = match self.start_once(source, &order).await {
+            Err(error) => error,
+            started => return started,
+        };
+        match damage::explains(&failed, &order.models, source, &order.snapshots).await {
+            true => self.start_once(source, &order).await,
+            false => Err(failed),
+        }
+    }
+
+    async fn start_once(&self, source: &dyn ModelSource, order: &Order) -> Result<(Slot, SetupTimes)> {
         let Order { models, declared, snapshots, device, footprint } = order;
-        let dirs = fetch(&models, source, &snapshots).await?;
+        let held = fetch(models, source, snapshots).await?;
         // The child looks for what it declares, whichever flavor lies there.
-        let local = declared.iter().filter_map(|(slot, binding)| {
-            let dir = dirs.get(slot)?;
-            Some(translate::model(binding.wire_ref(), dir))
-        });
-        let plan = SetUp { function: self.function.clone(), models: local.collect(), cuda: translate::cuda(device) };
+        let local = declared
+            .iter()
+            .filter_map(|(slot, binding)| Some(translate::model(binding.wire_ref(), held.get(slot)?.dir())));
+        let plan = SetUp { function: self.function.clone(), models: local.collect(), cuda: translate::cuda(*device) };
         let began = Instant::now();
         let mut slot = Slot::launch(&self.options, &self.label).await?;
         let set_up = match slot.greeted(self.options.start_limit).await {
@@ -79,7 +90,8 @@ impl Shared {
             Ok(outcome) => {
                 self.setup_crashes.store(0, Ordering::Relaxed);
                 let times = outcome?;
-                slot.takes(&self.held, models, footprint);
+                slot.takes(&self.held, models.clone(), footprint.clone());
+                slot.keeps(held);
                 Ok((slot, times))
             }
             Err(lost) => Err(self.setup_crashed(slot, &lost).await),

@@ -1,0 +1,223 @@
+//! Models of the store: brought by snapshot, found on disk, or resolved with the hub (model contract, section 3). Owns what the
+//! worker knows of the disk, and how many models come at once.
+//!
+//! ```text
+//! snapshot ────────────────────────────> files ──> store (3.1: nobody else is asked)
+//! none ──> on disk as it came before ─────────────────> held
+//!      └─> hub, where one may be asked ──> files ──> store, with one more resolve when addresses expire (3.9)
+//! ```
+
+mod failure;
+mod files;
+mod presence;
+
+use std::{collections::BTreeSet, path::Path, sync::Arc};
+
+use futures::future::BoxFuture;
+use gen_worker_hub::{HubRef, ModelRef, api::Resolved, client::HubClient, names::SnapshotId};
+use gen_worker_proto::pb;
+use gen_worker_store::{FetchError, FormatGate, HeldModel, Progress, Store, StoreOptions, Transferred, Verified};
+use gen_worker_tasks::Cancel;
+use tokio::sync::Semaphore;
+
+use crate::{
+    binding::Binding,
+    model_source::{FetchProgress, FetchedModel, ModelError, ModelResidency, ModelSource, TellEvicted, Tier},
+};
+use presence::Presence;
+
+/// Who is asked for what is not on disk when no snapshot came.
+pub enum Upstream {
+    /// Nobody: the orchestrator sends snapshots.
+    Orchestrator,
+    /// Nobody: no connection is made.
+    Offline,
+    /// The hub.
+    Hub(Box<HubClient>),
+    /// The hub, but nobody said where it is.
+    NoHub,
+}
+
+/// Options of [`StoreModels`].
+pub struct StoreModelsOptions {
+    /// The store. Its observer is replaced.
+    pub store: StoreOptions,
+    /// Who is asked without a snapshot.
+    pub upstream: Upstream,
+    /// Wire refs that the author of the endpoint declares: their weights may be of any format. All others are a caller's choice
+    /// and have to be safe to load (rule 11.2).
+    pub declared: BTreeSet<String>,
+    /// Models that are downloaded at once; 0 = no limit.
+    pub downloads: usize,
+}
+
+/// Models of one store.
+pub struct StoreModels {
+    store: Store,
+    presence: Arc<Presence>,
+    upstream: Upstream,
+    declared: BTreeSet<String>,
+    downloads: Semaphore,
+}
+
+impl StoreModels {
+    /// Opens the store. What is in it is held from here on, as far as [`ModelSource::residency`] goes.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub async fn open(options: StoreModelsOptions, cancel: &Cancel) -> Result<Self, FetchError> {
+        let StoreModelsOptions { store, upstream, declared, downloads } = options;
+        let presence = Arc::new(Presence::default());
+        let store = Store::open(StoreOptions { observer: presence.clone(), ..store }, cancel).await?;
+        let downloads = if downloads == 0 { Semaphore::MAX_PERMITS } else { downloads.min(Semaphore::MAX_PERMITS) };
+        Ok(Self { store, presence, upstream, declared, downloads: Semaphore::new(downloads) })
+    }
+
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    async fn get(
+        &self,
+        binding: &Binding,
+        snapshot: Option<&pb::Snapshot>,
+        progress: &dyn FetchProgress,
+    ) -> Result<FetchedModel, ModelError> {
+        let reference = binding.wire_ref();
+        let held = match snapshot {
+            Some(snapshot) => {
+                let resolved = files::of_snapshot(snapshot).map_err(|error| failure::refused(&reference, error))?;
+                self.bring(&reference, &resolved, progress).await.map_err(|error| failure::of(&reference, error))?
+            }
+            None => self.without_snapshot(binding, &reference, progress).await?,
+        };
+        let dir: &Path = held.dir();
+        Ok(FetchedModel::held(dir.to_owned(), held))
+    }
+
+    /// The files of `resolved`. A model that is there does not wait for those that are coming (rule 13.1).
+    async fn bring(
+        &self,
+        reference: &str,
+        resolved: &Resolved,
+        progress: &dyn FetchProgress,
+    ) -> Result<HeldModel, FetchError> {
+        let gate = if self.declared.contains(reference) { FormatGate::Any } else { FormatGate::SafeOnly };
+        let _turn = match self.store.is_present(resolved).await? {
+            true => None,
+            // Never closed.
+            false => self.downloads.acquire().await.ok(),
+        };
+        self.store.fetch(reference, resolved, gate, &Told(progress)).await
+    }
+
+    async fn without_snapshot(
+        &self,
+        binding: &Binding,
+        reference: &str,
+        progress: &dyn FetchProgress,
+    ) -> Result<HeldModel, ModelError> {
+        let wanted = ModelRef::of_binding(binding).map_err(|error| failure::refused(reference, error))?;
+        if let (Upstream::Hub(client), ModelRef::Hub(wanted)) = (&self.upstream, &wanted) {
+            return match pinned(wanted) {
+                Some(id) if let Some(held) = self.hold_pinned(reference, &id).await? => Ok(held),
+                _ => self.resolve(client, wanted, reference, progress).await,
+            };
+        }
+        let held = match &wanted {
+            ModelRef::Hub(wanted) if let Some(id) = pinned(wanted) => self.hold_pinned(reference, &id).await?,
+            _ => self.store.hold(reference).await.map_err(|error| failure::of(reference, error))?,
+        };
+        held.ok_or_else(|| match self.upstream {
+            Upstream::Offline => ModelError::Offline(reference.to_owned()),
+            Upstream::NoHub if matches!(wanted, ModelRef::Hub(_)) => ModelError::NoHub(reference.to_owned()),
+            _ => ModelError::MissingSnapshot(reference.to_owned()),
+        })
+    }
+
+    /// Asks the hub, and once more when the addresses it gave have expired meanwhile (rule 3.9).
+    async fn resolve(
+        &self,
+        client: &HubClient,
+        wanted: &HubRef,
+        reference: &str,
+        progress: &dyn FetchProgress,
+    ) -> Result<HeldModel, ModelError> {
+        let resolve = async || client.resolve(wanted).await.map_err(|error| failure::of_hub(reference, error));
+        let brought = match self.bring(reference, &resolve().await?, progress).await {
+            Err(FetchError::UrlExpired { .. }) => {
+                progress.resolving_again();
+                self.bring(reference, &resolve().await?, progress).await
+            }
+            brought => brought,
+        };
+        brought.map_err(|error| failure::of(reference, error))
+    }
+
+    async fn hold_pinned(&self, reference: &str, id: &SnapshotId) -> Result<Option<HeldModel>, ModelError> {
+        self.store.hold_snapshot(reference, id).await.map_err(|error| failure::of(reference, error))
+    }
+
+    async fn check(&self, binding: &Binding, snapshot: Option<&pb::Snapshot>) -> Result<bool, ModelError> {
+        let reference = binding.wire_ref();
+        let sound = match snapshot {
+            Some(snapshot) => {
+                let resolved = files::of_snapshot(snapshot).map_err(|error| failure::refused(&reference, error))?;
+                self.store.is_sound(&resolved).await
+            }
+            None => self.store.verify(&reference).await.map(|found| !matches!(found, Verified::Damaged(_))),
+        };
+        sound.map_err(|error| failure::of(&reference, error))
+    }
+}
+
+impl ModelSource for StoreModels {
+    fn fetch<'a>(
+        &'a self,
+        binding: &'a Binding,
+        snapshot: Option<&'a pb::Snapshot>,
+        progress: &'a dyn FetchProgress,
+    ) -> BoxFuture<'a, Result<FetchedModel, ModelError>> {
+        Box::pin(self.get(binding, snapshot, progress))
+    }
+
+    fn is_sound<'a>(
+        &'a self,
+        binding: &'a Binding,
+        snapshot: Option<&'a pb::Snapshot>,
+    ) -> BoxFuture<'a, Result<bool, ModelError>> {
+        Box::pin(self.check(binding, snapshot))
+    }
+
+    fn residency(&self) -> Vec<ModelResidency> {
+        let held = |reference| ModelResidency { reference, tier: Tier::Disk, vram_bytes: 0 };
+        self.presence.refs().into_iter().map(held).collect()
+    }
+
+    fn spare(&self, keep: &[String]) {
+        self.store.spare(keep.iter().cloned());
+    }
+
+    fn on_evicted(&self, tell: TellEvicted) {
+        self.presence.tell(tell);
+    }
+}
+
+/// The tree that a ref is pinned to: our hub calls trees by their digest.
+fn pinned(wanted: &HubRef) -> Option<SnapshotId> {
+    wanted.digest()?.whole()?.to_string().split_once(':')?.1.parse().ok()
+}
+
+/// What the store tells, for whoever asked.
+struct Told<'a>(&'a dyn FetchProgress);
+
+impl Progress for Told<'_> {
+    fn transferred(&self, so_far: Transferred) {
+        self.0.fetched(so_far.bytes_done, so_far.bytes_total);
+    }
+}
+
+#[cfg(test)]
+mod tests;
