@@ -7,5 +7,6 @@ mod downloads;
 mod eviction;
 mod pool;
 mod processes;
+mod providers;
 mod server;
 mod snapshots;
