@@ -14,11 +14,14 @@ use crate::{
 /// Waits between the tries of one fetch: three tries in all.
 const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
-/// A model, present and held. What cannot pass fails at once.
+/// A model, present and held: tried three times, as the contract says. What cannot pass fails at once.
+///
+/// # Errors
+/// As [`ModelSource::fetch`], of the last try.
 ///
 /// # Cancel safety
 /// As [`ModelSource::fetch`].
-pub(crate) async fn fetch(
+pub async fn fetch(
     models: &dyn ModelSource,
     binding: &Binding,
     snapshot: Option<&pb::Snapshot>,

@@ -4,19 +4,23 @@
 //! ```text
 //! snapshot ────────────────────────────> files ──> store (3.1: nobody else is asked)
 //! none ──> on disk as it came before ─────────────────> held
-//!      └─> hub, where one may be asked ──> files ──> store, with one more resolve when addresses expire (3.9)
+//!      ├─> hub, where one may be asked ──> files ──> store, with one more resolve when addresses expire (3.9)
+//!      └─> its own provider ──────────────────────> store
 //! ```
 
 mod failure;
 mod files;
 mod presence;
 
-use std::{collections::BTreeSet, path::Path, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures::future::BoxFuture;
 use gen_worker_hub::{HubRef, ModelRef, api::Resolved, client::HubClient, names::SnapshotId};
 use gen_worker_proto::pb;
-use gen_worker_store::{FetchError, FormatGate, HeldModel, Progress, Store, StoreOptions, Transferred, Verified};
+use gen_worker_store::{
+    FetchError, FormatGate, HeldModel, ModelRequest, Progress, ProviderError, Reach, Store, StoreOptions, Transferred,
+    Verified,
+};
 use gen_worker_tasks::Cancel;
 use tokio::sync::Semaphore;
 
@@ -86,15 +90,13 @@ impl StoreModels {
         progress: &dyn FetchProgress,
     ) -> Result<FetchedModel, ModelError> {
         let reference = binding.wire_ref();
-        let held = match snapshot {
-            Some(snapshot) => {
-                let resolved = files::of_snapshot(snapshot).map_err(|error| failure::refused(&reference, error))?;
-                self.bring(&reference, &resolved, progress).await.map_err(|error| failure::of(&reference, error))?
-            }
-            None => self.without_snapshot(binding, &reference, progress).await?,
+        let Some(snapshot) = snapshot else {
+            let request = ModelRequest::of_binding(binding).map_err(|error| failure::refused(&reference, error))?;
+            return self.pull(&reference, &request, progress).await;
         };
-        let dir: &Path = held.dir();
-        Ok(FetchedModel::held(dir.to_owned(), held))
+        let resolved = files::of_snapshot(snapshot).map_err(|error| failure::refused(&reference, error))?;
+        let brought = self.bring(&reference, &resolved, progress).await;
+        brought.map(fetched).map_err(|error| failure::of(&reference, error))
     }
 
     /// The files of `resolved`. A model that is there does not wait for those that are coming (rule 13.1).
@@ -104,37 +106,83 @@ impl StoreModels {
         resolved: &Resolved,
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, FetchError> {
-        let gate = if self.declared.contains(reference) { FormatGate::Any } else { FormatGate::SafeOnly };
         let _turn = match self.store.is_present(resolved).await? {
             true => None,
             // Never closed.
             false => self.downloads.acquire().await.ok(),
         };
-        self.store.fetch(reference, resolved, gate, &Told(progress)).await
+        self.store.fetch(reference, resolved, self.gate(reference), &Told(progress)).await
     }
 
-    async fn without_snapshot(
+    /// The model of `request`, which is noted as `reference`, without a snapshot: from the hub, or from its own provider.
+    ///
+    /// # Errors
+    /// As [`ModelSource::fetch`].
+    ///
+    /// # Cancel safety
+    /// As [`ModelSource::fetch`].
+    pub async fn pull(
         &self,
-        binding: &Binding,
         reference: &str,
+        request: &ModelRequest,
+        progress: &dyn FetchProgress,
+    ) -> Result<FetchedModel, ModelError> {
+        let held = match request.reference() {
+            ModelRef::Hub(wanted) => self.of_hub(reference, wanted, progress).await?,
+            _ => self.of_provider(reference, request, progress).await?,
+        };
+        Ok(fetched(held))
+    }
+
+    /// What a ref pinned to a digest means is on disk or not, and needs nobody (C-51); what a tag means the hub says, if one
+    /// may be asked.
+    async fn of_hub(
+        &self,
+        reference: &str,
+        wanted: &HubRef,
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
-        let wanted = ModelRef::of_binding(binding).map_err(|error| failure::refused(reference, error))?;
-        if let (Upstream::Hub(client), ModelRef::Hub(wanted)) = (&self.upstream, &wanted) {
-            return match pinned(wanted) {
-                Some(id) if let Some(held) = self.hold_pinned(reference, &id).await? => Ok(held),
-                _ => self.resolve(client, wanted, reference, progress).await,
-            };
-        }
-        let held = match &wanted {
-            ModelRef::Hub(wanted) if let Some(id) = pinned(wanted) => self.hold_pinned(reference, &id).await?,
-            _ => self.store.hold(reference).await.map_err(|error| failure::of(reference, error))?,
+        let held = match (pinned(wanted), &self.upstream) {
+            (Some(id), _) => self.store.hold_snapshot(reference, &id).await,
+            (None, Upstream::Hub(_)) => Ok(None),
+            (None, _) => self.store.hold(reference).await,
         };
-        held.ok_or_else(|| match self.upstream {
-            Upstream::Offline => ModelError::Offline(reference.to_owned()),
-            Upstream::NoHub if matches!(wanted, ModelRef::Hub(_)) => ModelError::NoHub(reference.to_owned()),
-            _ => ModelError::MissingSnapshot(reference.to_owned()),
-        })
+        if let Some(held) = held.map_err(|error| failure::of(reference, error))? {
+            return Ok(held);
+        }
+        match &self.upstream {
+            Upstream::Hub(client) => self.resolve(client, wanted, reference, progress).await,
+            Upstream::Orchestrator => Err(ModelError::MissingSnapshot(reference.to_owned())),
+            Upstream::Offline => Err(ModelError::Offline(reference.to_owned())),
+            Upstream::NoHub => Err(ModelError::NoHub(reference.to_owned())),
+        }
+    }
+
+    async fn of_provider(
+        &self,
+        reference: &str,
+        request: &ModelRequest,
+        progress: &dyn FetchProgress,
+    ) -> Result<HeldModel, ModelError> {
+        let told = Told(progress);
+        let fetch = |reach| self.store.fetch_provided(reference, request, reach, self.gate(reference), &told);
+        // What is there does not wait for what is coming (rule 13.1).
+        let held = match fetch(Reach::Offline).await {
+            Err(FetchError::Provider(error)) if matches!(*error, ProviderError::NotLocal { .. }) => {
+                if matches!(self.upstream, Upstream::Offline) {
+                    return Err(ModelError::Offline(reference.to_owned()));
+                }
+                // Never closed.
+                let _turn = self.downloads.acquire().await.ok();
+                fetch(Reach::Cached).await
+            }
+            held => held,
+        };
+        held.map_err(|error| failure::of(reference, error))
+    }
+
+    fn gate(&self, reference: &str) -> FormatGate {
+        if self.declared.contains(reference) { FormatGate::Any } else { FormatGate::SafeOnly }
     }
 
     /// Asks the hub, and once more when the addresses it gave have expired meanwhile (rule 3.9).
@@ -154,10 +202,6 @@ impl StoreModels {
             brought => brought,
         };
         brought.map_err(|error| failure::of(reference, error))
-    }
-
-    async fn hold_pinned(&self, reference: &str, id: &SnapshotId) -> Result<Option<HeldModel>, ModelError> {
-        self.store.hold_snapshot(reference, id).await.map_err(|error| failure::of(reference, error))
     }
 
     async fn check(&self, binding: &Binding, snapshot: Option<&pb::Snapshot>) -> Result<bool, ModelError> {
@@ -203,6 +247,10 @@ impl ModelSource for StoreModels {
     fn on_evicted(&self, tell: TellEvicted) {
         self.presence.tell(tell);
     }
+}
+
+fn fetched(held: HeldModel) -> FetchedModel {
+    FetchedModel::held(held.dir().to_owned(), held)
 }
 
 /// The tree that a ref is pinned to: our hub calls trees by their digest.

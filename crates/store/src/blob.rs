@@ -11,7 +11,11 @@ use gen_worker_hub::{
     digest::{DigestAlgorithm, DigestHasher},
 };
 
-use crate::{durable, tree::Piece};
+use crate::{
+    durable,
+    tree::Piece,
+    wanted::{Size, Wanted},
+};
 
 /// Reads of files that are hashed: enough for the vector units of any processor, small beside a cache.
 const READ_BYTES: usize = 256 * 1024;
@@ -28,6 +32,12 @@ pub(crate) struct Blob {
 }
 
 impl Blob {
+    /// What a download has to bring.
+    pub(crate) fn wanted(self) -> Wanted {
+        let size = Size::of_blob(self.size_bytes);
+        Wanted { expected: self.blake3.into(), size, url: self.url, credential: None }
+    }
+
     /// What it is in a tree.
     pub(crate) fn piece(&self) -> Piece {
         Piece { blake3: self.blake3, size_bytes: self.size_bytes }
@@ -73,12 +83,17 @@ pub(crate) fn check(path: &Path, pieces: &[Piece]) -> io::Result<Found> {
 
 /// Hashes the next `bytes` of `file`.
 pub(crate) fn feed(hasher: &mut DigestHasher, file: File, bytes: u64) -> io::Result<()> {
+    feed_to(&mut |piece| hasher.update(piece), file, bytes)
+}
+
+/// Gives the next `bytes` of `file` to `hash`.
+pub(crate) fn feed_to(hash: &mut dyn FnMut(&[u8]), file: File, bytes: u64) -> io::Result<()> {
     let mut buffer = vec![0; READ_BYTES];
     let mut rest = file.take(bytes);
     loop {
         match rest.read(&mut buffer)? {
             0 => return Ok(()),
-            read => hasher.update(buffer.get(..read).unwrap_or_default()),
+            read => hash(buffer.get(..read).unwrap_or_default()),
         }
     }
 }

@@ -77,8 +77,7 @@ fn candidates(layout: &Layout, index: &RefIndex, for_ref: Option<&str>) -> io::R
 
 /// Whether any process uses the tree at `unit`. Nobody can begin to: that takes the lock `gc`.
 fn in_use(layout: &Layout, unit: &Path) -> io::Result<bool> {
-    let Some(id) = snapshot_at(layout, unit) else { return Ok(false) };
-    Ok(StoreLock::try_take(&layout.locks().join(format!("use-{id}")), Hold::Alone)?.is_none())
+    Ok(StoreLock::try_take(&layout.use_lock(unit), Hold::Alone)?.is_none())
 }
 
 /// Which tree is at `unit`.

@@ -16,6 +16,6 @@ mod reply;
 mod transport;
 mod tries;
 
-pub(crate) use downloader::{Downloader, Job};
+pub(crate) use downloader::{Downloader, Failure, Job};
 pub use options::TransferOptions;
 pub use pump::PACE_BYTES;

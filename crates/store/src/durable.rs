@@ -160,6 +160,12 @@ pub(crate) fn bytes_below(path: &Path) -> io::Result<u64> {
     Ok(bytes)
 }
 
+/// Whether two directories are on one disk; not where that cannot be told.
+pub(crate) fn same_device(one: &Path, other: &Path) -> bool {
+    let device = |path: &Path| fs::metadata(path).map(|metadata| metadata.dev()).ok();
+    device(one).is_some_and(|own| device(other) == Some(own))
+}
+
 fn gone(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
 }

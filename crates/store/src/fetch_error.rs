@@ -9,7 +9,7 @@ use std::{
 
 use gen_worker_hub::Blake3Hash;
 
-use crate::{format_gate::FormatError, tree::TreeError};
+use crate::{format_gate::FormatError, providers::ProviderError, tree::TreeError};
 
 /// Why bytes cannot be had. Clones go to everybody who waits for the same bytes. No address of the web is in it.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -75,6 +75,9 @@ pub enum FetchError {
     /// The store was closed meanwhile.
     #[error("the store is closed")]
     Closed,
+    /// A provider does not give the model.
+    #[error("the model cannot be had from its provider")]
+    Provider(#[source] Arc<ProviderError>),
 }
 
 /// What the outside calls a failure (model contract, 3.7).
@@ -111,6 +114,7 @@ impl FetchError {
             Self::UrlExpired { .. } => FetchFailure::UrlExpired,
             Self::InsufficientDisk { .. } => FetchFailure::InsufficientDisk,
             Self::DigestMismatch { .. } => FetchFailure::DigestMismatch,
+            Self::Provider(error) => error.failure(),
             _ => FetchFailure::DownloadFailed,
         }
     }
@@ -118,7 +122,10 @@ impl FetchError {
     /// Whether trying again right away may help (model contract, 3.6).
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        matches!(self, Self::DigestMismatch { .. } | Self::Transfer { .. } | Self::Disk { .. })
+        match self {
+            Self::Provider(error) => error.is_passing(),
+            _ => matches!(self, Self::DigestMismatch { .. } | Self::Transfer { .. } | Self::Disk { .. }),
+        }
     }
 
     pub(crate) fn disk(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self + use<> {
@@ -132,6 +139,12 @@ impl FetchError {
     /// Whether the disk is full, or as full as it may be for this user.
     fn says_full(error: &io::Error) -> bool {
         matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    }
+}
+
+impl From<ProviderError> for FetchError {
+    fn from(error: ProviderError) -> Self {
+        Self::Provider(Arc::new(error))
     }
 }
 

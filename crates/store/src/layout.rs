@@ -4,6 +4,7 @@
 //! blobs/blake3/<aa>/<bb>/<hex>    a verified file; <hex>.part while it comes
 //! snapshots/<id>/…                a complete tree; <id>.building.<pid> while it is put together
 //! manifests/<id>.json             what that tree has to be
+//! refs/providers/<key>.json       what a request to a provider got
 //! locks/                          kernel locks: what is held ends with its process
 //! ref-index.json                  which ref is where
 //! ```
@@ -28,13 +29,38 @@ const NOT_MODELS: [&str; 5] = ["blobs", "snapshots", "manifests", "locks", "refs
 #[derive(Clone, Debug)]
 pub struct Layout {
     root: PathBuf,
+    /// The cache of Hugging Face, which other programs use too.
+    shared: Option<PathBuf>,
 }
 
 impl Layout {
     /// The layout of the store in `root`.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        Self { root: root.into(), shared: None }
+    }
+
+    /// The same with a cache of Hugging Face that is somewhere else: its repositories may be evicted too.
+    #[must_use]
+    pub fn with_hub_cache(self, hub: impl Into<PathBuf>) -> Self {
+        Self { shared: Some(hub.into()), ..self }
+    }
+
+    /// What the request to a provider that is called `key` got.
+    #[must_use]
+    pub fn receipt(&self, key: &str) -> PathBuf {
+        self.root.join("refs").join("providers").join(format!("{key}.json"))
+    }
+
+    /// The lock that keeps the model at `unit` from leaving.
+    #[must_use]
+    pub fn use_lock(&self, unit: &Path) -> PathBuf {
+        let snapshot = unit.strip_prefix(self.snapshots()).ok().and_then(Path::to_str);
+        let name = match snapshot.and_then(|name| name.parse::<SnapshotId>().ok()) {
+            Some(id) => id.to_string(),
+            None => format!("path-{}", Blake3Hash::of(unit.as_os_str().as_encoded_bytes())),
+        };
+        self.locks().join(format!("use-{name}"))
     }
 
     /// The root.
@@ -122,6 +148,11 @@ impl Layout {
     /// the path. None for what is not a model of this store, whoever wrote it into the index.
     #[must_use]
     pub fn eviction_unit(&self, path: &Path) -> Option<PathBuf> {
+        if let Some(below) = self.shared.as_ref().and_then(|shared| path.strip_prefix(shared).ok()) {
+            let Some(Component::Normal(repo)) = below.components().next() else { return None };
+            let ours = repo.to_str().is_some_and(|repo| repo.starts_with(REPO_PREFIX));
+            return ours.then(|| self.shared.iter().collect::<PathBuf>().join(repo));
+        }
         let below = path.strip_prefix(&self.root).ok()?;
         let mut names = Vec::new();
         for component in below.components() {

@@ -28,11 +28,13 @@ mod lock;
 mod manifest;
 mod part;
 mod progress;
+mod providers;
 mod ref_index;
 mod safetensors;
 mod snapshots;
 mod store;
 mod tree;
+mod wanted;
 
 pub use disk_space::{DiskSpace, FileSystemSpace};
 pub use download::{PACE_BYTES, TransferOptions};
@@ -41,7 +43,12 @@ pub use fetch_error::{FetchError, FetchFailure};
 pub use format_gate::{FormatError, check_headers, check_names};
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};
+pub use providers::{
+    CivitaiOptions, HuggingFaceOptions, ModelRequest, ModelScopeOptions, ProviderError, ProviderOptions, Reach,
+    SelectError,
+};
 pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors};
 pub use store::{DiskUsage, FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved, Verified};
 pub use tree::TreeError;
+pub use wanted::{Expected, GitBlobId, SIZE_SLACK_BYTES, Size};

@@ -12,26 +12,27 @@ use std::{
 };
 
 use bytes::Bytes;
-use gen_worker_hub::{
-    Blake3Hash,
-    digest::{DigestAlgorithm, DigestHasher},
-};
 
-use crate::{blob, durable, lock::StoreLock};
+use crate::{
+    blob, durable,
+    lock::StoreLock,
+    wanted::{Expected, Hasher, Size},
+};
 
 /// A file that is not complete.
 pub(crate) struct Part {
     file: File,
     path: PathBuf,
-    hasher: DigestHasher,
+    expected: Expected,
+    hasher: Hasher,
     len: u64,
     _lock: Arc<StoreLock>,
 }
 
 impl Part {
-    /// Opens what there is of a file of `size_bytes` and hashes it; what cannot be the beginning of it is cut off (rule 6.2).
-    /// Blocks, and reads all of it.
-    pub(crate) fn open(path: &Path, size_bytes: Option<u64>, lock: Arc<StoreLock>) -> io::Result<Self> {
+    /// Opens what there is of the file that is `expected` and hashes it; what cannot be the beginning of it is cut off (rule
+    /// 6.2), and so is what no hash would tell from another file. Blocks, and reads all of it.
+    pub(crate) fn open(path: &Path, expected: Expected, size: Size, lock: Arc<StoreLock>) -> io::Result<Self> {
         let file = match durable::writer(path) {
             Ok(file) if file.metadata()?.is_file() => file,
             // A link or a device: not ours, whoever put it there.
@@ -42,13 +43,14 @@ impl Part {
             }
             Err(error) => return Err(error),
         };
-        let hasher = DigestHasher::new(DigestAlgorithm::Blake3);
-        let mut part = Self { file, path: path.to_owned(), hasher, len: 0, _lock: lock };
+        let hasher = expected.hasher();
+        let mut part = Self { file, path: path.to_owned(), expected, hasher, len: 0, _lock: lock };
         let found = part.file.metadata()?.len();
-        if size_bytes.is_none_or(|size| found > size) {
+        if expected == Expected::Unsaid || size.at_most().is_none_or(|most| found > most) {
             part.restart()?;
         } else {
-            blob::feed(&mut part.hasher, part.file.try_clone()?, found)?;
+            let source = part.file.try_clone()?;
+            blob::feed_to(&mut |piece| part.hasher.update(piece), source, found)?;
             part.len = found;
             part.file.seek(SeekFrom::Start(found))?;
         }
@@ -69,7 +71,7 @@ impl Part {
     pub(crate) fn restart(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
-        self.hasher = DigestHasher::new(DigestAlgorithm::Blake3);
+        self.hasher = self.expected.hasher();
         self.len = 0;
         Ok(())
     }
@@ -86,8 +88,8 @@ impl Part {
 
     /// Moves the file to its final place when it is the right one; it is durable there on return. Else it is removed and the
     /// answer is false.
-    pub(crate) fn finish(self, hash: Blake3Hash, to: &Path) -> io::Result<bool> {
-        if self.hasher.digest().as_blake3() != Some(hash) {
+    pub(crate) fn finish(self, to: &Path) -> io::Result<bool> {
+        if !self.expected.is(self.hasher) {
             durable::remove_file(&self.path)?;
             return Ok(false);
         }

@@ -79,6 +79,12 @@ impl RefIndex {
     pub(crate) fn record(&self, reference: &str, path: &Path) -> io::Result<bool> {
         let known = self.read()?.get(reference).is_some_and(|model| model.path == path);
         let bytes = if known { 0 } else { durable::bytes_below(path)? };
+        self.note(reference, path, bytes)
+    }
+
+    /// The same for a model whose bytes are known, since links lead to them. Blocks.
+    pub(crate) fn note(&self, reference: &str, path: &Path, bytes: u64) -> io::Result<bool> {
+        let known = self.read()?.get(reference).is_some_and(|model| model.path == path);
         self.change(!known, |models| match models.get_mut(reference) {
             Some(model) if model.path == path => model.last_used = now_s(),
             other => {

@@ -45,7 +45,7 @@ pub(crate) struct Snapshots {
     pub(crate) space: Arc<dyn DiskSpace>,
     /// Space that downloads leave (rule 6.14).
     pub(crate) reserve_bytes: u64,
-    downloader: Downloader,
+    pub(crate) downloader: Downloader,
     trees: Flights<SnapshotId, PathBuf>,
     blobs: Flights<Blake3Hash, u64>,
     /// Trees whose bytes this process has seen to be right. Not more than there are on disk, but for those others removed.
@@ -53,10 +53,10 @@ pub(crate) struct Snapshots {
 }
 
 /// What one blob tells to who waits for its tree.
-struct Share {
-    sum: Arc<Sum>,
-    last: AtomicU64,
-    tree: Arc<dyn Progress>,
+pub(crate) struct Share {
+    pub(crate) sum: Arc<Sum>,
+    pub(crate) last: AtomicU64,
+    pub(crate) tree: Arc<dyn Progress>,
 }
 
 impl Progress for Share {
@@ -240,8 +240,9 @@ impl Snapshots {
         let limit_bytes =
             self.available().await?.map_or(u64::MAX, |available| available.saturating_sub(self.reserve_bytes));
         let (part, bytes) = (self.layout.part(blob.blake3), blob.size_bytes.unwrap_or(0));
-        let job = Job { blob, part, place, limit_bytes, slots, lock };
-        self.downloader.run(&job, &*reporter).await?;
+        let hash = blob.blake3;
+        let job = Job { wanted: blob.wanted(), part, place, limit_bytes, slots, lock };
+        self.downloader.run(&job, &*reporter).await.map_err(|failure| failure.of_blob(hash))?;
         reporter.transferred(Transferred { bytes_done: bytes, bytes_total: bytes });
         Ok(bytes)
     }

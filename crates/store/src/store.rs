@@ -2,6 +2,7 @@
 
 mod options;
 mod present;
+mod provided;
 mod usage;
 
 use std::{
@@ -27,11 +28,13 @@ use crate::{
     download::Downloader,
     durable,
     fetch_error::FetchError,
+    flight::Flights,
     format_gate::{check_headers, check_names},
     layout::Layout,
     lock::{Hold, StoreLock},
     manifest,
     progress::Progress,
+    providers::{Providers, Receipt},
     ref_index::{RefIndex, StoredModel},
     snapshots::Snapshots,
     tree::Tree,
@@ -44,6 +47,8 @@ const COLLECT_WAIT: Duration = Duration::from_secs(30);
 #[derive(Clone)]
 pub struct Store {
     snapshots: Arc<Snapshots>,
+    providers: Providers,
+    provided: Arc<Flights<String, Receipt>>,
     index: RefIndex,
     keep: Arc<Mutex<BTreeSet<String>>>,
     observer: Arc<dyn StoreObserver>,
@@ -58,7 +63,7 @@ pub struct HeldModel {
 }
 
 impl HeldModel {
-    /// Its directory: complete, verified, not to be written to.
+    /// Its directory: complete, verified, not to be written to. A model of Civitai that is one file is at that file.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
@@ -71,17 +76,21 @@ impl Store {
     /// # Errors
     /// [`FetchError::Disk`] when the root cannot be made or read, [`FetchError::Setup`] without TLS.
     pub async fn open(options: StoreOptions, cancel: &Cancel) -> Result<Self, FetchError> {
-        let StoreOptions { root, transfer, space, headroom_bytes, reserve_bytes, observer } = options;
+        let StoreOptions { root, transfer, space, headroom_bytes, reserve_bytes, providers, observer } = options;
         let disk = DiskPool::new(Arc::new(Scope::under("store", cancel)));
+        let absolute = |path: &Path| std::path::absolute(path).map_err(FetchError::disk("find the store", path));
+        let hub_cache = absolute(&providers.hugging_face.home)?.join("hub");
+        let providers = Providers::new(providers, transfer.extra_roots.as_deref(), disk.clone())?;
         let downloader = Downloader::new(transfer, disk.clone())?;
-        let layout = Layout::new(std::path::absolute(&root).map_err(FetchError::disk("find the store", &root))?);
+        let layout = Layout::new(absolute(&root)?).with_hub_cache(hub_cache);
         let index = RefIndex::new(&layout);
         let (at, entries) = (layout.clone(), index.clone());
         let present =
             disk.run(move || rescan(&at, &entries).map_err(FetchError::disk("open the store", at.root()))).await?;
         present.iter().for_each(|reference| observer.on_disk(reference));
+        let provided = Arc::new(Flights::new(Arc::clone(disk.scope())));
         let snapshots = Arc::new(Snapshots::new(layout, disk, space, reserve_bytes, downloader));
-        Ok(Self { snapshots, index, keep: Arc::default(), observer, headroom_bytes })
+        Ok(Self { snapshots, providers, provided, index, keep: Arc::default(), observer, headroom_bytes })
     }
 
     /// Makes the model that `reference` was resolved to present, and holds it. Its bytes are hashed when they come, and once

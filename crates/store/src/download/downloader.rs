@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
+use gen_worker_hub::Blake3Hash;
 use reqwest::{Response, header};
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -17,12 +18,12 @@ use super::{
     tries::{Fault, Tries, random_unit},
 };
 use crate::{
-    blob::Blob,
     disk_pool::DiskPool,
     fetch_error::FetchError,
     lock::StoreLock,
     part::Part,
     progress::{Progress, Transferred},
+    wanted::Wanted,
 };
 
 /// Downloads files.
@@ -36,7 +37,7 @@ pub(crate) struct Downloader {
 
 /// One file to download.
 pub(crate) struct Job {
-    pub(crate) blob: Blob,
+    pub(crate) wanted: Wanted,
     /// Where it is put while it comes.
     pub(crate) part: PathBuf,
     /// Where it is put when it is verified.
@@ -49,10 +50,16 @@ pub(crate) struct Job {
     pub(crate) lock: Arc<StoreLock>,
 }
 
-/// How a try failed.
-enum Failure {
+/// Why a file does not come. Who wants it knows its name.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// For a reason that has no file in it.
     Final(FetchError),
+    /// The server does not give it, with this status.
+    Refused(u16),
+    /// Other bytes came than were promised.
     Wrong,
+    /// The transfer failed.
     Passing(Cause),
 }
 
@@ -78,28 +85,28 @@ impl Downloader {
     ///
     /// # Cancel safety
     /// May be dropped: what came is kept for the next download.
-    pub(crate) async fn run(&self, job: &Job, progress: &dyn Progress) -> Result<(), FetchError> {
+    pub(crate) async fn run(&self, job: &Job, progress: &dyn Progress) -> Result<(), Failure> {
         let (begun, mut tries) = (Instant::now(), Tries::default());
-        let blob = job.blob.blake3;
         loop {
-            let (fault, error) = match self.attempt(job, progress).await {
-                Ok(()) => return Ok(()),
-                Err(Failure::Final(error)) => return Err(error),
-                Err(Failure::Wrong) => (Fault::Wrong, FetchError::DigestMismatch { blob }),
-                Err(Failure::Passing(source)) => (Fault::Passing, FetchError::Transfer { blob, source }),
+            let Err(failure) = self.attempt(job, progress).await else { return Ok(()) };
+            let fault = match failure {
+                Failure::Final(_) | Failure::Refused(_) => return Err(failure),
+                Failure::Wrong => Fault::Wrong,
+                Failure::Passing(_) => Fault::Passing,
             };
             let Some(wait) = tries.after(fault, begun.elapsed(), random_unit(), &self.options) else {
-                return Err(error);
+                return Err(failure);
             };
-            debug!(%blob, ?fault, wait_ms = wait.as_millis(), "a download failed, trying again");
+            debug!(place = %job.place.display(), ?fault, wait_ms = wait.as_millis(), "a download failed, trying again");
             tokio::time::sleep(wait).await;
         }
     }
 
     async fn attempt(&self, job: &Job, progress: &dyn Progress) -> Result<(), Failure> {
+        let size = job.wanted.size;
         let part = self.open(job).await?;
         progress.transferred(Transferred { bytes_done: part.len(), bytes_total: job.total() });
-        if job.blob.size_bytes.is_some_and(|size| part.len() == size && size > 0) {
+        if size.exactly().is_some_and(|size| part.len() == size && size > 0) {
             return self.finish(job, part).await;
         }
         // Nobody closes the semaphores.
@@ -112,31 +119,33 @@ impl Downloader {
         // What follows needs the disk only: the next file may come meanwhile.
         drop((slot, socket, response));
         match ended {
-            Ended::Overlong if job.blob.size_bytes.is_none() => return Err(self.too_large(job, part).await.into()),
+            Ended::Overlong if size.at_most().is_none() => return Err(self.too_large(job, part).await.into()),
             Ended::Overlong => return self.discard(part).await,
             Ended::Broken(cause) => return Err(Failure::Passing(cause)),
             Ended::Well | Ended::Unwanted => {}
         }
-        match job.blob.size_bytes {
+        match size.fits(part.len()) {
+            true => self.finish(job, part).await,
             // A server may give less than the rest of a file, and a body that nothing frames ends with its connection.
-            Some(size) if part.len() < size && (ranged || !framed) => Err(Failure::Passing(Arc::new(Odd::EndedEarly))),
-            Some(size) if part.len() < size => self.discard(part).await,
-            _ => self.finish(job, part).await,
+            false if ranged || !framed => Err(Failure::Passing(Arc::new(Odd::EndedEarly))),
+            false => self.discard(part).await,
         }
     }
 
     /// Opens the part on the disk pool: all of it is read.
     async fn open(&self, job: &Job) -> Result<Part, FetchError> {
-        let (path, size, lock) = (job.part.clone(), job.blob.size_bytes, Arc::clone(&job.lock));
+        let (path, lock) = (job.part.clone(), Arc::clone(&job.lock));
+        let (expected, size) = (job.wanted.expected, job.wanted.size);
         let failed = FetchError::disk("open of a part", &job.part);
-        self.disk.run(move || Part::open(&path, size, lock).map_err(failed)).await
+        self.disk.run(move || Part::open(&path, expected, size, lock).map_err(failed)).await
     }
 
     /// The answer whose body comes next, and the part that it goes on with.
     async fn ask(&self, job: &Job, part: Part) -> Result<(Response, Part), Failure> {
         let mut part = part;
         loop {
-            let asked = tokio::time::timeout(self.options.stall, self.transport.get(&job.blob.url, part.len())).await;
+            let asked = self.transport.get(&job.wanted.url, job.wanted.credential.as_ref(), part.len());
+            let asked = tokio::time::timeout(self.options.stall, asked).await;
             let response = match asked {
                 Ok(Ok(response)) => response,
                 Ok(Err(cause)) => return Err(Failure::Passing(cause)),
@@ -145,11 +154,11 @@ impl Downloader {
             let status = response.status().as_u16();
             let content_range = response.headers().get(header::CONTENT_RANGE).and_then(|value| value.to_str().ok());
             let head = Head { status, content_range, content_length: response.content_length() };
-            match head.verdict(part.len(), job.blob.size_bytes) {
+            match head.verdict(part.len(), job.wanted.size) {
                 Verdict::Take => return Ok((response, part)),
                 // Asked for from its beginning a file is not restarted again, so this ends.
                 Verdict::Restart => part = self.restarted(job, part).await?,
-                Verdict::Expired => return Err(FetchError::UrlExpired { blob: job.blob.blake3, status }.into()),
+                Verdict::Expired => return Err(Failure::Refused(status)),
                 Verdict::Again => return Err(Failure::Passing(Arc::new(Odd::Status(status)))),
                 Verdict::Wrong => return Err(Failure::Wrong),
             }
@@ -170,7 +179,7 @@ impl Downloader {
         progress: &dyn Progress,
     ) -> Result<(Ended, Part), FetchError> {
         let (batches, waiting) = mpsc::channel(BATCHES_WAITING_MAX);
-        let (from, limit) = (part.len(), job.blob.size_bytes.unwrap_or(job.limit_bytes));
+        let (from, limit) = (part.len(), job.wanted.size.at_most().unwrap_or(job.limit_bytes));
         let writer = self.disk.scope().spawn_blocking(move || write(part, waiting));
         let pump = Pump { batches, from, limit, total: job.total(), stall: self.options.stall, progress };
         let ended = pump.run(response).await;
@@ -197,15 +206,26 @@ impl Downloader {
     }
 
     async fn finish(&self, job: &Job, part: Part) -> Result<(), Failure> {
-        let (hash, place) = (job.blob.blake3, job.place.clone());
-        let right =
-            self.disk.run(move || part.finish(hash, &place).map_err(FetchError::disk("finish of a blob", &place)));
+        let place = job.place.clone();
+        let right = self.disk.run(move || part.finish(&place).map_err(FetchError::disk("finish of a blob", &place)));
         if right.await? { Ok(()) } else { Err(Failure::Wrong) }
+    }
+}
+
+impl Failure {
+    /// What it is for a blob of the hub.
+    pub(crate) fn of_blob(self, blob: Blake3Hash) -> FetchError {
+        match self {
+            Self::Final(error) => error,
+            Self::Refused(status) => FetchError::UrlExpired { blob, status },
+            Self::Wrong => FetchError::DigestMismatch { blob },
+            Self::Passing(source) => FetchError::Transfer { blob, source },
+        }
     }
 }
 
 impl Job {
     fn total(&self) -> u64 {
-        self.blob.size_bytes.unwrap_or(0)
+        self.wanted.size.roughly().unwrap_or(0)
     }
 }

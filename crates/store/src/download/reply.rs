@@ -1,5 +1,7 @@
 //! What the head of an answer means: a pure function of it and of what was asked.
 
+use crate::wanted::Size;
+
 /// What to do with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
@@ -24,15 +26,15 @@ pub(super) struct Head<'a> {
 }
 
 impl Head<'_> {
-    /// What to do when bytes from `from` on were asked for, of a file of `size` bytes.
-    pub(super) fn verdict(&self, from: u64, size: Option<u64>) -> Verdict {
+    /// What to do when bytes from `from` on were asked for, of a file of `size`.
+    pub(super) fn verdict(&self, from: u64, size: Size) -> Verdict {
         match self.status {
             200 if from > 0 => Verdict::Restart,
-            200 if size.is_some() && self.content_length.is_some() && size != self.content_length => Verdict::Wrong,
+            200 if self.content_length.is_some_and(|length| !size.fits(length)) => Verdict::Wrong,
             200 => Verdict::Take,
             206 if from == 0 => Verdict::Again,
             206 => match self.content_range.and_then(parse_range) {
-                Some((start, total)) if start == from && total.is_none_or(|total| size == Some(total)) => Verdict::Take,
+                Some((start, total)) if start == from && total.is_none_or(|total| size.fits(total)) => Verdict::Take,
                 _ => Verdict::Restart,
             },
             416 if from > 0 => Verdict::Restart,

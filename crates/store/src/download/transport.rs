@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use gen_worker_hub::{SignedUrl, client::tls_config};
+use gen_worker_hub::{BearerToken, SignedUrl, client::tls_config};
 use reqwest::{Client, Response, header, redirect};
 
 use super::options::TransferOptions;
@@ -26,7 +26,7 @@ pub(super) type Cause = Arc<dyn std::error::Error + Send + Sync>;
 enum Redirect {
     #[error("too many redirects")]
     TooMany,
-    #[error("redirect from https to another scheme")]
+    #[error("redirect to a scheme that is not as safe")]
     Unsafe,
 }
 
@@ -48,9 +48,18 @@ impl Transport {
         client.map(Self).map_err(|error| FetchError::Setup(Arc::new(error.without_url())))
     }
 
-    /// Asks for `url` from byte `from` on.
-    pub(super) async fn get(&self, url: &SignedUrl, from: u64) -> Result<Response, Cause> {
+    /// Asks for `url` from byte `from` on. `credential` goes to the server of `url` and no other: it is dropped where a
+    /// redirect leads to another.
+    pub(super) async fn get(
+        &self,
+        url: &SignedUrl,
+        credential: Option<&BearerToken>,
+        from: u64,
+    ) -> Result<Response, Cause> {
         let mut request = self.0.get(url.reveal()).header(header::ACCEPT_ENCODING, "identity");
+        if let Some(credential) = credential {
+            request = request.bearer_auth(credential.reveal());
+        }
         if from > 0 {
             request = request.header(header::RANGE, format!("bytes={from}-"));
         }
@@ -68,7 +77,11 @@ fn follow(attempt: redirect::Attempt<'_>) -> redirect::Action {
         return attempt.error(Redirect::TooMany);
     }
     let was_safe = attempt.previous().last().is_some_and(|url| url.scheme() == "https");
-    if was_safe && attempt.url().scheme() != "https" { attempt.error(Redirect::Unsafe) } else { attempt.follow() }
+    match attempt.url().scheme() {
+        "https" => attempt.follow(),
+        "http" if !was_safe => attempt.follow(),
+        _ => attempt.error(Redirect::Unsafe),
+    }
 }
 
 /// What a transfer failed of when no error of a library says it.

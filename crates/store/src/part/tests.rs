@@ -1,5 +1,7 @@
 use std::{fs, os::unix::fs::symlink};
 
+use gen_worker_hub::Blake3Hash;
+
 use super::*;
 use crate::lock::Hold;
 
@@ -22,27 +24,27 @@ impl Place {
         self.dir.path().join("x")
     }
 
-    fn open(&self, size: Option<u64>) -> Part {
+    fn open(&self, size: Size) -> Part {
         let lock = StoreLock::try_take(&self.dir.path().join("lock"), Hold::Alone).unwrap().unwrap();
-        Part::open(&self.part(), size, Arc::new(lock)).unwrap()
+        Part::open(&self.part(), Blake3Hash::of(BYTES).into(), size, Arc::new(lock)).unwrap()
     }
 }
 
 #[test]
 fn m6_2_a_part_goes_on_where_it_ended() {
     let place = Place::new();
-    place.open(Some(10)).append(&[Bytes::from_static(b"01"), Bytes::from_static(b"23")]).unwrap();
-    let mut part = place.open(Some(10));
+    place.open(Size::Exactly(10)).append(&[Bytes::from_static(b"01"), Bytes::from_static(b"23")]).unwrap();
+    let mut part = place.open(Size::Exactly(10));
     assert_eq!(part.len(), 4);
     part.append(&[Bytes::from_static(b"456789")]).unwrap();
-    assert!(part.finish(Blake3Hash::of(BYTES), &place.last()).unwrap());
+    assert!(part.finish(&place.last()).unwrap());
     assert_eq!(fs::read(place.last()).unwrap(), BYTES);
     assert!(!place.part().exists());
 }
 
 #[test]
 fn m6_2_what_is_too_long_or_of_unknown_length_starts_again() {
-    for size in [Some(3), None] {
+    for size in [Size::Exactly(3), Size::Unknown] {
         let place = Place::new();
         fs::write(place.part(), BYTES).unwrap();
         assert_eq!(place.open(size).len(), 0);
@@ -54,7 +56,7 @@ fn m6_2_what_is_too_long_or_of_unknown_length_starts_again() {
 fn m6_6_a_wrong_file_never_gets_to_its_final_place() {
     let place = Place::new();
     fs::write(place.part(), b"012345678X").unwrap();
-    assert!(!place.open(Some(10)).finish(Blake3Hash::of(BYTES), &place.last()).unwrap());
+    assert!(!place.open(Size::Exactly(10)).finish(&place.last()).unwrap());
     assert!(!place.part().exists() && !place.last().exists());
 }
 
@@ -64,7 +66,7 @@ fn m6_19_a_part_that_is_a_link_is_replaced_and_its_target_left_alone() {
     let target = place.dir.path().join("target");
     fs::write(&target, b"01").unwrap();
     symlink(&target, place.part()).unwrap();
-    let mut part = place.open(Some(10));
+    let mut part = place.open(Size::Exactly(10));
     assert_eq!(part.len(), 0);
     part.append(&[Bytes::from_static(b"zz")]).unwrap();
     assert_eq!(fs::read(&target).unwrap(), b"01");

@@ -5,6 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use crate::{
     disk_space::{DiskSpace, FileSystemSpace},
     download::TransferOptions,
+    providers::ProviderOptions,
 };
 
 /// Options of a [`super::Store`].
@@ -19,6 +20,8 @@ pub struct StoreOptions {
     pub headroom_bytes: u64,
     /// Space that a download leaves (rule 6.14).
     pub reserve_bytes: u64,
+    /// Where models of others come from.
+    pub providers: ProviderOptions,
     /// Who hears what happens.
     pub observer: Arc<dyn StoreObserver>,
 }
@@ -36,8 +39,10 @@ impl StoreOptions {
     /// The numbers of the contract, for the store in `root`.
     #[must_use]
     pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
         Self {
-            root: root.into(),
+            providers: ProviderOptions::new(&root),
+            root,
             transfer: TransferOptions::default(),
             space: Arc::new(FileSystemSpace),
             headroom_bytes: 2 << 30,

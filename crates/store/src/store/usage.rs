@@ -4,7 +4,7 @@ use std::{fs, io, path::PathBuf};
 
 use super::Store;
 use crate::{
-    collect, durable,
+    durable,
     evict::{Candidate, plan},
     fetch_error::FetchError,
     layout::{Layout, PART_SUFFIX},
@@ -76,10 +76,7 @@ fn candidates(
     let mut candidates = Vec::new();
     for (reference, model) in &models {
         let Some(unit) = layout.eviction_unit(&model.path) else { continue };
-        let used = match collect::snapshot_at(layout, &unit) {
-            Some(id) => StoreLock::try_take(&layout.locks().join(format!("use-{id}")), Hold::Alone)?.is_none(),
-            None => false,
-        };
+        let used = StoreLock::try_take(&layout.use_lock(&unit), Hold::Alone)?.is_none();
         candidates.push(Candidate {
             reference: reference.clone(),
             unit,

@@ -8,5 +8,6 @@ mod eviction;
 mod pool;
 mod present;
 mod processes;
+mod providers;
 mod server;
 mod snapshots;

@@ -1,7 +1,7 @@
 use super::*;
 
 fn verdict(status: u16, range: Option<&str>, from: u64) -> Verdict {
-    Head { status, content_range: range, content_length: None }.verdict(from, Some(10))
+    Head { status, content_range: range, content_length: None }.verdict(from, Size::Exactly(10))
 }
 
 #[test]
@@ -38,8 +38,8 @@ fn m6_5_a_range_that_cannot_be_given_starts_again_once() {
 #[test]
 fn m6_6_a_length_that_is_promised_wrong_is_wrong_before_it_comes() {
     let head = |length| Head { status: 200, content_range: None, content_length: Some(length) };
-    assert_eq!(head(10).verdict(0, Some(10)), Verdict::Take);
-    assert_eq!(head(9).verdict(0, Some(10)), Verdict::Wrong);
-    assert_eq!(head(11).verdict(0, Some(10)), Verdict::Wrong);
-    assert_eq!(head(11).verdict(0, None), Verdict::Take);
+    assert_eq!(head(10).verdict(0, Size::Exactly(10)), Verdict::Take);
+    assert_eq!(head(9).verdict(0, Size::Exactly(10)), Verdict::Wrong);
+    assert_eq!(head(11).verdict(0, Size::Exactly(10)), Verdict::Wrong);
+    assert_eq!(head(11).verdict(0, Size::Unknown), Verdict::Take);
 }

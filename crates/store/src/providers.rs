@@ -1,0 +1,91 @@
+//! Models of others: Hugging Face, Civitai and ModelScope (model contract, sections 3 to 5).
+//!
+//! ```text
+//! request ──> provider: list, select ──> remote model: files with addresses and digests ──> store: room, transfers, place
+//!    └──────> receipt: what this request got before ──────────────────────────────────────> store: held, no network
+//! ```
+//! A provider says what there is and where it goes; the bytes come over the downloader that the hub's blobs come over. Owns the
+//! connections to the interfaces of the providers, and no files.
+
+mod api_client;
+mod error;
+mod hugging_face;
+mod options;
+mod pattern;
+mod place;
+mod receipt;
+mod remote;
+mod request;
+
+pub use error::ProviderError;
+pub use hugging_face::SelectError;
+pub(crate) use hugging_face::is_safe;
+pub use options::{CivitaiOptions, HuggingFaceOptions, ModelScopeOptions, ProviderOptions};
+pub use request::{ModelRequest, Reach};
+
+pub(crate) use place::{FilePlace, Place};
+pub(crate) use receipt::Receipt;
+pub(crate) use remote::{RemoteFile, RemoteModel};
+
+use std::sync::Arc;
+
+use gen_worker_hub::ModelRef;
+use reqwest::Url;
+
+use crate::{disk_pool::DiskPool, fetch_error::FetchError};
+use api_client::ApiClient;
+use hugging_face::HuggingFace;
+
+/// The clients of all providers. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Providers(Arc<Clients>);
+
+#[derive(Debug)]
+struct Clients {
+    hugging_face: HuggingFace,
+}
+
+impl Providers {
+    pub(crate) fn new(
+        options: ProviderOptions,
+        extra_roots: Option<&[u8]>,
+        disk: DiskPool,
+    ) -> Result<Self, FetchError> {
+        let ProviderOptions { hugging_face, .. } = options;
+        let api = ApiClient::new(extra_roots)?;
+        let hugging_face = HuggingFace::new(hugging_face, api, disk)?;
+        Ok(Self(Arc::new(Clients { hugging_face })))
+    }
+
+    /// What is to be brought for `request`: asks its provider.
+    pub(crate) async fn resolve(&self, request: &ModelRequest) -> Result<RemoteModel, FetchError> {
+        match request.reference() {
+            ModelRef::HuggingFace(reference) => self.0.hugging_face.resolve(reference, request).await,
+            other => Err(ProviderError::NotProvided { model: other.to_string() }.into()),
+        }
+    }
+
+    /// What is on disk for `request` although no receipt says so: what another program has put there.
+    pub(crate) async fn found(&self, request: &ModelRequest) -> Result<Option<Receipt>, FetchError> {
+        match request.reference() {
+            ModelRef::HuggingFace(reference) => self.0.hugging_face.cached(reference, request).await,
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The address of a provider: of the web, without anything that a path below it would lose.
+fn base(text: &str, provider: &'static str) -> Result<Url, ProviderError> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+    let url = url.filter(|url| url.query().is_none() && url.fragment().is_none() && url.username().is_empty());
+    url.ok_or(ProviderError::Address { provider })
+}
+
+/// `base` and `parts` below it, each one part of the path whatever is in it.
+fn below<'a>(base: &Url, parts: impl IntoIterator<Item = &'a str>) -> Url {
+    let mut url = base.clone();
+    if let Ok(mut path) = url.path_segments_mut() {
+        path.pop_if_empty().extend(parts);
+    }
+    url
+}

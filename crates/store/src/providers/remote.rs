@@ -1,0 +1,44 @@
+//! A model at its provider: which files are to come, from where, and to where. A value.
+
+use gen_worker_hub::{BearerToken, RepoPath, SignedUrl};
+
+use super::{Place, ProviderError};
+use crate::wanted::{Expected, Size, Wanted};
+
+/// A file at a provider.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RemoteFile {
+    pub(crate) path: RepoPath,
+    pub(crate) size: Size,
+    pub(crate) expected: Expected,
+    pub(crate) url: SignedUrl,
+    /// For the server of `url` and no other.
+    pub(crate) credential: Option<BearerToken>,
+}
+
+/// What is to come for a request.
+#[derive(Clone, Debug)]
+pub(crate) struct RemoteModel {
+    /// As errors name it.
+    pub(crate) name: String,
+    pub(crate) files: Vec<RemoteFile>,
+    pub(crate) place: Place,
+}
+
+impl RemoteFile {
+    pub(crate) fn wanted(&self) -> Wanted {
+        let Self { size, expected, url, credential, .. } = self.clone();
+        Wanted { expected, size, url, credential }
+    }
+}
+
+impl RemoteModel {
+    /// A model of `files`, which have to be able to be together.
+    pub(crate) fn new(name: String, files: Vec<RemoteFile>, place: Place) -> Result<Self, ProviderError> {
+        match RepoPath::check_tree(files.iter().map(|file| &file.path)) {
+            Ok(()) if files.is_empty() => Err(ProviderError::Empty { model: name }),
+            Ok(()) => Ok(Self { name, files, place }),
+            Err(source) => Err(ProviderError::Paths { model: name, source }),
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! What is wanted of a provider. A value.
+
+use gen_worker_hub::{Blake3Hash, ModelRef, binding::Binding, model_ref::RefError};
+
+/// A model of a provider, and which of its files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModelRequest {
+    reference: ModelRef,
+    files: Vec<String>,
+}
+
+/// How far a request may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// What is on disk is enough when it is complete; else the provider is asked.
+    Cached,
+    /// The provider is asked whether there is something newer.
+    Fresh,
+    /// No connection is made (rule 3.8).
+    Offline,
+}
+
+impl ModelRequest {
+    /// All of `reference` that its provider's rules select.
+    #[must_use]
+    pub fn new(reference: ModelRef) -> Self {
+        Self { reference, files: Vec::new() }
+    }
+
+    /// The files that match one of `patterns`, instead (rule 4.6).
+    #[must_use]
+    pub fn with_files(mut self, patterns: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.files = patterns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// What an author declared: all of it, also what its wire ref leaves out (rule 2.4).
+    ///
+    /// # Errors
+    /// See [`ModelRef::of_binding`].
+    pub fn of_binding(binding: &Binding) -> Result<Self, RefError> {
+        Ok(Self { reference: ModelRef::of_binding(binding)?, files: binding.files().to_vec() })
+    }
+
+    /// Which model.
+    #[must_use]
+    pub fn reference(&self) -> &ModelRef {
+        &self.reference
+    }
+
+    /// Patterns of the files; all that are selected when there are none.
+    #[must_use]
+    pub fn files(&self) -> &[String] {
+        &self.files
+    }
+
+    /// What tells it from all other requests: two with one key want the same.
+    pub(crate) fn key(&self) -> String {
+        let mut text = format!("{}\0{}", self.reference.provider(), self.reference);
+        // No pattern has a zero in it that matches anything.
+        self.files.iter().for_each(|pattern| text.extend(["\0", pattern]));
+        Blake3Hash::of(text.as_bytes()).to_string()
+    }
+}
