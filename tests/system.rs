@@ -5,6 +5,7 @@ mod system {
     mod chaos;
     mod conformance;
     mod crash;
+    mod models;
     mod run;
     mod slots;
     mod spans;

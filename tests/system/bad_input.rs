@@ -145,7 +145,10 @@ fn c22_missing_or_corrupt_model_directory() -> Result<()> {
     let missing = embed(Path::new("/nope/model"))?;
     assert_eq!(missing.code, Some(3), "{}", missing.stderr);
     assert!(missing.stderr.contains("model resolution failed") && missing.stderr.contains("/nope/model"));
-    let unnamed = Process::output(Command::new(built("embed")?).args(["run", r#"texts:=["a"]"#]))?;
+    let store = tempfile::tempdir()?;
+    let mut command = Command::new(built("embed")?);
+    command.args(["run", "--offline", r#"texts:=["a"]"#]).env("TENSORHUB_CAS_DIR", store.path());
+    let unnamed = Process::output(&mut command)?;
     assert_eq!(unnamed.code, Some(3), "{}", unnamed.stderr);
     assert!(unnamed.stderr.contains("model resolution failed"));
     let dir = tempfile::tempdir()?;

@@ -11,7 +11,7 @@ mod spool;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use embedded::{Command, DescribeArgs, Embedded, EndpointArgs, RunArgs, SlotArgs, WorkerArgs};
+pub(crate) use embedded::{Command, DescribeArgs, Embedded, EndpointArgs, PrefetchArgs, RunArgs, SlotArgs, WorkerArgs};
 pub(crate) use log::{LogArgs, LogFormat};
 pub(crate) use model::ModelDir;
 #[cfg(feature = "pool")]

@@ -23,7 +23,7 @@ const PROTOCOL_VERSION: u32 = 1;
 const CONTRACT_LEVEL: &str = "0.11.2";
 
 /// Tokens of the features that work in this build, in the contract's order.
-const CAPABILITIES: [&str; 1] = ["describe"];
+const CAPABILITIES: [&str; 3] = ["describe", "prefetch", "hub_resolve"];
 
 /// What this machine has, as far as listings say. No accelerator is looked for in this build, so it is a CPU.
 #[derive(Debug, Default)]

@@ -7,13 +7,13 @@ use crate::{
     console::{print_line, report},
     env::{ConfigFiles, Environment},
     exit::{Exit, Failure, Outcome},
-    run, slot, worker,
+    prefetch, run, slot, worker,
 };
 
 /// Runs the command line of this process on every endpoint that is linked into it: call it from `main` and return
 /// what it returns.
 ///
-/// Commands are `run` and `worker`. Results go to stdout, everything else to stderr.
+/// Commands are `run`, `worker` and `prefetch`. Results go to stdout, everything else to stderr.
 #[must_use]
 pub fn main() -> ExitCode {
     let args: Vec<OsString> = std::env::args_os().collect();
@@ -31,6 +31,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
                 Command::Run(args) if args.list => run::run(&args, &Environment::of_process(), &main),
                 Command::Run(args) => run::run(&args, &env()?, &main),
                 Command::Worker(args) => worker::run(&args, &env()?),
+                Command::Prefetch(args) => prefetch::run(&args, &env()?),
                 Command::Slot(args) => slot::run(&args, &env()?),
                 Command::Describe(args) => run::describe(&args, &main),
             }

@@ -26,6 +26,7 @@ mod interrupt;
 mod logging;
 mod models;
 mod payload;
+mod prefetch;
 mod run;
 mod select;
 mod signals;

@@ -1,69 +1,60 @@
-//! Models that already lie on this machine, by flag and environment.
+//! Where the models of a command come from: directories that somebody named, and the store for all others.
 
-use std::{fs, sync::Arc};
+#[cfg(feature = "pool")]
+pub(crate) mod command;
+mod events;
+mod kept;
+mod local;
+mod settings;
 
-use gen_worker_core::{LocalModels, ModelSource};
+use std::sync::Arc;
+
+use gen_worker_core::{Binding, LocalModels, ModelSource, Overridden, StoreModels};
+use gen_worker_tasks::Cancel;
+
+pub(crate) use events::FetchEvents;
+pub(crate) use kept::KeptModels;
+pub(crate) use local::resolve;
+pub(crate) use settings::{Reach, StoreSettings};
 
 use crate::{
     args::ModelDir,
-    env::{Environment, names},
-    exit::Failure,
+    env::Environment,
+    exit::{Failure, chain},
 };
 
-/// The directories of `flags`, over those of the environment.
-///
-/// # Errors
-/// A malformed entry (exit 2), or a directory that is not there (exit 3).
-pub(crate) fn source(flags: &[ModelDir], env: &Environment) -> Result<Arc<dyn ModelSource>, Failure> {
-    let mut models = LocalModels::new();
-    for entry in resolve(flags, env)? {
-        models = models.with(entry.model, entry.dir);
+/// Where models come from, as far as it is known before anything is opened.
+pub(crate) struct ModelPlan {
+    local: LocalModels,
+    store: StoreSettings,
+}
+
+impl ModelPlan {
+    /// The directories of `flags`, over those of the environment, over the store.
+    ///
+    /// # Errors
+    /// A malformed entry or setting (exit 2), or a directory that is not there (exit 3).
+    pub(crate) fn of(flags: &[ModelDir], env: &Environment, reach: Reach) -> Result<Self, Failure> {
+        let entries = resolve(flags, env)?.into_iter();
+        let local = entries.fold(LocalModels::new(), |models, entry| models.with(entry.model, entry.dir));
+        Ok(Self { local, store: StoreSettings::of(env, reach)? })
     }
-    Ok(Arc::new(models))
-}
 
-/// The same as a list: each directory checked and absolute, so that it may be handed to another process.
-///
-/// # Errors
-/// As [`source`].
-pub(crate) fn resolve(flags: &[ModelDir], env: &Environment) -> Result<Vec<ModelDir>, Failure> {
-    let mut entries = of_environment(env)?;
-    entries.extend_from_slice(flags);
-    for entry in &mut entries {
-        let absolute = fs::read_dir(&entry.dir).and_then(|_| std::path::absolute(&entry.dir));
-        entry.dir = absolute.map_err(|error| {
-            Failure::model(format!("directory {} of model {}: {error}", entry.dir.display(), entry.model))
-        })?;
-    }
-    Ok(entries)
-}
-
-fn of_environment(env: &Environment) -> Result<Vec<ModelDir>, Failure> {
-    let Some(list) = env.text(&names::GEN_WORKER_MODELS)? else { return Ok(Vec::new()) };
-    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
-    entries
-        .map(|entry| {
-            let expected = |why| Failure::usage(format!("{}: {why}, got {entry:?}", names::GEN_WORKER_MODELS.name));
-            entry.parse().map_err(expected)
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn missing_directory_is_exit_3_and_malformed_list_exit_2() {
-        let dir = tempfile::tempdir().unwrap();
-        let list = format!("a/b={}, c/d={}", dir.path().display(), dir.path().display());
-        let env = Environment::of_pairs(&[("GEN_WORKER_MODELS", &list)]);
-        assert_eq!(resolve(&[], &env).unwrap().len(), 2);
-        let gone = ModelDir { model: "a/b".to_owned(), dir: dir.path().join("gone") };
-        let failure = resolve(std::slice::from_ref(&gone), &env).unwrap_err();
-        assert_eq!(failure.exit().code(), 3);
-        assert!(failure.message().starts_with("model resolution failed") && failure.message().contains("a/b"));
-        let env = Environment::of_pairs(&[("GEN_WORKER_MODELS", "nonsense")]);
-        assert_eq!(resolve(&[], &env).unwrap_err().exit().code(), 2);
+    /// The source for what `declared` names. The store is opened when one of them is in none of the directories.
+    ///
+    /// # Errors
+    /// When the store cannot be opened (exit 3).
+    pub(crate) async fn open<'a>(
+        self,
+        declared: impl IntoIterator<Item = &'a Binding>,
+        cancel: &Cancel,
+    ) -> Result<Arc<dyn ModelSource>, Failure> {
+        let missing: Vec<_> = declared.into_iter().filter(|binding| !self.local.has(binding)).collect();
+        if missing.is_empty() {
+            return Ok(Arc::new(self.local));
+        }
+        let options = self.store.options(missing.into_iter().map(Binding::wire_ref).collect())?;
+        let store = StoreModels::open(options, cancel).await.map_err(|error| Failure::model(chain(&error)))?;
+        Ok(Arc::new(Overridden::new(self.local, Arc::new(store))))
     }
 }

@@ -11,11 +11,12 @@ use std::{ffi::OsString, process::ExitCode};
 
 use self::args::{Command, Pool};
 use crate::{
-    args::{Parsed, parse},
+    args::{EndpointArgs, Parsed, PrefetchArgs, parse},
     chaos,
     embedded::{finish, print_text},
     env::{ConfigFiles, Environment},
     exit::{Failure, Outcome},
+    models::command,
 };
 
 /// The command line of the program `gen-worker`: call it from `main` and return what it returns.
@@ -43,7 +44,11 @@ fn dispatch(args: &[OsString]) -> Outcome {
             runtime.block_on(submit::run(*args, &env))
         }
         Command::Chaos(args) => chaos::run(*args, &env()?),
+        Command::Models(args) => command::run(*args, &env()?),
         Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &process(), args),
+        Command::Prefetch(PrefetchArgs { config, .. }) => {
+            passthrough::become_endpoint(&EndpointArgs { config, module: None }, &process(), args)
+        }
         Command::Describe(describe) => passthrough::become_endpoint(&describe.endpoint, &process(), args),
     }
 }

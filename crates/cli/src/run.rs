@@ -10,9 +10,10 @@ mod target;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gen_worker_core::{
-    CancelFlag, ContextParts, Function, Instance, ModelSource, NoProgress, Registry, RequestContext, WorkerError,
+    CancelFlag, ContextParts, Function, Instance, ModelSource, Registry, RequestContext, WorkerError,
 };
 use gen_worker_proto::Pair;
+use gen_worker_tasks::Cancel;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -27,7 +28,8 @@ use crate::{
     describe::{self, Detected},
     env::{Environment, names},
     exit::{Exit, Failure, Outcome, chain},
-    models, payload,
+    models::{FetchEvents, KeptModels, ModelPlan, Reach},
+    payload,
     select::{Candidate, Wanted, select},
     tokens::{Fields, Tokens},
 };
@@ -60,7 +62,8 @@ pub(crate) fn run(args: &RunArgs, env: &Environment, main: &str) -> Outcome {
     let merged = Tokens { fields: fields.as_ref() }.apply(base, &args.tokens);
     let payload = without_models(merged.map_err(|error| Failure::usage(error.to_string()))?);
     let target = Target::choose(args, env)?;
-    let models = models::source(&args.models, env)?;
+    let reach = if args.offline { Reach::Offline } else { Reach::Local };
+    let models = ModelPlan::of(&args.models, env, reach)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
@@ -123,13 +126,7 @@ fn without_models(mut payload: Value) -> Value {
     payload
 }
 
-async fn execute(
-    function: &Function,
-    payload: Value,
-    target: Target,
-    models: Arc<dyn ModelSource>,
-    pretty: bool,
-) -> Outcome {
+async fn execute(function: &Function, payload: Value, target: Target, models: ModelPlan, pretty: bool) -> Outcome {
     let mut interrupts = signal(SignalKind::interrupt())
         .map_err(|error| Failure::failed(format!("could not listen for Ctrl-C: {error}")))?;
     let cancel = CancelFlag::new();
@@ -139,7 +136,7 @@ async fn execute(
     let instance = tokio::select! {
         biased;
         () = pressed(&mut interrupts) => return Ok(Exit::Interrupted),
-        instance = prepare(function, &models) => instance?,
+        instance = prepare(function, models) => instance?,
     };
     let outcome = match function.invoke_local(context, &payload, instance) {
         Ok(invocation) => match (Run { pretty, cancel, interrupts: &mut interrupts }).invocation(invocation).await {
@@ -177,12 +174,17 @@ fn context(function: &Function, target: Target, cancel: CancelFlag) -> Result<Re
 }
 
 /// Resolves the models first, so that a missing one has its own exit code, and sets the instance up.
-async fn prepare(function: &Function, models: &Arc<dyn ModelSource>) -> Result<Option<Instance>, Failure> {
+async fn prepare(function: &Function, models: ModelPlan) -> Result<Option<Instance>, Failure> {
     let Some(cell) = function.instance() else { return Ok(None) };
+    // What the store does for this command ends with the process.
+    let models = models.open(function.slots().values(), &Cancel::new()).await?;
+    let models: Arc<dyn ModelSource> = Arc::new(KeptModels::of(models));
     for binding in function.slots().values() {
-        models.fetch(binding, None, &NoProgress).await.map_err(|error| Failure::model(chain(&error)))?;
+        let events = FetchEvents::on_stderr(binding);
+        let model = models.fetch(binding, None, &events).await.map_err(|error| Failure::model(chain(&error)))?;
+        events.completed(model.dir());
     }
-    let instance = cell.get(models, &HashMap::new()).await;
+    let instance = cell.get(&models, &HashMap::new()).await;
     instance.map(Some).map_err(|error| match error.unavailable_model() {
         Some(_) => Failure::model(chain(&error)),
         None => Failure::failed(format!("setup failed: {}: {}", error.kind(), chain(&error))),

@@ -13,7 +13,7 @@ mod spans;
 use std::{net::SocketAddr, sync::Arc};
 
 use gen_worker_core::{
-    ModelSource, Registry, Worker, WorkerOptions,
+    Registry, Worker, WorkerOptions,
     gpu::{CudaDriver, GpuProbe as _},
     memory::SystemMemory,
 };
@@ -26,7 +26,8 @@ use crate::{
     capabilities,
     env::Environment,
     exit::{Exit, Failure, Outcome, chain},
-    logging, models,
+    logging,
+    models::{ModelPlan, Reach},
     run::load,
     signals::StopSignals,
 };
@@ -46,7 +47,7 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     options.gpus = driver.gpus();
     options.memory = Arc::new(SystemMemory::new(driver));
     options.resources.installed_libs = capabilities::present(&registry, !options.gpus.is_empty(), env);
-    let models = models::source(&args.models, env)?;
+    let models = ModelPlan::of(&args.models, env, Reach::Worker)?;
     if args.exit_with_stdin {
         parent::exit_with_stdin()?;
     }
@@ -76,14 +77,13 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     outcome
 }
 
-async fn serve(
-    options: WorkerOptions,
-    metrics: Option<SocketAddr>,
-    registry: Registry,
-    models: Arc<dyn ModelSource>,
-) -> Outcome {
+async fn serve(options: WorkerOptions, metrics: Option<SocketAddr>, registry: Registry, models: ModelPlan) -> Outcome {
     let mut signals = StopSignals::listen()?;
     let cancel = Cancel::new();
+    let functions = registry.functions();
+    let declared = functions.iter().flat_map(|function| function.slots().values());
+    // Of its own: jobs that drain may still need a download.
+    let models = models.open(declared, &Cancel::new()).await?;
     let slots = options.slots.as_ref().map(|slots| slots.counters.clone());
     let worker = Worker::new(options, registry, models);
     // Ends with this function, also when it is left early.

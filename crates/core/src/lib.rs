@@ -60,7 +60,7 @@ pub use instance::{Instance, InstanceCell};
 pub use job::JobLimits;
 pub use ledger::{ColdStart, JobObserver, JobRecord, Phase, PhaseKind};
 pub use link::{Dial, DialedIo, FatalRefusal, RedialOptions, TcpDial};
-pub use model_fetch::fetch as fetch_model;
+pub use model_fetch::{fetch as fetch_model, with_tries};
 pub use model_source::{
     FetchProgress, FetchedModel, LocalModels, ModelError, ModelResidency, ModelSource, NoProgress, Overridden,
     TellEvicted, Tier,

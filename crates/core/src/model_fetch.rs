@@ -27,16 +27,30 @@ pub async fn fetch(
     snapshot: Option<&pb::Snapshot>,
     progress: &dyn FetchProgress,
 ) -> Result<FetchedModel, ModelError> {
+    with_tries(&binding.wire_ref(), || models.fetch(binding, snapshot, progress)).await
+}
+
+/// As [`fetch`], of whatever `attempt` brings; `reference` is for the log.
+///
+/// # Errors
+/// That of the last try.
+///
+/// # Cancel safety
+/// That of `attempt`.
+pub async fn with_tries<F: Future<Output = Result<FetchedModel, ModelError>>>(
+    reference: &str,
+    mut attempt: impl FnMut() -> F,
+) -> Result<FetchedModel, ModelError> {
     for wait in WAITS {
-        match models.fetch(binding, snapshot, progress).await {
+        match attempt().await {
             Err(error) if error.is_passing() => {
                 let cause = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
                 let reason = error.reason();
-                warn!(model = %binding.wire_ref(), reason, cause = %sanitize(&cause), "fetching a model failed, trying again");
+                warn!(model = %reference, reason, cause = %sanitize(&cause), "fetching a model failed, trying again");
                 tokio::time::sleep(wait).await;
             }
             done => return done,
         }
     }
-    models.fetch(binding, snapshot, progress).await
+    attempt().await
 }

@@ -164,6 +164,10 @@ impl StoreModels {
         request: &ModelRequest,
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
+        // The orchestrator may have sent a snapshot of it once: that is as good (rule 3.4).
+        if let Some(held) = self.store.hold(reference).await.map_err(|error| failure::of(reference, error))? {
+            return Ok(held);
+        }
         let told = Told(progress);
         let fetch = |reach| self.store.fetch_provided(reference, request, reach, self.gate(reference), &told);
         // What is there does not wait for what is coming (rule 13.1).

@@ -33,6 +33,8 @@ pub(crate) enum Command {
     /// Join a pool: connect to an orchestrator and serve its jobs
     #[command(after_help = SETTINGS)]
     Worker(Box<WorkerArgs>),
+    /// Bring the models of every function to this machine, and run nothing
+    Prefetch(PrefetchArgs),
     /// Serve one slot of a worker; started by workers only
     #[command(hide = true)]
     Slot(SlotArgs),
@@ -86,6 +88,19 @@ pub(crate) struct RunArgs {
     /// Indent the documents on stdout
     #[arg(long)]
     pub(crate) pretty: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrefetchArgs {
+    /// Project directory or project file that names the endpoint binary
+    #[arg(long, value_name = "PATH")]
+    pub(crate) config: Option<PathBuf>,
+    /// No network: only say whether the models are here
+    #[arg(long)]
+    pub(crate) offline: bool,
+    /// Print events as JSON lines on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

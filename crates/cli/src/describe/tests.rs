@@ -52,7 +52,7 @@ fn c2_c3_identity_of_the_document() {
     let document = described(ResourcesDecl::default(), &Detected::default());
     assert_eq!(document["protocol_version"], 1);
     assert_eq!(document["gen_worker_version"], "0.11.2");
-    assert_eq!(document["capabilities"], json!(["describe"]));
+    assert_eq!(document["capabilities"], json!(["describe", "prefetch", "hub_resolve"]));
     assert_eq!(document["implementation"]["name"], "gen-worker");
     assert_eq!(document["endpoint"], json!({"main_module": "paint", "kind": "inference", "classes": ["Painter"]}));
 }

@@ -81,7 +81,7 @@ const fn effect(said: &[Effect]) -> Effect {
 
 /// Every variable by its name, for the code that reads it.
 pub(crate) mod names {
-    pub(crate) use super::{connection::*, jobs::*, models::*, tools::*};
+    pub(crate) use super::{connection::*, jobs::*, models::*, tools::*, upstream::*};
 }
 
 /// Every variable, in groups with titles, in the order of the reference page.

@@ -73,12 +73,21 @@ fn every_variable_of_the_contract_is_known() {
 
 #[test]
 fn variables_without_effect_are_told_by_reason() {
-    assert!(Environment::of_pairs(&[("WORKER_ID", "w"), ("HF_TOKEN", "")]).ignored().is_empty());
-    let env = Environment::of_pairs(&[("HF_TOKEN", "secret"), ("WORKER_MODEL_CACHE_DIR", "/m"), ("HF_HOME", "/h")]);
+    assert!(
+        Environment::of_pairs(&[("WORKER_ID", "w"), ("HF_TOKEN", "secret"), ("COZY_HF_COMPONENTS", "")])
+            .ignored()
+            .is_empty()
+    );
+    let env = Environment::of_pairs(&[
+        ("COZY_HF_COMPONENTS", "unet"),
+        ("WORKER_DOWNLOAD_RETRIES", "9"),
+        ("COZY_HF_ALLOW_ROOT_JSON", "1"),
+    ]);
     let told = env.ignored();
     assert_eq!(told.len(), 2);
-    assert!(told.iter().any(|(reason, names)| reason.contains("downloads") && names == &["HF_TOKEN", "HF_HOME"]));
-    assert!(told.iter().any(|(_, names)| names == &["TENSORHUB_CACHE_DIR"]));
+    let selection = ["COZY_HF_COMPONENTS", "COZY_HF_ALLOW_ROOT_JSON"];
+    assert!(told.iter().any(|(reason, names)| reason.contains("selected") && names == &selection));
+    assert!(told.iter().any(|(_, names)| names == &["WORKER_DOWNLOAD_RETRIES"]));
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    args::{DescribeArgs, LogArgs, ModelDir, RunArgs},
+    args::{DescribeArgs, LogArgs, ModelDir, PrefetchArgs, RunArgs},
     chaos::ChaosArgs,
+    models::command::ModelsArgs,
 };
 
 /// The command line of `gen-worker`.
@@ -32,6 +33,10 @@ pub(super) enum Command {
     Submit(Box<SubmitArgs>),
     /// Run one function of this project's endpoint, without a pool
     Run(Box<RunArgs>),
+    /// Bring the models of every function of this project's endpoint to this machine
+    Prefetch(PrefetchArgs),
+    /// Bring models to this machine, list and check them, keep them or let them go
+    Models(Box<ModelsArgs>),
     /// Put an endpoint binary through drops, duplicates, restarts and cancels, and report what of the contract it breaks
     Chaos(Box<ChaosArgs>),
     /// Print the description document of this project's endpoint

@@ -18,36 +18,34 @@ rows! {
     }
     WORKER_MAX_CONCURRENT_DOWNLOADS {
         default: "2",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
-        meaning: "Model downloads at once."
+        meaning: "Models that are downloaded at once; 0 = no limit."
     }
     WORKER_DOWNLOAD_RETRIES {
         default: "3",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("a model is tried three times"),
         meaning: "Tries per model download."
     }
     TENSORHUB_CACHE_DIR {
         aliases: ["WORKER_MODEL_CACHE_DIR"],
         default: "`tensorhub-cache` in the temporary directory",
-        effect: Effect::Ignored("this build keeps no store of models"),
-        meaning: "Root of the model cache."
+        meaning: "Directory with the store of models in `cas`. The store takes as much of the disk as it needs; models leave it, the \
+                  longest unused first, when another needs the space."
     }
     TENSORHUB_CAS_DIR {
+        flag: "models --store",
         default: "`cas` in TENSORHUB_CACHE_DIR",
-        effect: Effect::Ignored("this build keeps no store of models"),
-        meaning: "Content store of models."
+        meaning: "The store of models itself. Any number of processes may share it."
     }
     TENSORHUB_URL {
         aliases: ["COZY_HUB_URL"],
         default: "empty",
-        effect: Effect::Ignored("this build does not talk to a hub"),
-        meaning: "Hub to resolve models with."
+        meaning: "Address of the hub that `run` and `models pull` resolve refs with. Workers get their models resolved by the \
+                  orchestrator."
     }
     TENSORHUB_TOKEN {
         aliases: ["COZY_HUB_TOKEN"],
         default: "empty",
-        effect: Effect::Ignored("this build does not talk to a hub"),
-        meaning: "Bearer token for the hub."
+        meaning: "Bearer token for that hub. Without one only public models are found."
     }
     TENSORHUB_PUBLIC_URL {
         default: "empty",
@@ -56,24 +54,25 @@ rows! {
     }
     WORKER_ALLOW_COZY_HUB_API_RESOLVE {
         default: "off",
-        effect: Effect::Ignored("this build does not talk to a hub"),
-        meaning: "Resolve models with the hub in local development."
+        meaning: "Have workers resolve models with TENSORHUB_URL themselves when the orchestrator sent nothing, for local \
+                  development (1, true, yes)."
     }
     HF_TOKEN {
-        aliases: ["HUGGING_FACE_HUB_TOKEN"],
+        aliases: ["HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_TOKEN", "HUGGINGFACEHUB_API_TOKEN"],
         default: "empty",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
         meaning: "Credential for Hugging Face."
     }
+    HF_ENDPOINT {
+        default: "https://huggingface.co",
+        meaning: "Address of Hugging Face, or of a mirror of it."
+    }
     HF_HOME {
-        default: "empty",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
-        meaning: "Cache of Hugging Face."
+        default: "`huggingface` in the store",
+        meaning: "Cache of Hugging Face, shared with the Python library: models are in `hub` of it."
     }
     CIVITAI_API_KEY {
         aliases: ["CIVITAI_TOKEN"],
         default: "empty",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
         meaning: "Credential for Civitai."
     }
     GEN_WORKER_ATTACHED_LORA_MAX {

@@ -6,54 +6,53 @@ rows! {
     COZY_HF_DOWNLOAD_STALL_TIMEOUT_S {
         field: "hf_download_stall_timeout_s",
         default: "180",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("transfers have limits of their own"),
         meaning: "Seconds without progress that end a download; 0 = never."
     }
     COZY_HF_DOWNLOAD_MAX_SECONDS {
         field: "hf_download_max_seconds",
         default: "0",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("transfers have limits of their own"),
         meaning: "Seconds that a download may take; 0 = no limit."
     }
     COZY_HF_MAX_REPO_BYTES {
         field: "hf_max_repo_bytes",
         default: "60000000000",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
         meaning: "Largest repository in bytes; 0 = no limit."
     }
     COZY_HF_COMPONENTS {
         default: "auto",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("files are selected by the newer rules"),
         meaning: "Components to download."
     }
     COZY_HF_INCLUDE_OPTIONAL_COMPONENTS {
         default: "off",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("files are selected by the newer rules"),
         meaning: "Download optional components too."
     }
     COZY_HF_WEIGHT_PRECISIONS {
         default: "fp16,bf16",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("files are selected by the newer rules"),
         meaning: "Precisions to download."
     }
     COZY_HF_ALLOW_ROOT_JSON {
         default: "off",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("files are selected by the newer rules"),
         meaning: "Download JSON files of the root too."
     }
     COZY_HF_FULL_REPO_DOWNLOAD {
         default: "off",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("files are selected by the newer rules"),
         meaning: "Download whole repositories."
     }
     COZY_HTTP_CONNECT_TIMEOUT_S {
         default: "15",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("transfers have limits of their own"),
         meaning: "Least seconds to connect to upstream servers."
     }
     COZY_HTTP_READ_TIMEOUT_S {
         default: "60",
-        effect: Effect::Ignored("this build downloads no models; they come from local directories"),
+        effect: Effect::Ignored("transfers have limits of their own"),
         meaning: "Least seconds to wait for upstream servers."
     }
 }

@@ -1,0 +1,69 @@
+//! `models pin`, `unpin` and `gc`: what stays, what leaves.
+
+use gen_worker_store::Store;
+use indicatif::BinaryBytes;
+use serde_json::json;
+
+use super::{args::GcArgs, failed, report};
+use crate::{
+    console::{print_document, print_line},
+    exit::{Exit, Failure, Outcome},
+};
+
+/// Says whether models have to stay.
+pub(super) async fn pin(store: &Store, refs: &[String], pinned: bool) -> Outcome {
+    let mut absent = Vec::new();
+    for reference in refs {
+        if !store.pin(reference, pinned).await.map_err(|error| failed(&error))? {
+            absent.push(reference.as_str());
+        }
+    }
+    match absent.is_empty() {
+        true => Ok(Exit::Success),
+        false => Err(Failure::model(format!("not in the store: {}", absent.join(", ")))),
+    }
+}
+
+/// Removes what no model needs, and models until the target is free. Exit 1 when it cannot be reached.
+pub(super) async fn collect(store: &Store, args: GcArgs) -> Outcome {
+    let GcArgs { target, dry_run, json } = args;
+    let target = target.unwrap_or(0);
+    let models = store.models().await.map_err(|error| failed(&error))?;
+    let before = store.usage().await.map_err(|error| failed(&error))?;
+    let left: Vec<String> = if dry_run {
+        let leaving = store.evictable(target).await.map_err(|error| failed(&error))?;
+        leaving.into_iter().map(|(reference, _)| reference).collect()
+    } else {
+        store.collect(target).await.map_err(|error| failed(&error))?
+    };
+    let after = store.usage().await.map_err(|error| failed(&error))?;
+    let freed = before.total_bytes.saturating_sub(after.total_bytes);
+    if json {
+        let evicted: Vec<_> =
+            left.iter().filter_map(|reference| Some(report::row(reference, models.get(reference)?))).collect();
+        let document = json!({
+            "available_bytes": after.available_bytes,
+            "dry_run": dry_run,
+            "evicted": evicted,
+            "freed_bytes": freed,
+        });
+        print_document(&document, false)?;
+    } else {
+        let word = if dry_run { "would leave" } else { "left" };
+        for reference in &left {
+            let bytes = models.get(reference).map_or(0, |model| model.bytes);
+            print_line(&format!("{word}\t{reference}\t{}", BinaryBytes(bytes)))?;
+        }
+        if !dry_run {
+            print_line(&format!("freed {}", BinaryBytes(freed)))?;
+        }
+    }
+    // What a dry run would free is known only roughly: it promises nothing.
+    match after.available_bytes {
+        Some(available) if !dry_run && available < target => {
+            let (wanted, available) = (BinaryBytes(target), BinaryBytes(available));
+            Err(Failure::failed(format!("{wanted} were to be free, {available} are: the rest is in use or pinned")))
+        }
+        _ => Ok(Exit::Success),
+    }
+}

@@ -1,0 +1,197 @@
+//! What the environment says of the store and of where models come from (model contract, 6; Hub contract, 1.1 to 1.3).
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use gen_worker_core::{StoreModelsOptions, Upstream};
+use gen_worker_hub::{
+    BearerToken,
+    client::{HubClient, HubClientOptions},
+};
+use gen_worker_store::{HuggingFaceOptions, StoreOptions};
+
+use crate::{
+    env::{Environment, names},
+    exit::{Failure, chain},
+};
+
+/// Models that are downloaded at once when nobody says.
+const DOWNLOADS_DEFAULT: usize = 2;
+
+/// Who is asked for a model of the hub that is not on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// The orchestrator resolves.
+    Worker,
+    /// This process resolves.
+    Local,
+    /// Nobody: no connection is made for models.
+    Offline,
+}
+
+/// Settings of the store, read and checked.
+pub(crate) struct StoreSettings {
+    root: PathBuf,
+    reach: Reach,
+    hub: Option<HubClientOptions>,
+    downloads: usize,
+    providers: ProviderSettings,
+}
+
+/// Settings of other providers; none = the provider's own.
+#[derive(Default)]
+struct ProviderSettings {
+    hugging_face_home: Option<PathBuf>,
+    hugging_face_endpoint: Option<String>,
+    hugging_face_token: Option<BearerToken>,
+    hugging_face_bytes_max: Option<String>,
+    civitai_key: Option<BearerToken>,
+}
+
+impl StoreSettings {
+    /// What `env` says.
+    ///
+    /// # Errors
+    /// A value that cannot be.
+    pub(crate) fn of(env: &Environment, reach: Reach) -> Result<Self, Failure> {
+        let asks = match reach {
+            Reach::Local => true,
+            Reach::Worker => env.switch(&names::WORKER_ALLOW_COZY_HUB_API_RESOLVE)?,
+            Reach::Offline => false,
+        };
+        let hub = env.text(&names::TENSORHUB_URL)?.filter(|_| asks).map(|base_url| {
+            let token = secret(env, &names::TENSORHUB_TOKEN)?;
+            Ok(HubClientOptions { base_url: base_url.to_owned(), token, ..HubClientOptions::default() })
+        });
+        let expected = "a whole number, 0 or more";
+        let downloads = env.parsed(&names::WORKER_MAX_CONCURRENT_DOWNLOADS, expected)?.unwrap_or(DOWNLOADS_DEFAULT);
+        let providers = ProviderSettings::of(env)?;
+        Ok(Self { root: root(env), reach, hub: hub.transpose()?, downloads, providers })
+    }
+
+    /// The same in another directory.
+    #[cfg(feature = "pool")]
+    pub(crate) fn at(self, root: Option<PathBuf>) -> Self {
+        Self { root: root.unwrap_or(self.root), ..self }
+    }
+
+    /// How many models come at once; 0 = no limit.
+    #[cfg(feature = "pool")]
+    pub(crate) fn downloads(&self) -> usize {
+        self.downloads
+    }
+
+    /// The options of the store, for an endpoint that declares these wire refs.
+    ///
+    /// # Errors
+    /// An address of a hub that is none.
+    pub(crate) fn options(self, declared: BTreeSet<String>) -> Result<StoreModelsOptions, Failure> {
+        let Self { root, reach, hub, downloads, providers } = self;
+        let upstream = match (reach, hub) {
+            (Reach::Offline, _) => Upstream::Offline,
+            (_, Some(options)) => {
+                let client = HubClient::new(options);
+                let client =
+                    client.map_err(|error| Failure::usage(format!("{}: {}", names::TENSORHUB_URL.name, chain(&error))));
+                Upstream::Hub(Box::new(client?))
+            }
+            (Reach::Worker, None) => Upstream::Orchestrator,
+            (Reach::Local, None) => Upstream::NoHub,
+        };
+        let mut store = StoreOptions::new(root);
+        providers.apply(&mut store);
+        Ok(StoreModelsOptions { store, upstream, declared, downloads })
+    }
+}
+
+impl ProviderSettings {
+    fn of(env: &Environment) -> Result<Self, Failure> {
+        let owned = |variable| Ok::<_, Failure>(env.text(variable)?.map(str::to_owned));
+        Ok(Self {
+            hugging_face_home: env.raw(&names::HF_HOME).map(PathBuf::from),
+            hugging_face_endpoint: owned(&names::HF_ENDPOINT)?,
+            hugging_face_token: secret(env, &names::HF_TOKEN)?,
+            hugging_face_bytes_max: owned(&names::COZY_HF_MAX_REPO_BYTES)?,
+            civitai_key: secret(env, &names::CIVITAI_API_KEY)?,
+        })
+    }
+
+    fn apply(self, store: &mut StoreOptions) {
+        let hugging_face = &mut store.providers.hugging_face;
+        if let Some(home) = self.hugging_face_home {
+            hugging_face.home = home;
+        }
+        if let Some(endpoint) = self.hugging_face_endpoint {
+            hugging_face.endpoint = endpoint;
+        }
+        if let Some(limit) = self.hugging_face_bytes_max {
+            hugging_face.repo_bytes_max = HuggingFaceOptions::repo_bytes_max_of(&limit);
+        }
+        hugging_face.token = self.hugging_face_token;
+        store.providers.civitai.key = self.civitai_key;
+    }
+}
+
+/// Where the store is: one variable says it, or another says of which directory it is a part (C-50).
+fn root(env: &Environment) -> PathBuf {
+    let below = |cache: PathBuf| cache.join("cas");
+    let cache = || env.raw(&names::TENSORHUB_CACHE_DIR).map(PathBuf::from);
+    let own = env.raw(&names::TENSORHUB_CAS_DIR).map(PathBuf::from);
+    own.or_else(|| cache().map(below)).unwrap_or_else(|| below(std::env::temp_dir().join("tensorhub-cache")))
+}
+
+/// A token, which no message repeats.
+fn secret(env: &Environment, variable: &crate::env::Variable) -> Result<Option<BearerToken>, Failure> {
+    let parsed = env.text(variable)?.map(str::parse).transpose();
+    parsed.map_err(|error| Failure::usage(format!("{} cannot be used: {error}", variable.name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn root_of(pairs: &[(&str, &str)]) -> PathBuf {
+        StoreSettings::of(&Environment::of_pairs(pairs), Reach::Local).unwrap().root
+    }
+
+    #[test]
+    fn c50_the_store_is_where_the_environment_says() {
+        assert_eq!(root_of(&[("TENSORHUB_CAS_DIR", "/a"), ("TENSORHUB_CACHE_DIR", "/b")]), PathBuf::from("/a"));
+        assert_eq!(root_of(&[("TENSORHUB_CACHE_DIR", "/b")]), PathBuf::from("/b/cas"));
+        assert_eq!(root_of(&[]), std::env::temp_dir().join("tensorhub-cache/cas"));
+    }
+
+    #[test]
+    fn m12_8_the_older_variable_names_the_cache_too() {
+        assert_eq!(root_of(&[("WORKER_MODEL_CACHE_DIR", "/m")]), PathBuf::from("/m/cas"));
+    }
+
+    fn upstream(pairs: &[(&str, &str)], reach: Reach) -> Upstream {
+        let settings = StoreSettings::of(&Environment::of_pairs(pairs), reach).unwrap();
+        settings.options(BTreeSet::new()).unwrap().upstream
+    }
+
+    #[test]
+    fn h1_1_the_hub_is_asked_by_commands_and_not_by_workers() {
+        let hub = [("TENSORHUB_URL", "http://127.0.0.1:1/prefix/"), ("TENSORHUB_TOKEN", "hush")];
+        assert!(matches!(upstream(&hub, Reach::Local), Upstream::Hub(_)));
+        assert!(matches!(upstream(&hub, Reach::Worker), Upstream::Orchestrator));
+        assert!(matches!(upstream(&hub, Reach::Offline), Upstream::Offline));
+        assert!(matches!(upstream(&[], Reach::Local), Upstream::NoHub));
+        let allowed = [hub[0], ("WORKER_ALLOW_COZY_HUB_API_RESOLVE", "1")];
+        assert!(matches!(upstream(&allowed, Reach::Worker), Upstream::Hub(_)));
+    }
+
+    #[test]
+    fn bad_settings_are_exit_2_and_show_no_secret() {
+        let failure = StoreSettings::of(
+            &Environment::of_pairs(&[("TENSORHUB_URL", "http://h"), ("TENSORHUB_TOKEN", "hush hush")]),
+            Reach::Local,
+        );
+        let failure = failure.err().unwrap();
+        assert_eq!(failure.exit().code(), 2);
+        assert!(failure.message().contains("TENSORHUB_TOKEN") && !failure.message().contains("hush"));
+        let settings = StoreSettings::of(&Environment::of_pairs(&[("TENSORHUB_URL", "ftp://h")]), Reach::Local);
+        let failure = settings.unwrap().options(BTreeSet::new()).err().unwrap();
+        assert!(failure.exit().code() == 2 && failure.message().contains("TENSORHUB_URL"), "{}", failure.message());
+    }
+}
