@@ -143,9 +143,9 @@ impl StoreModels {
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
         let held = match (pinned(wanted), &self.upstream) {
-            (Some(id), _) => self.store.hold_snapshot(reference, &id).await,
+            (Some(id), _) => self.store.find_snapshot(reference, &id).await,
             (None, Upstream::Hub(_)) => Ok(None),
-            (None, _) => self.store.hold(reference).await,
+            (None, _) => self.store.find(reference).await,
         };
         if let Some(held) = held.map_err(|error| failure::of(reference, error))? {
             return Ok(held);
@@ -165,7 +165,7 @@ impl StoreModels {
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
         // The orchestrator may have sent a snapshot of it once: that is as good (rule 3.4).
-        if let Some(held) = self.store.hold(reference).await.map_err(|error| failure::of(reference, error))? {
+        if let Some(held) = self.store.find(reference).await.map_err(|error| failure::of(reference, error))? {
             return Ok(held);
         }
         let told = Told(progress);

@@ -35,7 +35,8 @@ pub(super) enum SetupEvent {
     Operation { reference: String, event: Option<Box<pb::ModelEvent>> },
 }
 
-/// Sets every instance up, one after the other: loading two models at once would need the memory of both peaks.
+/// Sets every instance up, each as soon as its models are there (model contract, 13.5): downloads go side by side, and what
+/// needs memory takes turns in the loader.
 pub(super) fn start(serving: &mut Serving) {
     let mut cells = serving.roster.cells();
     cells.retain(|cell| serving.can_run(cell));
@@ -44,11 +45,12 @@ pub(super) fn start(serving: &mut Serving) {
     }
     let (loader, events) = (serving.loader.clone(), serving.setups.clone());
     serving.scope.spawn("startup", async move {
-        for cell in cells {
+        join_all(cells.into_iter().map(async |cell| {
             let result = loader.load(&cell, &HashMap::new(), FIRST_DEVICE).await.map(drop);
             // The receiver goes away only with the worker.
             drop(events.send(SetupEvent::Instance { cell, result, operation: None }).await);
-        }
+        }))
+        .await;
         drop(events.send(SetupEvent::Started).await);
     });
 }

@@ -38,21 +38,21 @@ impl Store {
     ///
     /// # Cancel safety
     /// May be dropped.
-    pub async fn hold(&self, reference: &str) -> Result<Option<HeldModel>, FetchError> {
+    pub async fn find(&self, reference: &str) -> Result<Option<HeldModel>, FetchError> {
         match self.tree_of(reference).await? {
-            Some(id) => self.hold_snapshot(reference, &id).await,
+            Some(id) => self.find_snapshot(reference, &id).await,
             None => Ok(None),
         }
     }
 
-    /// As [`Store::hold`], of the tree called `id`, whatever `reference` was fetched as before.
+    /// As [`Store::find`], of the tree called `id`, whatever `reference` was fetched as before.
     ///
     /// # Errors
     /// [`FetchError::Disk`].
     ///
     /// # Cancel safety
     /// May be dropped.
-    pub async fn hold_snapshot(&self, reference: &str, id: &SnapshotId) -> Result<Option<HeldModel>, FetchError> {
+    pub async fn find_snapshot(&self, reference: &str, id: &SnapshotId) -> Result<Option<HeldModel>, FetchError> {
         let held = self.begin_use(id).await?;
         if !matches!(self.look(id, false).await?, Look::Whole { .. }) {
             return Ok(None);

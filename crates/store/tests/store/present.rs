@@ -22,10 +22,10 @@ async fn m3_8_a_model_that_came_once_is_held_without_a_server() {
     let requests = place.server.seen().len();
     // Another process, so to say.
     let store = place.store().await;
-    let held = store.hold("o/t").await.unwrap().expect("it is there");
+    let held = store.find("o/t").await.unwrap().expect("it is there");
     assert_eq!(held.dir(), place.layout().snapshot(&tree.snapshot));
-    assert!(store.hold("o/other").await.unwrap().is_none());
-    let named = store.hold_snapshot("o/other@blake3:t", &tree.snapshot).await.unwrap();
+    assert!(store.find("o/other").await.unwrap().is_none());
+    let named = store.find_snapshot("o/other@blake3:t", &tree.snapshot).await.unwrap();
     assert_eq!(named.expect("the tree is there").dir(), held.dir());
     assert!(store.is_present(&tree).await.unwrap());
     assert_eq!(place.server.seen().len(), requests, "nobody was asked");
@@ -36,14 +36,14 @@ async fn m8_5_a_model_that_is_held_does_not_leave() {
     let place = Place::with_budget(10_000).await;
     let store = place.store().await;
     fetch(&store, &place.tree("t", &[("w", &bytes(6_000))])).await.unwrap();
-    let held = store.hold("o/t").await.unwrap();
+    let held = store.find("o/t").await.unwrap();
     assert!(store.evictable(9_000).await.unwrap().is_empty());
     assert!(store.collect(9_000).await.unwrap().is_empty());
     drop(held);
     let leaving: Vec<_> = store.evictable(9_000).await.unwrap().into_iter().map(|(reference, _)| reference).collect();
     assert_eq!((leaving, place.events.take()), (vec!["o/t".to_owned()], vec!["+o/t".to_owned()]), "nothing left");
     assert_eq!(store.collect(9_000).await.unwrap(), ["o/t"]);
-    assert!(store.hold("o/t").await.unwrap().is_none());
+    assert!(store.find("o/t").await.unwrap().is_none());
     assert_eq!(fs::read_dir(place.layout().manifests()).unwrap().count(), 0);
 }
 
@@ -53,12 +53,12 @@ async fn m6_23_the_first_use_in_a_process_hashes_and_later_ones_do_not() {
     let tree = place.tree("t", &[("w", &bytes(100_000))]);
     let file = fetch(&place.store().await, &tree).await.unwrap().dir().join("w");
     let store = place.store().await;
-    assert!(store.hold("o/t").await.unwrap().is_some());
+    assert!(store.find("o/t").await.unwrap().is_some());
     flip(&file);
-    assert!(store.hold("o/t").await.unwrap().is_some(), "seen to be right before");
+    assert!(store.find("o/t").await.unwrap().is_some(), "seen to be right before");
     place.events.take();
     let other = place.store().await;
-    assert!(other.hold("o/t").await.unwrap().is_none(), "a process that has not seen it hashes it");
+    assert!(other.find("o/t").await.unwrap().is_none(), "a process that has not seen it hashes it");
     assert_eq!(place.events.take(), ["+o/t", "-o/t"]);
     assert!(!file.exists() && other.models().await.unwrap().is_empty());
 }
