@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     durable,
     layout::Layout,
+    lock::StoreLock,
     tree::{Piece, Tree, TreeFile},
 };
 
@@ -42,7 +43,13 @@ pub(crate) fn note(layout: &Layout, tree: &Tree) -> io::Result<()> {
     let bytes = serde_json::to_vec(&Manifest { files: tree.files().iter().map(entry).collect() })?;
     let place = layout.manifest(tree.id());
     // What cannot be read is written anew.
-    if matches!(durable::read_bounded(&place, MANIFEST_BYTES_MAX), Ok(Some(noted)) if noted == bytes) {
+    let noted = || matches!(durable::read_bounded(&place, MANIFEST_BYTES_MAX), Ok(Some(noted)) if noted == bytes);
+    if noted() {
+        return Ok(());
+    }
+    // Many who fetch the same tree note it at the same time: they would write into one temporary file.
+    let _alone = StoreLock::take_briefly(&layout.locks().join("manifests"))?;
+    if noted() {
         return Ok(());
     }
     durable::make_dirs(layout.root(), &layout.manifests())?;

@@ -11,10 +11,17 @@ fn tree(id: &str) -> Tree {
     Tree::of(&resolved.unwrap()).unwrap()
 }
 
-#[test]
-fn m6_23_what_a_tree_has_to_be_is_kept_without_its_addresses() {
+/// A store with nothing in it but a place for locks.
+fn place() -> (tempfile::TempDir, Layout) {
     let dir = tempfile::tempdir().unwrap();
     let layout = Layout::new(dir.path());
+    fs::create_dir(layout.locks()).unwrap();
+    (dir, layout)
+}
+
+#[test]
+fn m6_23_what_a_tree_has_to_be_is_kept_without_its_addresses() {
+    let (_dir, layout) = place();
     let tree = tree("t");
     assert!(of(&layout, tree.id()).unwrap().is_none());
     note(&layout, &tree).unwrap();
@@ -26,8 +33,7 @@ fn m6_23_what_a_tree_has_to_be_is_kept_without_its_addresses() {
 
 #[test]
 fn m6_23_a_manifest_that_says_nothing_good_is_none() {
-    let dir = tempfile::tempdir().unwrap();
-    let layout = Layout::new(dir.path());
+    let (_dir, layout) = place();
     let tree = tree("t");
     note(&layout, &tree).unwrap();
     let whole = fs::read(layout.manifest(tree.id())).unwrap();
@@ -43,8 +49,7 @@ fn m6_23_a_manifest_that_says_nothing_good_is_none() {
 
 #[test]
 fn manifests_of_trees_that_are_gone_go_too() {
-    let dir = tempfile::tempdir().unwrap();
-    let layout = Layout::new(dir.path());
+    let (_dir, layout) = place();
     sweep(&layout).unwrap();
     let (stays, goes) = (tree("stays"), tree("goes"));
     note(&layout, &stays).unwrap();
@@ -52,4 +57,15 @@ fn manifests_of_trees_that_are_gone_go_too() {
     fs::create_dir_all(layout.snapshot(stays.id())).unwrap();
     sweep(&layout).unwrap();
     assert!(layout.manifest(stays.id()).exists() && !layout.manifest(goes.id()).exists());
+}
+
+#[test]
+fn many_note_the_same_tree_at_once() {
+    let (_dir, layout) = place();
+    let tree = tree("t");
+    std::thread::scope(|scope| {
+        let notes: Vec<_> = (0..16).map(|_| scope.spawn(|| note(&layout, &tree))).collect();
+        notes.into_iter().for_each(|noted| noted.join().unwrap().unwrap());
+    });
+    assert_eq!(of(&layout, tree.id()).unwrap().unwrap().files(), tree.files());
 }
