@@ -546,3 +546,19 @@ async fn read(session: &mut Session, id: &str, function: &str) -> String {
     let Some(pb::job_result::Output::Inline(output)) = result.output else { panic!("{}", result.safe_message) };
     rmp_serde::from_slice::<crate::functions::Text>(&output).expect("a text").text
 }
+
+#[tokio::test(start_paused = true)]
+async fn m13_5_m3_7_a_function_waits_for_its_own_models_only_and_a_failed_download_is_told() {
+    let (shelf, setup, probe) = (Shelf::new(), Setup::default(), Probe::default());
+    let mismatch: Failure = |reference| ModelError::DigestMismatch(reference.into());
+    // Three tries, with waits of 1 and 4 s.
+    shelf.fails("o/a", &[mismatch; 3]);
+    shelf.has("o/b");
+    let functions = reader(reader(none(), "first", "o/a", 1, &setup, &probe), "second", "o/b", 1, &setup, &probe);
+    let began = Instant::now();
+    let mut fixture = Fixture::with_models(functions, probe, shelf, |_| {});
+    let (mut session, _) = fixture.orchestrator.connect().await;
+    let state = listed(&mut session, |state| state.available_functions == ["second"]).await;
+    assert_eq!((state.loading_functions.as_slice(), began.elapsed().as_secs()), (["first".to_owned()].as_slice(), 0));
+    assert_eq!(failure(&mut session).await, "digest_mismatch");
+}
