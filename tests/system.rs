@@ -5,7 +5,6 @@ mod system {
     mod chaos;
     mod conformance;
     mod crash;
-    mod models;
     mod run;
     mod slots;
     mod spans;
