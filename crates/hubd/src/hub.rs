@@ -1,6 +1,6 @@
 //! The hub: its two stores, its keys, and what it does besides answering.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use futures::TryStreamExt as _;
 use gen_worker_hub::{
@@ -8,6 +8,7 @@ use gen_worker_hub::{
     api::PART_SIZE_DEFAULT,
     token::{KeyError, TokenCheck},
 };
+use gen_worker_tasks::Cancel;
 use parking_lot::Mutex;
 
 use crate::{
@@ -25,8 +26,22 @@ const TIDY_STEP: usize = 500;
 /// Steps of one [`Hub::tidy`]: what is left then waits for the next.
 const TIDY_STEPS_MAX: usize = 200;
 
+/// Rest between two rounds of [`Hub::run`]: a round that finds nothing costs a few reads of an index, and what expires lives
+/// for hours.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
 /// How long a content that nothing names stays: longer than any address of it lives.
 const UNUSED_GRACE_S: u64 = 24 * 60 * 60;
+
+/// Connections of a hub: a transfer may hold a megabyte, and each one has a descriptor or two.
+const CONNECTIONS: usize = 256;
+
+/// Connections of one address: eight workers with the eight transfers that each may have (Hub contract, 4.13), and no more than
+/// a quarter of all.
+const CONNECTIONS_PER_ADDRESS: usize = 64;
+
+/// Clients give up themselves after 120 s without progress (Hub contract, section 15); a working one never pauses for half of it.
+const STALL: Duration = Duration::from_secs(60);
 
 /// Who may see a repository that a commit makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +66,12 @@ pub struct HubOptions {
     pub anonymous_per_minute: u32,
     /// Bytes of a part: a power of two, at least 1024.
     pub part_bytes: u64,
+    /// Most connections at once. The next ones wait until one ends.
+    pub connections: usize,
+    /// Most connections from one address (of IPv6: from one /64 network), the machine of the hub itself excepted.
+    pub connections_per_address: usize,
+    /// How long a client may send nothing of a body, or take nothing of a reply, before its connection is closed.
+    pub stall: Duration,
     /// The time.
     pub clock: Clock,
 }
@@ -108,6 +129,9 @@ impl HubOptions {
             visibility: Visibility::Private,
             anonymous_per_minute: 60,
             part_bytes: PART_SIZE_DEFAULT,
+            connections: CONNECTIONS,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
+            stall: STALL,
             clock: Clock::system(),
         }
     }
@@ -177,6 +201,26 @@ impl Hub {
             self.metadata.forget_doomed(gone).await?;
         }
         Ok(())
+    }
+
+    /// Tidies now and then until `cancel` asks for a stop. What fails is logged and tried again the next time. Call
+    /// [`Hub::recover`] before, and before the first request.
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub async fn run(&self, cancel: &Cancel) {
+        let rounds = async {
+            loop {
+                tokio::time::sleep(TIDY_EVERY).await;
+                if let Err(error) = self.tidy().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");
+                }
+            }
+        };
+        tokio::select! {
+            () = cancel.stopped() => {}
+            () = rounds => {}
+        }
     }
 
     /// A guard over an object that is about to be written.

@@ -18,6 +18,7 @@ pub mod clock;
 mod hub;
 mod limiter;
 pub mod metadata;
+mod patience;
 mod selection;
 mod server;
 pub mod signing;

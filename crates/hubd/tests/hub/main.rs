@@ -2,5 +2,6 @@
 
 mod blobs;
 mod commits;
+mod connections;
 mod server;
 mod uploads;

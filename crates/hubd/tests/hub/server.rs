@@ -38,6 +38,11 @@ pub struct Server {
 impl Server {
     /// A hub over `directory`, which may hold what an earlier one left.
     pub async fn start(directory: &Path, visibility: Visibility) -> Result<Self> {
+        Self::start_with(directory, |options| options.visibility = visibility).await
+    }
+
+    /// The same with other options.
+    pub async fn start_with(directory: &Path, change: impl FnOnce(&mut HubOptions)) -> Result<Self> {
         // The first test of a process installs it; in the others it is there.
         drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let scope = Scope::new("hub-test");
@@ -50,9 +55,9 @@ impl Server {
         let blobs = BlobStore::local(objects, Arc::new(Scope::new("hub-blobs")))?;
         let mut options = HubOptions::new(url.clone(), SECRET);
         options.part_bytes = PART as u64;
-        options.visibility = visibility;
         options.clock = clock.clone();
         options.anonymous_per_minute = 20;
+        change(&mut options);
         let hub = Arc::new(Hub::new(metadata, blobs, options)?);
         hub.recover().await?;
         let (serving, cancel) = (Arc::clone(&hub), scope.cancel().clone());
