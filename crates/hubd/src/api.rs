@@ -5,10 +5,13 @@ mod body;
 mod caller;
 mod commits;
 mod complete;
+mod envelope;
 mod error;
+mod media;
 mod parts;
 mod repos;
 mod uploads;
+mod visibility;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -16,13 +19,14 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
+    middleware,
     routing::{delete, get, post, put},
 };
 
 pub use caller::OperatorToken;
+pub(crate) use error::ApiError;
 
 use crate::hub::Hub;
-use error::ApiError;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +37,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route("/api/v1/repos/{owner}/{repo}/resolve", get(repos::resolve))
         .route("/api/v1/repos/{owner}/{repo}/metadata", get(repos::metadata).put(repos::put_metadata))
+        .route("/api/v1/repos/{owner}/{repo}/visibility", get(visibility::get).put(visibility::put))
         .route("/api/v1/repos/{owner}/{repo}/commits", post(commits::create))
         .route("/api/v1/repos/{owner}/{repo}/commits/{revision}", delete(commits::abort))
         .route("/api/v1/repos/{owner}/{repo}/commits/{revision}/finalize", post(commits::finalize))
@@ -40,7 +45,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/api/v1/media/{owner}/uploads", post(uploads::create))
         .route("/api/v1/media/{owner}/uploads/{upload}", delete(uploads::abort))
         .route("/api/v1/media/{owner}/uploads/{upload}/complete", post(uploads::complete))
-        .route("/api/v1/media/urls", post(uploads::urls))
+        .route("/api/v1/media/urls", post(media::urls))
         .route("/api/v1/blobs/{digest}/content", get(blob::by_token))
         .route("/api/v1/files/{digest}", get(blob::by_address))
         .route("/api/v1/parts/{upload}/{number}", put(parts::put))
@@ -50,5 +55,6 @@ pub fn router(hub: Arc<Hub>) -> Router {
         })
         // Bodies are bounded where they are read.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::map_response(envelope::enveloped))
         .with_state(hub)
 }

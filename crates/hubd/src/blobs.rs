@@ -75,6 +75,11 @@ impl BlobStore {
         Self { objects, directory: None, scope, piece_bytes: REMOTE_PIECE_BYTES, budget }
     }
 
+    /// Where work on the bytes runs.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
     /// A key for one part of `upload` that was never used before.
     #[must_use]
     pub fn key(upload: &ServerId, number: u32) -> String {

@@ -1,22 +1,34 @@
 //! The hub: its two stores, its keys, and what it does besides answering.
 
+mod finalize;
+mod flights;
+mod sha256;
+
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use futures::TryStreamExt as _;
 use gen_worker_hub::{
-    ServerId,
+    Blake3Hash, ServerId,
     api::PART_SIZE_DEFAULT,
+    model_ref::RepoName,
     token::{KeyError, TokenCheck},
 };
 use gen_worker_tasks::Cancel;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+pub(crate) use finalize::{FinalizeError, Progress};
+pub(crate) use sha256::{Sha256Error, hashed};
+
+use flights::Flights;
 
 use crate::{
-    api::OperatorToken,
+    api::{ApiError, OperatorToken},
     blobs::BlobStore,
     clock::Clock,
     limiter::Limiter,
-    metadata::{Metadata, MetadataError},
+    metadata::{Finalized, Metadata, MetadataError},
     signing::{SECRET_BYTES, UrlSigner, token_signer},
 };
 
@@ -43,8 +55,18 @@ const CONNECTIONS_PER_ADDRESS: usize = 64;
 /// Clients give up themselves after 120 s without progress (Hub contract, section 15); a working one never pauses for half of it.
 const STALL: Duration = Duration::from_secs(60);
 
+/// Work over 5 s is answered with "running" (Hub contract, 6.21).
+const FINALIZE_WAIT: Duration = Duration::from_secs(5);
+
+/// Contents that are hashed again at once, besides those of completes: each keeps a core and the disk busy.
+const HASHES_AT_ONCE: usize = 2;
+
+/// Headers that are held at once: each may have 16 MiB.
+const HEADERS_AT_ONCE: usize = 1;
+
 /// Who may see a repository that a commit makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Visibility {
     /// Everybody.
     Public,
@@ -72,6 +94,8 @@ pub struct HubOptions {
     pub connections_per_address: usize,
     /// How long a client may send nothing of a body, or take nothing of a reply, before its connection is closed.
     pub stall: Duration,
+    /// How long a finalize is waited for before its client is told to ask again (Hub contract, 6.21).
+    pub finalize_wait: Duration,
     /// The time.
     pub clock: Clock,
 }
@@ -89,6 +113,14 @@ pub enum HubSetupError {
     #[error("the secret of the hub makes no key")]
     Key(#[from] KeyError),
 }
+
+/// What everybody who asks for a finalize is told of it.
+pub(crate) type Told = Result<Finalized, ApiError>;
+
+/// Too much is under way, or the hub ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the hub has too much to do")]
+pub(crate) struct Busy;
 
 /// Why tidying stopped. It may be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +146,12 @@ pub struct Hub {
     pub(crate) anonymous: Limiter,
     /// Uploads that are being verified (Hub contract, 4.18).
     pub(crate) completing: Mutex<HashSet<ServerId>>,
+    /// Commits that become checkpoints.
+    finalizing: Flights<(RepoName, ServerId), Told>,
+    header_turns: Arc<Semaphore>,
+    /// Contents whose SHA-256 is computed.
+    hashing: Flights<Blake3Hash, Result<String, Sha256Error>>,
+    hashing_turns: Arc<Semaphore>,
     /// Objects that may have been written without being recorded: their request was dropped in between.
     strays: Mutex<Vec<String>>,
 }
@@ -132,6 +170,7 @@ impl HubOptions {
             connections: CONNECTIONS,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             stall: STALL,
+            finalize_wait: FINALIZE_WAIT,
             clock: Clock::system(),
         }
     }
@@ -160,6 +199,10 @@ impl Hub {
             options,
             anonymous,
             completing: Mutex::default(),
+            finalizing: Flights::default(),
+            header_turns: Arc::new(Semaphore::new(HEADERS_AT_ONCE)),
+            hashing: Flights::default(),
+            hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),
         })
     }
@@ -189,16 +232,16 @@ impl Hub {
         self.remove_strays().await?;
         let now_s = self.options.clock.now_s();
         for _ in 0..TIDY_STEPS_MAX {
-            self.metadata.sweep(now_s.saturating_sub(UNUSED_GRACE_S), now_s, TIDY_STEP).await?;
+            let more = self.metadata.sweep(now_s.saturating_sub(UNUSED_GRACE_S), now_s, TIDY_STEP).await?;
             let doomed = self.metadata.doomed(TIDY_STEP).await?;
-            if doomed.is_empty() {
-                break;
-            }
             let gone = self.blobs.delete(doomed).await;
-            if gone.is_empty() {
+            let deleted = !gone.is_empty();
+            if deleted {
+                self.metadata.forget_doomed(gone).await?;
+            }
+            if !more && !deleted {
                 break;
             }
-            self.metadata.forget_doomed(gone).await?;
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ mod hub;
 mod limiter;
 pub mod metadata;
 mod patience;
+mod safetensors;
 mod selection;
 mod server;
 pub mod signing;
