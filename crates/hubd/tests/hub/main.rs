@@ -3,5 +3,9 @@
 mod blobs;
 mod commits;
 mod connections;
+mod finalize;
+mod gate;
+mod limits;
+mod refusals;
 mod server;
 mod uploads;
