@@ -113,9 +113,11 @@ pub(crate) async fn finalize(
     let revision = revision_id(&revision)?;
     let now_s = hub.options.clock.now_s();
     let done = hub.metadata.finalize_commit(repo, revision.clone(), now_s).await.map_err(ApiError::of_commit)?;
+    let id = done.checkpoint_id;
     let mut reply = json!({
-        "checkpoint_id": done.checkpoint_id, "revision_id": revision, "tags": done.tags,
-        "unsafe_weights": done.unsafe_weights,
+        // Newer peers look for the id in an object.
+        "checkpoint_id": id, "checkpoint": {"checkpoint_id": id},
+        "revision_id": revision, "tags": done.tags, "unsafe_weights": done.unsafe_weights,
     });
     if let (Some(flavor), Some(object)) = (done.normalized_flavor, reply.as_object_mut()) {
         object.insert("normalized_flavor".to_owned(), flavor.into());
