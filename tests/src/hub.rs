@@ -1,6 +1,6 @@
 //! A hub of our own in this process, and the code of the Python peers as its client.
 
-use std::{fs, process::Command, sync::Arc, time::Duration};
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use gen_worker_hub::{
@@ -12,6 +12,7 @@ use gen_worker_hubd::{
     signing::token_signer,
 };
 use gen_worker_tasks::Scope;
+use object_store::ObjectStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
@@ -39,15 +40,32 @@ pub struct OwnHub {
 }
 
 impl OwnHub {
-    /// Starts one whose new repositories are like this.
+    /// Starts one whose new repositories are like this, on local disk.
     ///
     /// # Errors
     /// When a part of it does not start.
     pub fn start(visibility: Visibility) -> Result<Self> {
+        Self::over(visibility, |dir, scope| {
+            let objects = dir.join("objects");
+            fs::create_dir_all(&objects)?;
+            Ok(BlobStore::local(objects, scope)?)
+        })
+    }
+
+    /// Starts one whose bytes are in a bucket.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub fn start_over(objects: Arc<dyn ObjectStore>, visibility: Visibility) -> Result<Self> {
+        Self::over(visibility, |_, scope| Ok(BlobStore::remote(objects, scope)))
+    }
+
+    fn over(visibility: Visibility, blobs: impl FnOnce(&Path, Arc<Scope>) -> Result<BlobStore>) -> Result<Self> {
         let dir = tempfile::tempdir().context("make a directory")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let scope = Scope::new("hub");
-        let url = runtime.block_on(start(&dir, visibility, &scope))?;
+        let blobs = blobs(dir.path(), Arc::new(Scope::under("hub-blobs", scope.cancel())))?;
+        let url = runtime.block_on(start(dir.path(), blobs, visibility, &scope))?;
         Ok(Self { url, scope, runtime, dir })
     }
 
@@ -121,13 +139,10 @@ impl Drop for OwnHub {
     }
 }
 
-async fn start(dir: &TempDir, visibility: Visibility, scope: &Scope) -> Result<String> {
+async fn start(dir: &Path, blobs: BlobStore, visibility: Visibility, scope: &Scope) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
-    let metadata = Arc::new(SqliteMetadata::open(&dir.path().join("hub.db"), scope)?);
-    let objects = dir.path().join("objects");
-    fs::create_dir_all(&objects)?;
-    let blobs = BlobStore::local(objects, Arc::new(Scope::under("hub-blobs", scope.cancel())))?;
+    let metadata = Arc::new(SqliteMetadata::open(&dir.join("hub.db"), scope)?);
     let mut options = HubOptions::new(url.clone(), SECRET);
     options.part_bytes = PART_BYTES;
     options.visibility = visibility;

@@ -1,5 +1,6 @@
 //! Our hub with the clients that others wrote: the Hub contract, section 16.
 
+mod bucket;
 mod commits;
 mod producers;
 mod resolves;
