@@ -108,9 +108,11 @@ pub(crate) async fn finalize(
         Progress::Done(done) => done?,
         Progress::Running => return body::json(StatusCode::ACCEPTED, &json!({"status": "running"})),
     };
+    let id = done.checkpoint_id;
     let mut reply = json!({
-        "checkpoint_id": done.checkpoint_id, "revision_id": revision, "tags": done.tags,
-        "unsafe_weights": done.unsafe_weights, "dtype": done.dtype,
+        // Newer peers look for the id in an object.
+        "checkpoint_id": id, "checkpoint": {"checkpoint_id": id},
+        "revision_id": revision, "tags": done.tags, "unsafe_weights": done.unsafe_weights, "dtype": done.dtype,
     });
     if let (Some(flavor), Some(object)) = (done.normalized_flavor, reply.as_object_mut()) {
         object.insert("normalized_flavor".to_owned(), flavor.into());
