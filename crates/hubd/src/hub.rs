@@ -4,8 +4,8 @@ use std::{collections::HashSet, fmt, sync::Arc};
 
 use futures::TryStreamExt as _;
 use gen_worker_hub::{
-    ServerId,
-    api::PART_SIZE_DEFAULT,
+    Blake3Hash, ServerId,
+    api::{PART_SIZE_DEFAULT, TransferGrant},
     token::{KeyError, TokenCheck},
 };
 use parking_lot::Mutex;
@@ -14,6 +14,7 @@ use crate::{
     api::OperatorToken,
     blobs::BlobStore,
     clock::Clock,
+    grants::{Access, Grants},
     limiter::Limiter,
     metadata::{Metadata, MetadataError},
     signing::{SECRET_BYTES, UrlSigner, token_signer},
@@ -88,6 +89,7 @@ pub struct Hub {
     pub(crate) metadata: Arc<dyn Metadata>,
     pub(crate) blobs: BlobStore,
     pub(crate) signer: UrlSigner,
+    pub(crate) grants: Grants,
     pub(crate) tokens: TokenCheck,
     pub(crate) options: HubOptions,
     pub(crate) anonymous: Limiter,
@@ -128,10 +130,12 @@ impl Hub {
         }
         let tokens = token_signer(&options.secret)?.check()?;
         let anonymous = Limiter::new(options.anonymous_per_minute);
+        let grants = Grants::new(&options.secret, &options.public_url);
         Ok(Self {
             metadata,
             blobs,
             signer,
+            grants,
             tokens,
             options,
             anonymous,
@@ -177,6 +181,13 @@ impl Hub {
             self.metadata.forget_doomed(gone).await?;
         }
         Ok(())
+    }
+
+    /// Credentials for an hour that read one content, for clients that speak S3 (Hub contract, 4.28). Whether the client may have
+    /// it is for the caller to know.
+    #[must_use]
+    pub fn read_grant(&self, blob: Blake3Hash) -> Option<TransferGrant> {
+        self.grants.grant(&Access::Read(blob), self.options.clock.now_s())
     }
 
     /// A guard over an object that is about to be written.

@@ -15,12 +15,14 @@
 mod api;
 pub mod blobs;
 pub mod clock;
+mod grants;
 mod hub;
 mod limiter;
 pub mod metadata;
 mod selection;
 mod server;
 pub mod signing;
+mod sigv4;
 mod tree;
 
 pub use api::{OperatorToken, router};

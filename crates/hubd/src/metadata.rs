@@ -9,9 +9,11 @@
 //! commit names it, and for a grace after that, which is longer than addresses live.
 
 mod record;
+mod sessions;
 pub mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transfers;
 
 use futures::future::BoxFuture;
 use gen_worker_hub::{Blake3Hash, Digest, ServerId, model_ref::RepoName};
@@ -21,6 +23,8 @@ pub use record::{
     BlobRecord, Checkpoint, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector, Upload,
     UploadOpened, UploadOwner,
 };
+pub use sessions::{SessionUploadOpened, Sessions};
+pub use transfers::Transfers;
 
 /// The outcome of a call.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, MetadataError>>;
@@ -61,7 +65,7 @@ pub enum MetadataError {
 }
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
-pub trait Metadata: Send + Sync {
+pub trait Metadata: Sessions + Transfers + Send + Sync {
     /// Opens an upload, or records the ref at once when its owner can read the content already.
     ///
     /// # Errors

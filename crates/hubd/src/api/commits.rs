@@ -134,7 +134,7 @@ pub(crate) async fn abort(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn writable(owner: &str, repo: &str, caller: &Caller) -> Result<RepoName, ApiError> {
+pub(super) fn writable(owner: &str, repo: &str, caller: &Caller) -> Result<RepoName, ApiError> {
     let repo = repo_name(owner, repo)?;
     caller.must_write(Area::Repo, repo.owner(), repo.repo())?;
     Ok(repo)
@@ -144,7 +144,8 @@ fn revision_id(text: &str) -> Result<ServerId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found("commit"))
 }
 
-fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {
+/// Refuses what can be no commit, whatever is there.
+pub(super) fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {
     if commit.operations.is_empty() || commit.operations.len() > COMMIT_OPERATIONS_MAX {
         let message = format!("a commit has 1 to {COMMIT_OPERATIONS_MAX} operations");
         return Err(ApiError::invalid("invalid_commit", message));

@@ -6,7 +6,9 @@ mod finalize;
 mod open;
 mod repos;
 mod row;
+mod sessions;
 mod sweep;
+mod transfers;
 mod uploads;
 mod writer;
 

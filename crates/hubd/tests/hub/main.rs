@@ -2,5 +2,9 @@
 
 mod blobs;
 mod commits;
+mod grants;
+mod grants_refused;
 mod server;
+mod sessions;
+mod sign;
 mod uploads;

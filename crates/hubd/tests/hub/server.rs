@@ -38,12 +38,16 @@ pub struct Server {
 impl Server {
     /// A hub over `directory`, which may hold what an earlier one left.
     pub async fn start(directory: &Path, visibility: Visibility) -> Result<Self> {
+        Self::start_at(directory, visibility, Clock::standing(1_000_000)).await
+    }
+
+    /// The same with a clock.
+    pub async fn start_at(directory: &Path, visibility: Visibility, clock: Clock) -> Result<Self> {
         // The first test of a process installs it; in the others it is there.
         drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let scope = Scope::new("hub-test");
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let clock = Clock::standing(1_000_000);
         let metadata = Arc::new(SqliteMetadata::open(&directory.join("hub.db"), &scope)?);
         let objects = directory.join("objects");
         std::fs::create_dir_all(&objects)?;
@@ -150,6 +154,12 @@ pub fn announced(reference: &str, content: &[u8]) -> Result<(UploadCreate, Local
     };
     let mime_type = "text/plain".to_owned();
     Ok((create, LocalFile { reference: reference.to_owned(), size_bytes, blake3, mime_type }))
+}
+
+/// The announcement of a file of a revision.
+pub fn announced_path(path: &str, content: &[u8]) -> Result<(UploadCreate, LocalFile)> {
+    let (create, local) = announced(path, content)?;
+    Ok((UploadCreate { place: UploadPlace::Path(path.parse()?), ..create }, local))
 }
 
 /// Some bytes.

@@ -3,7 +3,10 @@
 use gen_worker_hub::{Blake3Hash, model_ref::RepoName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::{count, parse, stored};
+use super::{
+    row::{count, parse, stored},
+    sessions,
+};
 use crate::metadata::{BlobRecord, Holder, MetadataError, Segment, Upload};
 
 pub(super) fn get(on: &Connection, hash: &Blake3Hash) -> Result<Option<BlobRecord>, MetadataError> {
@@ -75,6 +78,7 @@ pub(super) fn holders(on: &Connection, hash: &Blake3Hash) -> Result<Vec<Holder>,
     for owner in media.query_map([&name], |row| row.get(0))? {
         holders.push(Holder::Media { owner: owner? });
     }
+    holders.extend(sessions::holders(on, &name)?);
     Ok(holders)
 }
 

@@ -102,7 +102,8 @@ fn all_here(on: &Connection, id: &ServerId, body: &CommitCreate) -> Result<(), M
     if missing.is_empty() { Ok(()) } else { Err(MetadataError::Missing(missing)) }
 }
 
-fn record(
+/// Makes a checkpoint of `body`, whose contents are all there.
+pub(super) fn record(
     on: &Connection,
     repo: &Repo,
     body: &CommitCreate,
