@@ -145,7 +145,7 @@ fn revision_id(text: &str) -> Result<ServerId, ApiError> {
 }
 
 /// Refuses what can be no commit, whatever is there.
-pub(super) fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {
+pub(super) fn check_form(commit: &CommitCreate) -> Result<(), ApiError> {
     if commit.operations.is_empty() || commit.operations.len() > COMMIT_OPERATIONS_MAX {
         let message = format!("a commit has 1 to {COMMIT_OPERATIONS_MAX} operations");
         return Err(ApiError::invalid("invalid_commit", message));
@@ -159,6 +159,11 @@ pub(super) fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result
         let message = format!("a commit has at most {LABELS_MAX} tags and as many flavors");
         return Err(ApiError::invalid("invalid_commit", message));
     }
+    Ok(())
+}
+
+fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {
+    check_form(commit)?;
     let (mut sizes, mut part_count) = (BTreeMap::new(), 0_u64);
     for operation in &commit.operations {
         if let CommitOperation::Add { size_bytes, blake3, path, .. } = operation {

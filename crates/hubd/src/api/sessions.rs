@@ -11,8 +11,8 @@ use axum::{
 use gen_worker_hub::{
     RepoPath, ServerId,
     api::{
-        CommitCreate, CommitMode, CompleteRequest, SessionFinalize, SessionOpen, SessionOpened, UploadCreate,
-        UploadPlace,
+        CommitCreate, CommitMode, CompleteRequest, PART_SIZE_DEFAULT, PARTS_MAX, SessionFinalize, SessionOpen,
+        SessionOpened, UploadCreate, UploadPlace,
     },
     model_ref::RepoName,
 };
@@ -24,7 +24,7 @@ use super::{
     caller::Caller,
     commits::{self, writable},
     error::ApiError,
-    parts, transferred,
+    transferred,
     uploads::{OPEN_S, described, new_id, object},
 };
 use crate::{
@@ -35,6 +35,9 @@ use crate::{
 
 /// Checkpoints of one session.
 const CHECKPOINTS_MAX: usize = 64;
+
+/// Largest file: as many parts as S3 allows, of the size that clients send (Hub contract, 4.25).
+const TRANSFER_BYTES_MAX: u64 = PART_SIZE_DEFAULT * PARTS_MAX as u64;
 
 /// Opens a session.
 pub(crate) async fn open(
@@ -76,7 +79,13 @@ pub(crate) async fn create(
         let message = "the token does not allow files of this size";
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", message));
     }
-    parts::check_size(&hub, create.size_bytes)?;
+    if create.size_bytes > TRANSFER_BYTES_MAX {
+        return Err(ApiError::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "file_too_large",
+            "the file would need too many parts",
+        ));
+    }
     let now_s = hub.options.clock.now_s();
     let new = NewUpload {
         id: new_id()?,
@@ -143,7 +152,7 @@ pub(crate) async fn finalize(
     let checkpoints = finalize.into_commits();
     let no_blake3 = |path: RepoPath| ApiError::invalid("invalid_commit", format!("{path} is not named by its BLAKE3"));
     let checkpoints = checkpoints.map_err(no_blake3)?;
-    checkpoints.iter().try_for_each(|checkpoint| commits::check(&hub, &caller, checkpoint))?;
+    checkpoints.iter().try_for_each(commits::check_form)?;
     let now_s = hub.options.clock.now_s();
     let done = hub.metadata.finalize_session(repo, session.clone(), checkpoints, now_s).await;
     let done = done.map_err(ApiError::of_commit)?;

@@ -23,7 +23,8 @@ async fn save(server: &Server, session: &Session, path: &str, bytes: &[u8]) -> R
     let (id, grant) = session.grant(path, bytes).await?;
     let (status, text) = Signing::new(&grant, "PUT", "", bytes).send(&server.http, bytes.to_vec()).await?;
     assert_eq!(status, 200, "{text}");
-    session.complete(&id, &grant, bytes).await.map(drop)
+    session.complete(&id, &grant, bytes).await?;
+    Ok(())
 }
 
 fn session_id(session: &Session) -> Result<&ServerId> {
