@@ -10,6 +10,9 @@ mod error;
 mod media;
 mod parts;
 mod repos;
+mod s3;
+mod sessions;
+mod transferred;
 mod uploads;
 mod visibility;
 
@@ -20,7 +23,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
-    routing::{delete, get, post, put},
+    routing::{any, delete, get, post, put},
 };
 
 pub use caller::OperatorToken;
@@ -49,6 +52,13 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/api/v1/blobs/{digest}/content", get(blob::by_token))
         .route("/api/v1/files/{digest}", get(blob::by_address))
         .route("/api/v1/parts/{upload}/{number}", put(parts::put))
+        .route("/s3/{bucket}/{*key}", any(s3::call))
+        .route("/api/v1/repos/{owner}/{repo}/revisions", post(sessions::open))
+        .route("/api/v1/repos/{owner}/{repo}/revisions/{session}", delete(sessions::close))
+        .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/finalize", post(sessions::finalize))
+        .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads", post(sessions::create))
+        .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads/{upload}", delete(sessions::abort))
+        .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads/{upload}/complete", post(sessions::complete))
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such route"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")

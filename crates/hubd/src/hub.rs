@@ -9,7 +9,7 @@ use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 use futures::TryStreamExt as _;
 use gen_worker_hub::{
     Blake3Hash, ServerId,
-    api::PART_SIZE_DEFAULT,
+    api::{PART_SIZE_DEFAULT, TransferGrant},
     model_ref::RepoName,
     token::{KeyError, TokenCheck},
 };
@@ -27,6 +27,7 @@ use crate::{
     api::{ApiError, OperatorToken},
     blobs::BlobStore,
     clock::Clock,
+    grants::{Access, Grants},
     limiter::Limiter,
     metadata::{Finalized, Metadata, MetadataError},
     signing::{SECRET_BYTES, UrlSigner, token_signer},
@@ -141,6 +142,7 @@ pub struct Hub {
     pub(crate) metadata: Arc<dyn Metadata>,
     pub(crate) blobs: BlobStore,
     pub(crate) signer: UrlSigner,
+    pub(crate) grants: Grants,
     pub(crate) tokens: TokenCheck,
     pub(crate) options: HubOptions,
     pub(crate) anonymous: Limiter,
@@ -191,10 +193,12 @@ impl Hub {
         }
         let tokens = token_signer(&options.secret)?.check()?;
         let anonymous = Limiter::new(options.anonymous_per_minute);
+        let grants = Grants::new(&options.secret, &options.public_url);
         Ok(Self {
             metadata,
             blobs,
             signer,
+            grants,
             tokens,
             options,
             anonymous,
@@ -264,6 +268,13 @@ impl Hub {
             () = cancel.stopped() => {}
             () = rounds => {}
         }
+    }
+
+    /// Credentials for an hour that read one content, for clients that speak S3 (Hub contract, 4.28). Whether the client may have
+    /// it is for the caller to know.
+    #[must_use]
+    pub fn read_grant(&self, blob: Blake3Hash) -> Option<TransferGrant> {
+        self.grants.grant(&Access::Read(blob), self.options.clock.now_s())
     }
 
     /// A guard over an object that is about to be written.

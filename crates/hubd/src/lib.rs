@@ -15,6 +15,7 @@
 mod api;
 pub mod blobs;
 pub mod clock;
+mod grants;
 mod hub;
 mod limiter;
 pub mod metadata;
@@ -23,6 +24,7 @@ mod safetensors;
 mod selection;
 mod server;
 pub mod signing;
+mod sigv4;
 mod tree;
 
 pub use api::{OperatorToken, router};

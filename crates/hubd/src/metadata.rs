@@ -10,9 +10,11 @@
 
 mod author;
 mod record;
+mod sessions;
 pub mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transfers;
 
 use futures::future::BoxFuture;
 use gen_worker_hub::{Blake3Hash, Digest, ServerId, model_ref::RepoName};
@@ -23,6 +25,8 @@ pub use record::{
     BlobRecord, Checkpoint, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector,
     Upload, UploadOpened, UploadOwner,
 };
+pub use sessions::{SessionUploadOpened, Sessions};
+pub use transfers::Transfers;
 
 /// How long a commit that is done or closed answers as before, from the end of its time on; then it is forgotten, and closed for
 /// whoever still asks. A client asks again for half an hour, the longest job lives for a week.
@@ -73,7 +77,7 @@ pub enum MetadataError {
 }
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
-pub trait Metadata: Send + Sync {
+pub trait Metadata: Sessions + Transfers + Send + Sync {
     /// Opens an upload, or records the ref at once when its author can read the content already.
     ///
     /// # Errors

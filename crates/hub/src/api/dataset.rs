@@ -3,11 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::reply::ReplyError;
+use super::{manifest::ManifestFile, reply::ReplyError};
 use crate::{
     digest::Digest,
     names::ServerId,
-    repo_path::RepoPath,
     snapshot::{SNAPSHOT_FILES_MAX, Snapshot, SnapshotError, SnapshotFile},
 };
 
@@ -70,14 +69,6 @@ pub struct DatasetList {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct DatasetSchema(Map<String, Value>);
-
-/// A file of a dataset, as its schema has it.
-#[derive(Serialize, Deserialize)]
-struct ManifestFile {
-    path: RepoPath,
-    digest: Digest,
-    size_bytes: u64,
-}
 
 impl DatasetSchema {
     /// The schema of `features`: an object that has `features` in it is one already, another is wrapped.

@@ -26,6 +26,19 @@ pub(crate) const COMMIT_MAX: usize = 32 * 1024 * 1024;
 
 /// Reads a body of at most `bytes_max`.
 pub(crate) async fn read<T: DeserializeOwned>(body: Body, bytes_max: usize) -> Result<T, ApiError> {
+    parse(&collected(body, bytes_max).await?)
+}
+
+/// The same; an empty body is the default (Hub contract, 1.11).
+pub(crate) async fn read_or_default<T: DeserializeOwned + Default>(
+    body: Body,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
+    let bytes = collected(body, bytes_max).await?;
+    if bytes.trim_ascii().is_empty() { Ok(T::default()) } else { parse(&bytes) }
+}
+
+async fn collected(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
     let stalled = || ApiError::new(StatusCode::REQUEST_TIMEOUT, "stalled", "the body did not come in time");
     let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, bytes_max).collect()).await;
     let collected = collected.map_err(|_| stalled())?.map_err(|error| {
@@ -37,8 +50,12 @@ pub(crate) async fn read<T: DeserializeOwned>(body: Body, bytes_max: usize) -> R
             ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", "the body did not come to its end")
         }
     })?;
+    Ok(collected.to_bytes())
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // The text of the parser may repeat a value, but only to the one who sent it.
-    serde_json::from_slice(&collected.to_bytes()).map_err(|error| ApiError::invalid("invalid_body", error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| ApiError::invalid("invalid_body", error.to_string()))
 }
 
 /// A reply.

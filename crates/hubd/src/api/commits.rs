@@ -131,7 +131,7 @@ pub(crate) async fn abort(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn writable(owner: &str, repo: &str, caller: &Caller) -> Result<RepoName, ApiError> {
+pub(super) fn writable(owner: &str, repo: &str, caller: &Caller) -> Result<RepoName, ApiError> {
     let repo = repo_name(owner, repo)?;
     caller.must_write(Area::Repo, repo.owner(), repo.repo())?;
     Ok(repo)
@@ -141,7 +141,8 @@ fn revision_id(text: &str) -> Result<ServerId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found("commit"))
 }
 
-fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {
+/// Refuses what can be no commit, whatever is there.
+pub(super) fn check_form(commit: &CommitCreate) -> Result<(), ApiError> {
     if commit.operations.is_empty() || commit.operations.len() > COMMIT_OPERATIONS_MAX {
         let message = format!("a commit has 1 to {COMMIT_OPERATIONS_MAX} operations");
         return Err(ApiError::invalid("invalid_commit", message));
@@ -155,6 +156,11 @@ fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiErr
         let message = format!("a commit has at most {LABELS_MAX} tags and as many flavors");
         return Err(ApiError::invalid("invalid_commit", message));
     }
+    Ok(())
+}
+
+fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {
+    check_form(commit)?;
     let (mut sizes, mut part_count) = (HashMap::new(), 0_u64);
     for operation in &commit.operations {
         if let CommitOperation::Add { size_bytes, blake3, path, .. } = operation {

@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// Who verifies an upload; the others are told to come again.
-struct Verifying<'a> {
+pub(super) struct Verifying<'a> {
     hub: &'a Hub,
     id: ServerId,
 }
 
 impl<'a> Verifying<'a> {
-    fn begin(hub: &'a Hub, id: &ServerId) -> Result<Self, ApiError> {
+    pub fn begin(hub: &'a Hub, id: &ServerId) -> Result<Self, ApiError> {
         if !hub.completing.lock().insert(id.clone()) {
             let message = "the upload is being verified";
             return Err(ApiError::new(StatusCode::CONFLICT, "upload_complete_in_progress", message));

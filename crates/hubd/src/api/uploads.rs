@@ -115,14 +115,17 @@ async fn find(hub: &Hub, owner: &str, id: &str, caller: &Caller) -> Result<Uploa
     upload.filter(own).ok_or_else(|| ApiError::not_found("upload"))
 }
 
-/// What a client is told of a file that is there (Hub contract, 4.21).
 fn uploaded(upload: &Upload) -> UploadedFile {
-    let reference = match &upload.new.owner {
-        UploadOwner::Media { reference, .. } => reference.clone(),
-        UploadOwner::Commit(_) => String::new(),
-    };
+    match &upload.new.owner {
+        UploadOwner::Media { reference, .. } => described(upload, reference),
+        UploadOwner::Commit(_) => described(upload, ""),
+    }
+}
+
+/// What a client is told of a file that is there (Hub contract, 4.21).
+pub(super) fn described(upload: &Upload, reference: &str) -> UploadedFile {
     UploadedFile {
-        reference,
+        reference: reference.to_owned(),
         size_bytes: upload.new.size_bytes,
         blake3: upload.new.blake3,
         mime_type: upload.new.mime_type.clone(),
@@ -137,7 +140,7 @@ fn uploaded(upload: &Upload) -> UploadedFile {
     }
 }
 
-fn object(file: &UploadedFile) -> Map<String, Value> {
+pub(super) fn object(file: &UploadedFile) -> Map<String, Value> {
     match serde_json::to_value(file) {
         Ok(Value::Object(object)) => object,
         _ => Map::new(),

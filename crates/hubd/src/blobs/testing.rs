@@ -153,7 +153,12 @@ impl MultipartUpload for Upload {
         Self: 'c,
     {
         self.counts.completed.fetch_add(1, SeqCst);
-        std::future::ready(Ok(PutResult { e_tag: None, version: None })).boxed()
+        std::future::ready(Ok(PutResult {
+            e_tag: None,
+            version: None,
+            extensions: object_store::Extensions::default(),
+        }))
+        .boxed()
     }
 
     fn abort<'a, 'c>(&'a mut self) -> BoxFuture<'c, Result<()>>

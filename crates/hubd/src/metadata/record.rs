@@ -9,6 +9,7 @@ use gen_worker_hub::{
     names::{Flavor, Tag},
     snapshot::SnapshotFile,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// An object and its size.
@@ -133,7 +134,7 @@ pub struct Pin {
 pub type Dtypes = BTreeMap<String, u64>;
 
 /// What a commit became.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finalized {
     /// Digest of the tree.
     pub checkpoint_id: Digest,

@@ -1,5 +1,8 @@
 //! What every implementation of [`Metadata`] must do: call [`conformance`] with a factory of empty stores.
 
+mod sessions;
+mod transfers;
+
 use std::{future::Future, sync::Arc};
 
 use gen_worker_hub::{
@@ -41,6 +44,9 @@ where
     retention(Store(make().await)).await;
     weights(Store(make().await)).await;
     visibility(Store(make().await)).await;
+    transfers::transfers(Store(make().await)).await;
+    sessions::sessions(Store(make().await)).await;
+    sessions::ends(Store(make().await)).await;
 }
 
 /// A store, and shorter words for it.

@@ -44,6 +44,15 @@ impl Server {
         Self::start_with(directory, |options| options.visibility = visibility).await
     }
 
+    /// The same with a clock.
+    pub async fn start_at(directory: &Path, visibility: Visibility, clock: Clock) -> Result<Self> {
+        Self::start_with(directory, |options| {
+            options.visibility = visibility;
+            options.clock = clock;
+        })
+        .await
+    }
+
     /// The same with other options.
     pub async fn start_with(directory: &Path, change: impl FnOnce(&mut HubOptions)) -> Result<Self> {
         let objects = directory.join("objects");
@@ -59,14 +68,14 @@ impl Server {
         let scope = Scope::new("hub-test");
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
-        let clock = Clock::standing(1_000_000);
         let metadata = Arc::new(SqliteMetadata::open(&directory.join("hub.db"), &scope)?);
         let mut options = HubOptions::new(url.clone(), SECRET);
         options.part_bytes = PART as u64;
-        options.clock = clock.clone();
+        options.clock = Clock::standing(1_000_000);
         options.anonymous_per_minute = 20;
         options.operators = vec![OperatorToken(OPERATOR.parse()?)];
         change(&mut options);
+        let clock = options.clock.clone();
         let hub = Arc::new(Hub::new(metadata, blobs, options)?);
         hub.recover().await?;
         let (serving, cancel) = (Arc::clone(&hub), scope.cancel().clone());
@@ -191,6 +200,12 @@ pub fn announced(reference: &str, content: &[u8]) -> Result<(UploadCreate, Local
     };
     let mime_type = "text/plain".to_owned();
     Ok((create, LocalFile { reference: reference.to_owned(), size_bytes, blake3, mime_type }))
+}
+
+/// The announcement of a file of a revision.
+pub fn announced_path(path: &str, content: &[u8]) -> Result<(UploadCreate, LocalFile)> {
+    let (create, local) = announced(path, content)?;
+    Ok((UploadCreate { place: UploadPlace::Path(path.parse()?), ..create }, local))
 }
 
 /// Some bytes.

@@ -3,7 +3,10 @@
 use gen_worker_hub::{Blake3Hash, model_ref::RepoName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::{count, parse, stored};
+use super::{
+    row::{count, parse, stored},
+    sessions,
+};
 use crate::metadata::{BlobRecord, Holder, MetadataError, Reader, Segment, Upload};
 
 pub(super) fn get(on: &Connection, hash: &Blake3Hash) -> Result<Option<BlobRecord>, MetadataError> {
@@ -99,7 +102,7 @@ fn any_holder(
             return Ok(true);
         }
     }
-    Ok(false)
+    Ok(sessions::holders(on, &name)?.into_iter().any(wanted))
 }
 
 pub(super) fn media(on: &Connection, owner: &str, reference: &str) -> Result<Option<Blake3Hash>, MetadataError> {

@@ -105,7 +105,13 @@ fn all_here(on: &Connection, id: &ServerId, body: &CommitCreate) -> Result<(), M
     if missing.is_empty() { Ok(()) } else { Err(MetadataError::Missing(missing)) }
 }
 
-fn record(on: &Connection, repo: &Repo, body: &CommitCreate, now_s: u64) -> Result<Finalized, MetadataError> {
+/// Makes a checkpoint of `body`, whose contents are all there.
+pub(super) fn record(
+    on: &Connection,
+    repo: &Repo,
+    body: &CommitCreate,
+    now_s: u64,
+) -> Result<Finalized, MetadataError> {
     let (labels, normalized_flavor) = labels(body)?;
     let tree = build(on, repo, body, &labels)?;
     let digest = tree.digest();
