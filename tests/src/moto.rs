@@ -39,6 +39,8 @@ impl Moto {
     /// # Errors
     /// Never in practice: the settings are whole.
     pub fn bucket(&self) -> Result<Arc<dyn ObjectStore>> {
+        // Its HTTP client wants one, also without TLS. The first of a process stays.
+        drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let bucket = AmazonS3Builder::new()
             .with_endpoint(&self.url)
             .with_allow_http(true)
