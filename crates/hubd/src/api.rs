@@ -5,6 +5,8 @@ mod body;
 mod caller;
 mod commits;
 mod complete;
+mod datasets;
+mod environment;
 mod error;
 mod parts;
 mod repos;
@@ -54,6 +56,14 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads", post(sessions::create))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads/{upload}", delete(sessions::abort))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads/{upload}/complete", post(sessions::complete))
+        .route("/api/v1/datasets", get(datasets::list).post(datasets::create))
+        .route("/api/v1/datasets/{id}", get(datasets::get).patch(datasets::change))
+        .route("/api/v1/datasets/{id}/materialize", get(datasets::materialize))
+        .route("/api/v1/endpoints/{owner}/{endpoint}/env", get(environment::list).post(environment::create))
+        .route(
+            "/api/v1/endpoints/{owner}/{endpoint}/env/{name}",
+            get(environment::resolve).put(environment::put).delete(environment::remove),
+        )
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such route"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")

@@ -18,6 +18,7 @@ use crate::{
     limiter::Limiter,
     metadata::{Metadata, MetadataError},
     signing::{SECRET_BYTES, UrlSigner, token_signer},
+    vault::Vault,
 };
 
 /// Expired things, and objects, of one step of [`Hub::tidy`].
@@ -90,6 +91,7 @@ pub struct Hub {
     pub(crate) blobs: BlobStore,
     pub(crate) signer: UrlSigner,
     pub(crate) grants: Grants,
+    pub(crate) vault: Vault,
     pub(crate) tokens: TokenCheck,
     pub(crate) options: HubOptions,
     pub(crate) anonymous: Limiter,
@@ -131,11 +133,13 @@ impl Hub {
         let tokens = token_signer(&options.secret)?.check()?;
         let anonymous = Limiter::new(options.anonymous_per_minute);
         let grants = Grants::new(&options.secret, &options.public_url);
+        let vault = Vault::new(&options.secret);
         Ok(Self {
             metadata,
             blobs,
             signer,
             grants,
+            vault,
             tokens,
             options,
             anonymous,

@@ -24,6 +24,7 @@ mod server;
 pub mod signing;
 mod sigv4;
 mod tree;
+mod vault;
 
 pub use api::{OperatorToken, router};
 pub use hub::{Hub, HubOptions, HubSetupError, TidyError, Visibility};

@@ -8,6 +8,8 @@
 //! it; the hub deletes the object and then calls [`Metadata::forget_doomed`]. A blob stays while a tree, a media ref or an open
 //! commit names it, and for a grace after that, which is longer than addresses live.
 
+mod datasets;
+mod environments;
 mod record;
 mod sessions;
 pub mod sqlite;
@@ -19,6 +21,8 @@ use futures::future::BoxFuture;
 use gen_worker_hub::{Blake3Hash, Digest, ServerId, model_ref::RepoName};
 use serde_json::{Map, Value};
 
+pub use datasets::{DatasetChange, DatasetRecord, Datasets, Reach};
+pub use environments::{EndpointName, Environments, Variable};
 pub use record::{
     BlobRecord, Checkpoint, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector, Upload,
     UploadOpened, UploadOwner,
@@ -65,7 +69,7 @@ pub enum MetadataError {
 }
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
-pub trait Metadata: Sessions + Transfers + Send + Sync {
+pub trait Metadata: Datasets + Environments + Sessions + Transfers + Send + Sync {
     /// Opens an upload, or records the ref at once when its owner can read the content already.
     ///
     /// # Errors

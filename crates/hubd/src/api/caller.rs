@@ -56,6 +56,7 @@ impl Caller {
         match holder {
             Holder::Repo { repo, private } => self.may_read_repo(repo, *private),
             Holder::Media { owner } => self.may(Area::Media, Right::Read, owner, "*"),
+            Holder::Dataset { owner, name, private } => !private || self.may(Area::Dataset, Right::Read, owner, name),
         }
     }
 

@@ -2,6 +2,8 @@
 
 mod blobs;
 mod commits;
+mod datasets;
+mod environments;
 mod finalize;
 mod open;
 mod repos;

@@ -2,6 +2,8 @@
 
 mod blobs;
 mod commits;
+mod datasets;
+mod environment;
 mod grants;
 mod grants_refused;
 mod server;

@@ -14,14 +14,17 @@ use gen_worker_hub::{
     token::{Area, ByteLimits, CapabilityClaims, Grant, Right, Workload},
 };
 use gen_worker_hubd::{
-    Hub, HubOptions, Visibility, blobs::BlobStore, clock::Clock, metadata::sqlite::SqliteMetadata, serve,
-    signing::token_signer,
+    Hub, HubOptions, OperatorToken, Visibility, blobs::BlobStore, clock::Clock, metadata::sqlite::SqliteMetadata,
+    serve, signing::token_signer,
 };
 use gen_worker_tasks::Scope;
 use tokio::net::TcpListener;
 
 /// Secret of all hubs here.
 const SECRET: [u8; 32] = [7; 32];
+
+/// The token of those who run the hubs here.
+pub const OPERATOR: &str = "operator-token";
 
 /// Bytes of a part here: small files have several.
 pub const PART: usize = 1024;
@@ -57,6 +60,7 @@ impl Server {
         options.visibility = visibility;
         options.clock = clock.clone();
         options.anonymous_per_minute = 20;
+        options.operators = vec![OperatorToken(OPERATOR.parse()?)];
         let hub = Arc::new(Hub::new(metadata, blobs, options)?);
         hub.recover().await?;
         let (serving, cancel) = (Arc::clone(&hub), scope.cancel().clone());

@@ -4,6 +4,7 @@ use gen_worker_hub::{Blake3Hash, model_ref::RepoName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
+    datasets,
     row::{count, parse, stored},
     sessions,
 };
@@ -79,6 +80,7 @@ pub(super) fn holders(on: &Connection, hash: &Blake3Hash) -> Result<Vec<Holder>,
         holders.push(Holder::Media { owner: owner? });
     }
     holders.extend(sessions::holders(on, &name)?);
+    holders.extend(datasets::holders(on, &name)?);
     Ok(holders)
 }
 

@@ -9,3 +9,17 @@ CREATE TABLE sessions (
 CREATE TABLE session_uploads (
     upload TEXT PRIMARY KEY REFERENCES uploads ON DELETE CASCADE, path TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE datasets (
+    id TEXT PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, folded TEXT NOT NULL, private INTEGER NOT NULL,
+    schema TEXT NOT NULL, row_artifacts TEXT, UNIQUE (owner, folded)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dataset_files (
+    dataset TEXT NOT NULL REFERENCES datasets ON DELETE CASCADE, blake3 TEXT NOT NULL REFERENCES blobs,
+    PRIMARY KEY (dataset, blake3)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX dataset_files_blob ON dataset_files (blake3);
+-- sealed is the value, encrypted. applies_to is null for all releases.
+CREATE TABLE variables (
+    owner TEXT NOT NULL, endpoint TEXT NOT NULL, name TEXT NOT NULL, sealed BLOB NOT NULL, sensitive INTEGER NOT NULL,
+    description TEXT, applies_to TEXT, PRIMARY KEY (owner, endpoint, name)
+) STRICT, WITHOUT ROWID;

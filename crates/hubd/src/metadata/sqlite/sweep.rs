@@ -33,6 +33,7 @@ fn collect(on: &Connection, unused_since_s: u64, limit: i64) -> Result<(), Metad
              AND NOT EXISTS (SELECT 1 FROM files WHERE files.blake3 = b.blake3)
              AND NOT EXISTS (SELECT 1 FROM media WHERE media.blake3 = b.blake3)
              AND NOT EXISTS (SELECT 1 FROM pins WHERE pins.blake3 = b.blake3)
+             AND NOT EXISTS (SELECT 1 FROM dataset_files WHERE dataset_files.blake3 = b.blake3)
          LIMIT ?2",
     )?;
     let rows = list.query_map(params![stored(unused_since_s), limit], |row| row.get(0))?;
