@@ -8,7 +8,9 @@ mod complete;
 mod datasets;
 mod environment;
 mod error;
+mod old_files;
 mod parts;
+mod renewal;
 mod repos;
 mod s3;
 mod sessions;
@@ -64,6 +66,8 @@ pub fn router(hub: Arc<Hub>) -> Router {
             "/api/v1/endpoints/{owner}/{endpoint}/env/{name}",
             get(environment::resolve).put(environment::put).delete(environment::remove),
         )
+        .route("/api/v1/file/{*ref}", get(old_files::read).put(old_files::write).post(old_files::write))
+        .route("/v1/worker/capability/renew", post(renewal::renew))
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such route"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")

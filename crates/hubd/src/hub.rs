@@ -6,7 +6,7 @@ use futures::TryStreamExt as _;
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{PART_SIZE_DEFAULT, TransferGrant},
-    token::{KeyError, TokenCheck},
+    token::{KeyError, TokenCheck, TokenSigner},
 };
 use parking_lot::Mutex;
 
@@ -17,6 +17,7 @@ use crate::{
     grants::{Access, Grants},
     limiter::Limiter,
     metadata::{Metadata, MetadataError},
+    renewal::RunningJobs,
     signing::{SECRET_BYTES, UrlSigner, token_signer},
     vault::Vault,
 };
@@ -29,6 +30,9 @@ const TIDY_STEPS_MAX: usize = 200;
 
 /// How long a content that nothing names stays: longer than any address of it lives.
 const UNUSED_GRACE_S: u64 = 24 * 60 * 60;
+
+/// Largest file of older workers when nothing else is said, in bytes (Hub contract, 11.2).
+const OLD_FILE_BYTES_MAX: u64 = 200 * 1024 * 1024;
 
 /// Who may see a repository that a commit makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +57,10 @@ pub struct HubOptions {
     pub anonymous_per_minute: u32,
     /// Bytes of a part: a power of two, at least 1024.
     pub part_bytes: u64,
+    /// Largest file of older workers, which send it in one call (Hub contract, 11.2).
+    pub old_file_bytes_max: u64,
+    /// Who knows which jobs run, where there are any: their tokens can be renewed.
+    pub jobs: Option<Arc<dyn RunningJobs>>,
     /// The time.
     pub clock: Clock,
 }
@@ -93,6 +101,7 @@ pub struct Hub {
     pub(crate) grants: Grants,
     pub(crate) vault: Vault,
     pub(crate) tokens: TokenCheck,
+    pub(crate) token_signer: TokenSigner,
     pub(crate) options: HubOptions,
     pub(crate) anonymous: Limiter,
     /// Uploads that are being verified (Hub contract, 4.18).
@@ -112,6 +121,8 @@ impl HubOptions {
             visibility: Visibility::Private,
             anonymous_per_minute: 60,
             part_bytes: PART_SIZE_DEFAULT,
+            old_file_bytes_max: OLD_FILE_BYTES_MAX,
+            jobs: None,
             clock: Clock::system(),
         }
     }
@@ -130,7 +141,8 @@ impl Hub {
         if !options.part_bytes.is_power_of_two() || options.part_bytes < blake3::CHUNK_LEN as u64 {
             return Err(HubSetupError::PartSize);
         }
-        let tokens = token_signer(&options.secret)?.check()?;
+        let token_signer = token_signer(&options.secret)?;
+        let tokens = token_signer.check()?;
         let anonymous = Limiter::new(options.anonymous_per_minute);
         let grants = Grants::new(&options.secret, &options.public_url);
         let vault = Vault::new(&options.secret);
@@ -141,6 +153,7 @@ impl Hub {
             grants,
             vault,
             tokens,
+            token_signer,
             options,
             anonymous,
             completing: Mutex::default(),

@@ -19,6 +19,7 @@ mod grants;
 mod hub;
 mod limiter;
 pub mod metadata;
+mod renewal;
 mod selection;
 mod server;
 pub mod signing;
@@ -28,4 +29,5 @@ mod vault;
 
 pub use api::{OperatorToken, router};
 pub use hub::{Hub, HubOptions, HubSetupError, TidyError, Visibility};
+pub use renewal::{NotRunning, RunningJobs};
 pub use server::serve;

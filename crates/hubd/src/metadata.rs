@@ -10,6 +10,7 @@
 
 mod datasets;
 mod environments;
+mod media;
 mod record;
 mod sessions;
 pub mod sqlite;
@@ -23,6 +24,7 @@ use serde_json::{Map, Value};
 
 pub use datasets::{DatasetChange, DatasetRecord, Datasets, Reach};
 pub use environments::{EndpointName, Environments, Variable};
+pub use media::{MediaFile, MediaFiles};
 pub use record::{
     BlobRecord, Checkpoint, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector, Upload,
     UploadOpened, UploadOwner,
@@ -69,7 +71,7 @@ pub enum MetadataError {
 }
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
-pub trait Metadata: Datasets + Environments + Sessions + Transfers + Send + Sync {
+pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers + Send + Sync {
     /// Opens an upload, or records the ref at once when its owner can read the content already.
     ///
     /// # Errors

@@ -5,6 +5,7 @@ mod commits;
 mod datasets;
 mod environments;
 mod finalize;
+mod media;
 mod open;
 mod repos;
 mod row;

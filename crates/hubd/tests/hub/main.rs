@@ -6,6 +6,8 @@ mod datasets;
 mod environment;
 mod grants;
 mod grants_refused;
+mod old_files;
+mod renewal;
 mod server;
 mod sessions;
 mod sign;

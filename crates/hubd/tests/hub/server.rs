@@ -21,10 +21,13 @@ use gen_worker_tasks::Scope;
 use tokio::net::TcpListener;
 
 /// Secret of all hubs here.
-const SECRET: [u8; 32] = [7; 32];
+pub const SECRET: [u8; 32] = [7; 32];
 
 /// The token of those who run the hubs here.
 pub const OPERATOR: &str = "operator-token";
+
+/// Largest file of older workers here.
+pub const OLD_FILE_BYTES_MAX: u64 = 5000;
 
 /// Bytes of a part here: small files have several.
 pub const PART: usize = 1024;
@@ -41,11 +44,20 @@ pub struct Server {
 impl Server {
     /// A hub over `directory`, which may hold what an earlier one left.
     pub async fn start(directory: &Path, visibility: Visibility) -> Result<Self> {
-        Self::start_at(directory, visibility, Clock::standing(1_000_000)).await
+        Self::start_with(directory, |options| options.visibility = visibility).await
     }
 
     /// The same with a clock.
     pub async fn start_at(directory: &Path, visibility: Visibility, clock: Clock) -> Result<Self> {
+        Self::start_with(directory, |options| {
+            options.visibility = visibility;
+            options.clock = clock;
+        })
+        .await
+    }
+
+    /// A hub with options of one's own.
+    pub async fn start_with(directory: &Path, change: impl FnOnce(&mut HubOptions)) -> Result<Self> {
         // The first test of a process installs it; in the others it is there.
         drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let scope = Scope::new("hub-test");
@@ -57,10 +69,12 @@ impl Server {
         let blobs = BlobStore::local(objects, Arc::new(Scope::new("hub-blobs")))?;
         let mut options = HubOptions::new(url.clone(), SECRET);
         options.part_bytes = PART as u64;
-        options.visibility = visibility;
-        options.clock = clock.clone();
+        options.clock = Clock::standing(1_000_000);
+        options.old_file_bytes_max = OLD_FILE_BYTES_MAX;
         options.anonymous_per_minute = 20;
         options.operators = vec![OperatorToken(OPERATOR.parse()?)];
+        change(&mut options);
+        let clock = options.clock.clone();
         let hub = Arc::new(Hub::new(metadata, blobs, options)?);
         hub.recover().await?;
         let (serving, cancel) = (Arc::clone(&hub), scope.cancel().clone());
