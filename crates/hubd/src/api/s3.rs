@@ -64,8 +64,7 @@ async fn answer(hub: &Hub, place: (&str, &str), request: Request<'_>, body: Body
     match (operation, access) {
         (Operation::Read, Access::Read(blob)) => read::object(hub, blob, request.headers).await,
         (Operation::Write(write), Access::Write(upload)) => {
-            let signed = write::Signed { headers: request.headers, payload, body };
-            write::perform(hub, upload, write, signed).await
+            write::perform(hub, upload, write, write::Signed { payload, body }).await
         }
         _ => Err(S3Error::denied("the credentials do not allow this operation")),
     }

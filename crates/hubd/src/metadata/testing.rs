@@ -2,6 +2,7 @@
 
 mod datasets;
 mod environments;
+mod media;
 mod sessions;
 mod transfers;
 
@@ -42,6 +43,7 @@ where
     sessions::ends(Store(make().await)).await;
     datasets::datasets(Store(make().await)).await;
     environments::environments(Store(make().await)).await;
+    media::media(Store(make().await)).await;
 }
 
 /// A store, and shorter words for it.
