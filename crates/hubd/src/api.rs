@@ -51,7 +51,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/api/v1/blobs/{digest}/content", get(blob::by_token))
         .route("/api/v1/files/{digest}", get(blob::by_address))
         .route("/api/v1/parts/{upload}/{number}", put(parts::put))
-        .route("/s3/{bucket}/{*key}", any(s3::call))
+        .route("/s3/{*place}", any(s3::call))
         .route("/api/v1/repos/{owner}/{repo}/revisions", post(sessions::open))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}", delete(sessions::close))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/finalize", post(sessions::finalize))
