@@ -60,7 +60,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["tokio:fs", "tokio:process", "tonic", "prost", "axum", "rusqlite", "candle-core", "aws-lc-sys"],
     },
     Layer {
-        name: "gen-worker-store", floor: 2, imports: &["gen-worker-hub", "gen-worker-tasks"], tests_import: &[], must_not_import: &["hyper"],
+        name: "gen-worker-store", floor: 2, imports: &["gen-worker-hub", "gen-worker-tasks"], tests_import: &["gen-worker-hubd"], must_not_import: &["hyper"],
         must_not_link: &["tonic", "prost", "axum", "rusqlite", "candle-core", "aws-lc-sys", "gen-worker-core"],
     },
     Layer {

@@ -6,8 +6,10 @@ mod caller;
 mod commits;
 mod complete;
 mod datasets;
+mod envelope;
 mod environment;
 mod error;
+mod media;
 mod old_files;
 mod parts;
 mod renewal;
@@ -16,6 +18,7 @@ mod s3;
 mod sessions;
 mod transferred;
 mod uploads;
+mod visibility;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -23,13 +26,14 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::StatusCode,
+    middleware,
     routing::{any, delete, get, post, put},
 };
 
 pub use caller::OperatorToken;
+pub(crate) use error::ApiError;
 
 use crate::hub::Hub;
-use error::ApiError;
 
 /// Where a request comes from.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +44,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route("/api/v1/repos/{owner}/{repo}/resolve", get(repos::resolve))
         .route("/api/v1/repos/{owner}/{repo}/metadata", get(repos::metadata).put(repos::put_metadata))
+        .route("/api/v1/repos/{owner}/{repo}/visibility", get(visibility::get).put(visibility::put))
         .route("/api/v1/repos/{owner}/{repo}/commits", post(commits::create))
         .route("/api/v1/repos/{owner}/{repo}/commits/{revision}", delete(commits::abort))
         .route("/api/v1/repos/{owner}/{repo}/commits/{revision}/finalize", post(commits::finalize))
@@ -47,7 +52,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/api/v1/media/{owner}/uploads", post(uploads::create))
         .route("/api/v1/media/{owner}/uploads/{upload}", delete(uploads::abort))
         .route("/api/v1/media/{owner}/uploads/{upload}/complete", post(uploads::complete))
-        .route("/api/v1/media/urls", post(uploads::urls))
+        .route("/api/v1/media/urls", post(media::urls))
         .route("/api/v1/blobs/{digest}/content", get(blob::by_token))
         .route("/api/v1/files/{digest}", get(blob::by_address))
         .route("/api/v1/parts/{upload}/{number}", put(parts::put))
@@ -74,5 +79,6 @@ pub fn router(hub: Arc<Hub>) -> Router {
         })
         // Bodies are bounded where they are read.
         .layer(DefaultBodyLimit::disable())
+        .layer(middleware::map_response(envelope::enveloped))
         .with_state(hub)
 }

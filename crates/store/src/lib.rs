@@ -32,6 +32,7 @@ mod safetensors;
 mod snapshots;
 mod store;
 mod tree;
+mod upload;
 
 pub use disk_space::{DiskSpace, FileSystemSpace};
 pub use download::{PACE_BYTES, TransferOptions};
@@ -44,3 +45,4 @@ pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors};
 pub use store::{FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved};
 pub use tree::TreeError;
+pub use upload::{Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader};

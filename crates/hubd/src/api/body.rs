@@ -1,5 +1,7 @@
 //! Bodies of control calls, in and out.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{StatusCode, header},
@@ -10,6 +12,11 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::ApiError;
+use crate::patience::Stalled;
+
+/// How long a body may take in all. The connection ends sooner when nothing comes at all; this is for those who send a byte now
+/// and then. Clients wait 120 s for the answer.
+const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// Largest body of a call that names one thing, in bytes.
 pub(crate) const SMALL_MAX: usize = 1024 * 1024;
@@ -32,9 +39,13 @@ pub(crate) async fn read_or_default<T: DeserializeOwned + Default>(
 }
 
 async fn collected(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let collected = Limited::new(body, bytes_max).collect().await.map_err(|error| {
+    let stalled = || ApiError::new(StatusCode::REQUEST_TIMEOUT, "stalled", "the body did not come in time");
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, bytes_max).collect()).await;
+    let collected = collected.map_err(|_| stalled())?.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is over {bytes_max} bytes"))
+        } else if Stalled::is_in(error.as_ref()) {
+            stalled()
         } else {
             ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", "the body did not come to its end")
         }

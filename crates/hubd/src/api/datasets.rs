@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     hub::{Hub, Visibility},
-    metadata::{DatasetChange, DatasetRecord, MetadataError, Reach},
+    metadata::{DatasetChange, DatasetRecord, MetadataError},
     signing::Use,
 };
 
@@ -87,9 +87,8 @@ pub(crate) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, body: Bo
         Some(word) => is_private(word)?,
     };
     let files = files(&create.schema)?;
-    let reach = reach(&caller, &owner);
     let new = DatasetRecord { id: new_id()?, owner, name, private, schema: create.schema, row_artifacts: None };
-    let made = hub.metadata.create_dataset(new.clone(), files, reach, hub.options.clock.now_s()).await;
+    let made = hub.metadata.create_dataset(new.clone(), files, caller.reader(), hub.options.clock.now_s()).await;
     made.map_err(of_dataset)?;
     body::json(StatusCode::CREATED, &described(&new))
 }
@@ -116,8 +115,7 @@ pub(crate) async fn change(
     let schema = patch.schema.map(|schema| files(&schema).map(|files| (schema, files))).transpose()?;
     let private = patch.visibility.as_deref().map(is_private).transpose()?;
     let change = DatasetChange { schema, row_artifacts: patch.row_artifacts, private };
-    let reach = reach(&caller, &found.owner);
-    let changed = hub.metadata.change_dataset(found.id, change, reach, hub.options.clock.now_s()).await;
+    let changed = hub.metadata.change_dataset(found.id, change, caller.reader(), hub.options.clock.now_s()).await;
     let changed = changed.map_err(of_dataset)?.ok_or_else(|| ApiError::not_found("dataset"))?;
     body::json(StatusCode::OK, &described(&changed))
 }
@@ -191,14 +189,6 @@ fn is_private(word: &str) -> Result<bool, ApiError> {
         "public" => Ok(false),
         _ => Err(ApiError::invalid("invalid_visibility", "the visibility is neither private nor public")),
     }
-}
-
-/// Whose contents the caller may put into a dataset of `owner`.
-fn reach(caller: &Caller, owner: &str) -> Reach {
-    let Caller::Job(claims) = caller else { return Reach::All };
-    let mut owners = vec![owner.to_owned(), claims.tenant.to_ascii_lowercase()];
-    owners.retain(|owner| [Area::Media, Area::Repo].iter().any(|area| claims.allows(*area, Right::Read, owner, "*")));
-    Reach::Owners(owners)
 }
 
 fn of_dataset(error: MetadataError) -> ApiError {

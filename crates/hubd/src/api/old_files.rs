@@ -16,18 +16,16 @@ use serde_json::json;
 
 use super::{
     blob, body,
-    caller::{Caller, owner_name},
+    caller::Caller,
     error::ApiError,
+    media,
     uploads::{OPEN_S, new_id},
 };
 use crate::{
     blobs::{BlobStore, Expected, ReceiveError, Received},
     hub::Hub,
-    metadata::{NewUpload, Part, Segment, Upload, UploadOpened, UploadOwner},
+    metadata::{Author, NewUpload, Part, Segment, Upload, UploadOpened, UploadOwner},
 };
-
-/// Headers that name the owner: of newer workers, and of older ones.
-const OWNER_HEADERS: [&str; 2] = ["x-cozy-owner", "x-cozy-tenant-id"];
 
 /// Kind of content that says nothing.
 const BYTES: &str = "application/octet-stream";
@@ -58,7 +56,7 @@ pub(crate) async fn write(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
-    let owner = owner_of(&caller, &headers)?;
+    let owner = media::owner(&caller, &headers)?;
     caller.must_write(Area::Media, &owner, "*")?;
     let reference = reference_of(&reference)?;
     let size_bytes = announced(&hub, &caller, &body)?;
@@ -68,7 +66,7 @@ pub(crate) async fn write(
     }
     let mime_type = kind_of(&reference, &headers);
     let owner = UploadOwner::Media { owner, reference: reference.to_string(), create };
-    let upload = stored(&hub, owner, mime_type, size_bytes, body).await?;
+    let upload = stored(&hub, (owner, caller.author()), mime_type, size_bytes, body).await?;
     let reply = json!({
         "ref": reference, "size_bytes": size_bytes, "sha256": upload.sha256, "mime_type": upload.new.mime_type,
     });
@@ -82,7 +80,7 @@ pub(crate) async fn read(
     caller: Caller,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let owner = owner_of(&caller, &headers)?;
+    let owner = media::owner(&caller, &headers)?;
     let gone = || ApiError::not_found("file");
     if !caller.may(Area::Media, Right::Read, &owner, "*") {
         return Err(gone());
@@ -102,17 +100,6 @@ pub(crate) async fn read(
     Ok(response)
 }
 
-/// Whose media are meant: what a header says, else the tenant of the token.
-fn owner_of(caller: &Caller, headers: &HeaderMap) -> Result<String, ApiError> {
-    let named = OWNER_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
-    match (named.map(str::trim).filter(|named| !named.is_empty()), caller) {
-        (_, Caller::Anonymous) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs a token")),
-        (Some(named), _) => owner_name(named),
-        (None, Caller::Job(claims)) => owner_name(&claims.tenant),
-        (None, Caller::Operator) => Err(ApiError::invalid("invalid_owner", "no header names the owner")),
-    }
-}
-
 fn reference_of(text: &str) -> Result<RepoPath, ApiError> {
     text.parse()
         .map_err(|error: gen_worker_hub::repo_path::RepoPathError| ApiError::invalid("invalid_ref", error.to_string()))
@@ -123,7 +110,8 @@ fn announced(hub: &Hub, caller: &Caller, body: &Body) -> Result<u64, ApiError> {
     let needed =
         || ApiError::new(StatusCode::LENGTH_REQUIRED, "length_required", "the request does not say its length");
     let length = body.size_hint().exact().ok_or_else(needed)?;
-    let bytes_max = hub.options.old_file_bytes_max.min(caller.file_bytes_max());
+    caller.check_file(length)?;
+    let bytes_max = hub.options.old_file_bytes_max;
     if length > bytes_max {
         let message = format!("a file has at most {bytes_max} bytes here");
         return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", message));
@@ -144,7 +132,7 @@ fn kind_of(reference: &RepoPath, headers: &HeaderMap) -> String {
 /// Stores the body and records it. What it is is known only when it has come.
 async fn stored(
     hub: &Hub,
-    owner: UploadOwner,
+    (owner, author): (UploadOwner, Author),
     mime_type: String,
     size_bytes: u64,
     body: Body,
@@ -163,7 +151,9 @@ async fn stored(
     let now_s = hub.options.clock.now_s();
     let new =
         NewUpload { id: id.clone(), owner, blake3, size_bytes, mime_type, expires_s: now_s.saturating_add(OPEN_S) };
-    if let UploadOpened::Known(upload) = hub.metadata.open_upload(new, now_s).await.map_err(ApiError::of_upload)? {
+    if let UploadOpened::Known(upload) =
+        hub.metadata.open_upload(new, author, now_s).await.map_err(ApiError::of_upload)?
+    {
         // The object is one too many; tidying finds it.
         return Ok(*upload);
     }

@@ -57,7 +57,7 @@ pub(crate) async fn open(
         expires_s: now_s.saturating_add(OPEN_S),
     };
     let (session_id, expires_s) = (new.id.clone(), new.expires_s);
-    hub.metadata.open_session(new, now_s).await?;
+    hub.metadata.open_session(new, caller.author()).await?;
     let expires = i64::try_from(expires_s).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     let expires_at = expires.map(|time| time.to_string().into());
     body::json(StatusCode::CREATED, &SessionOpened { session_id, expires_at })
@@ -75,10 +75,7 @@ pub(crate) async fn create(
     let UploadPlace::Path(path) = create.place else {
         return Err(ApiError::invalid("invalid_body", "uploads to a revision need a path"));
     };
-    if create.size_bytes > caller.file_bytes_max() {
-        let message = "the token does not allow files of this size";
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", message));
-    }
+    caller.check_file(create.size_bytes)?;
     if create.size_bytes > TRANSFER_BYTES_MAX {
         return Err(ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
@@ -95,10 +92,14 @@ pub(crate) async fn create(
         mime_type: create.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
         expires_s: now_s.saturating_add(OPEN_S),
     };
-    let opened = hub.metadata.open_session_upload(repo, new.clone(), path.clone(), now_s).await;
+    let opened = hub.metadata.open_session_upload(repo, new.clone(), path.clone(), caller.author(), now_s).await;
     match opened.map_err(ApiError::of_commit)? {
         SessionUploadOpened::Known { sha256 } => {
-            let known = Upload { new, parts: Vec::new(), complete: true, sha256, created: false };
+            let sha256 = match sha256 {
+                Some(sha256) => sha256,
+                None => hub.sha256_of(new.blake3).await?,
+            };
+            let known = Upload { new, parts: Vec::new(), complete: true, sha256: Some(sha256), created: false };
             let mut reply = object(&described(&known, path.as_str()));
             reply.insert("dedup".to_owned(), true.into());
             body::json(StatusCode::OK, &reply)
@@ -154,7 +155,7 @@ pub(crate) async fn finalize(
     let checkpoints = checkpoints.map_err(no_blake3)?;
     checkpoints.iter().try_for_each(commits::check_form)?;
     let now_s = hub.options.clock.now_s();
-    let done = hub.metadata.finalize_session(repo, session.clone(), checkpoints, now_s).await;
+    let done = hub.metadata.finalize_session(repo, session.clone(), checkpoints, caller.reader(), now_s).await;
     let done = done.map_err(ApiError::of_commit)?;
     body::json(StatusCode::OK, &json!({"session_id": session, "checkpoints": done}))
 }
@@ -166,7 +167,7 @@ pub(crate) async fn close(
     caller: Caller,
 ) -> Result<Response, ApiError> {
     let (repo, session) = session_of(&owner, &repo, &session, &caller)?;
-    hub.metadata.close_session(repo, session).await?;
+    hub.metadata.close_session(repo, session, hub.options.clock.now_s()).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

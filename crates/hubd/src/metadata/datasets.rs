@@ -3,7 +3,7 @@
 use gen_worker_hub::{ServerId, api::DatasetSchema, snapshot::SnapshotFile};
 use serde_json::Value;
 
-use super::Answer;
+use super::{Answer, Reader};
 
 /// A dataset.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,25 +33,22 @@ pub struct DatasetChange {
     pub private: Option<bool>,
 }
 
-/// Whose contents may be named: to know a hash is not to have the content.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// Everybody's.
-    All,
-    /// Public ones, and those of these owners.
-    Owners(Vec<String>),
-}
-
 /// The part of the seam for datasets.
 pub trait Datasets {
     /// Makes a dataset. It holds its files: they stay, and can be read by who may read it.
     ///
     /// # Errors
     /// [`super::MetadataError::RefExists`] when its owner has one of that name; [`super::MetadataError::Missing`] with the paths
-    /// of files that are not there, or not within `reach`; [`super::MetadataError::Unfit`] when its owner has too much.
-    fn create_dataset(&self, new: DatasetRecord, files: Vec<SnapshotFile>, reach: Reach, now_s: u64) -> Answer<'_, ()>;
+    /// of files that are not there, or that `reader` may not read; [`super::MetadataError::Unfit`] when its owner has too much.
+    fn create_dataset(
+        &self,
+        new: DatasetRecord,
+        files: Vec<SnapshotFile>,
+        reader: Reader,
+        now_s: u64,
+    ) -> Answer<'_, ()>;
 
-    /// Changes a dataset. Files that it has are within reach. None when it is not there.
+    /// Changes a dataset. Files that it has stay readable. None when it is not there.
     ///
     /// # Errors
     /// [`super::MetadataError::Missing`]; [`super::MetadataError::Unfit`]. Neither changes anything.
@@ -59,7 +56,7 @@ pub trait Datasets {
         &self,
         id: ServerId,
         change: DatasetChange,
-        reach: Reach,
+        reader: Reader,
         now_s: u64,
     ) -> Answer<'_, Option<DatasetRecord>>;
 

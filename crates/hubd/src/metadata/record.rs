@@ -1,5 +1,7 @@
 //! The values that go through the seam.
 
+use std::collections::BTreeMap;
+
 use gen_worker_hub::{
     Blake3Hash, Digest, ServerId,
     api::CommitCreate,
@@ -124,9 +126,12 @@ pub struct Pin {
     pub blake3: Blake3Hash,
     /// Its size.
     pub size_bytes: u64,
-    /// Whether it is there for this commit.
-    pub here: bool,
+    /// The upload that has to bring it; none for what is there for this commit.
+    pub upload: Option<NewUpload>,
 }
+
+/// How many tensors have which type, by the names that safetensors gives them.
+pub type Dtypes = BTreeMap<String, u64>;
 
 /// What a commit became.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +144,8 @@ pub struct Finalized {
     pub normalized_flavor: Option<String>,
     /// Whether it has pickled weights.
     pub unsafe_weights: bool,
+    /// The type that most of its tensors have, as the headers show it.
+    pub dtype: Option<String>,
 }
 
 /// What is asked for.
@@ -161,6 +168,8 @@ pub struct Checkpoint {
     pub files: Vec<SnapshotFile>,
     /// Other labels of the tag, with the bytes of each.
     pub siblings: Vec<(String, u64)>,
+    /// The type that most of its tensors have.
+    pub dtype: Option<String>,
 }
 
 /// What is known of a repository itself.

@@ -12,9 +12,13 @@ use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{CommitCreate, CommitMode, CommitOperation},
     model_ref::RepoName,
+    token::{Area, ByteLimits, CapabilityClaims, Grant, Right, Workload},
 };
 
-use super::{Metadata, MetadataError, NewCommit, NewUpload, Part, Segment, Selector, UploadOpened, UploadOwner};
+use super::{
+    Author, Budget, COMMIT_KEPT_S, Metadata, MetadataError, NewCommit, NewUpload, Part, Reader, Segment, Selector,
+    UploadOpened, UploadOwner,
+};
 
 /// When the suite begins, in seconds since 1970.
 const NOW_S: u64 = 1_000_000;
@@ -37,7 +41,12 @@ where
     commits(Store(make().await)).await;
     racing_merges(Store(make().await)).await;
     privacy(Store(make().await)).await;
+    budgets(Store(make().await)).await;
     collection(Store(make().await)).await;
+    last_names(Store(make().await)).await;
+    retention(Store(make().await)).await;
+    weights(Store(make().await)).await;
+    visibility(Store(make().await)).await;
     transfers::transfers(Store(make().await)).await;
     sessions::sessions(Store(make().await)).await;
     sessions::ends(Store(make().await)).await;
@@ -61,6 +70,18 @@ impl Store {
         }
     }
 
+    /// Opens an upload of a job of `acme`.
+    async fn open_upload(&self, new: NewUpload) -> Result<UploadOpened, MetadataError> {
+        self.0.open_upload(new, job("acme", &[Area::Media, Area::Repo]), NOW_S).await
+    }
+
+    /// Brings a content under a media ref.
+    async fn save(&self, id: &str, reference: &str, content: &str) {
+        self.open_upload(self.media(id, reference, content)).await.expect("an upload opens");
+        assert!(self.part(id, id, content).await);
+        self.0.complete_upload(parse(id), vec![id.to_owned()], None, NOW_S).await.expect("it completes");
+    }
+
     async fn part(&self, id: &str, key: &str, content: &str) -> bool {
         let part = Part {
             number: 1,
@@ -80,15 +101,15 @@ impl Store {
         };
         let body = CommitCreate::new(mode, vec![add]);
         let new = NewCommit { id: parse(id), repo: repo(), private, body, expires_s: END_S };
-        let pins = self.0.open_commit(new, NOW_S).await.expect("a commit opens");
-        pins.iter().all(|pin| pin.here)
+        let pins = self.0.open_commit(new, job("acme", &[Area::Repo])).await.expect("a commit opens");
+        pins.iter().all(|pin| pin.upload.is_none())
     }
 
     /// Brings the content of an open commit.
     async fn bring(&self, commit: &str, content: &str) {
         let id = format!("up-{commit}");
         let new = NewUpload { owner: UploadOwner::Commit(parse(commit)), ..self.media(&id, "", content) };
-        self.0.open_upload(new, NOW_S).await.expect("an upload opens");
+        self.open_upload(new).await.expect("an upload opens");
         assert!(self.part(&id, &format!("key-{commit}"), content).await);
         self.0
             .complete_upload(parse(&id), vec![format!("key-{commit}")], None, NOW_S)
@@ -111,6 +132,23 @@ impl Store {
     }
 }
 
+/// A job that may write everything of `owner` in these areas, as much as it likes.
+fn job(owner: &str, areas: &[Area]) -> Author {
+    let grants = areas.iter().map(|area| Grant::new(*area, Right::Write, owner, "*").expect("a grant"));
+    let claims = CapabilityClaims {
+        sub: "worker".to_owned(),
+        tenant: owner.to_owned(),
+        request_id: "r1".to_owned(),
+        attempt: 1,
+        kind: Workload::Conversion,
+        grants: grants.collect(),
+        limits: ByteLimits::default(),
+        iat: NOW_S,
+        exp: END_S,
+    };
+    Author::unlimited(Reader::Job(Arc::new(claims)))
+}
+
 fn parse(id: &str) -> ServerId {
     id.parse().expect("an id")
 }
@@ -125,7 +163,7 @@ fn repo() -> RepoName {
 
 async fn uploads(store: Store) {
     let new = store.media("u1", "a.txt", "one");
-    assert_eq!(store.0.open_upload(new.clone(), NOW_S).await.expect("it opens"), UploadOpened::Wanted);
+    assert_eq!(store.open_upload(new.clone()).await.expect("it opens"), UploadOpened::Wanted);
     assert!(store.part("u1", "k1", "one").await);
     assert!(store.part("u1", "k2", "one").await);
     assert_eq!(store.doomed().await, ["k1"], "the part that came first is replaced");
@@ -139,13 +177,13 @@ async fn uploads(store: Store) {
     let blob = store.0.blob(new.blake3).await.expect("a read").expect("a blob");
     assert_eq!((blob.size_bytes, blob.sha256.as_deref()), (3, Some("aa")));
     assert_eq!(blob.segments, [Segment { key: "k2".to_owned(), size_bytes: 3 }]);
-    let known = store.0.open_upload(store.media("u2", "a.txt", "one"), NOW_S).await.expect("it opens");
+    let known = store.open_upload(store.media("u2", "a.txt", "one")).await.expect("it opens");
     assert!(matches!(known, UploadOpened::Known(upload) if upload.complete && !upload.created));
     assert_eq!(store.0.unknown(keys(["k1", "k2", "k3"])).await.expect("a look"), ["k3"]);
 }
 
 async fn closed_uploads(store: Store) {
-    store.0.open_upload(store.media("u1", "a.txt", "one"), NOW_S).await.expect("it opens");
+    store.open_upload(store.media("u1", "a.txt", "one")).await.expect("it opens");
     assert!(store.part("u1", "k1", "one").await);
     store.0.drop_upload(parse("u1")).await.expect("it is dropped");
     assert!(!store.part("u1", "k2", "one").await, "a part that comes late counts for nothing");
@@ -154,7 +192,7 @@ async fn closed_uploads(store: Store) {
     assert!(matches!(closed, Err(MetadataError::Closed)));
     store.0.forget_doomed(vec!["k1".to_owned(), "k2".to_owned()]).await.expect("they are forgotten");
     assert!(store.doomed().await.is_empty());
-    store.0.open_upload(store.media("u3", "a.txt", "one"), NOW_S).await.expect("it opens");
+    store.open_upload(store.media("u3", "a.txt", "one")).await.expect("it opens");
     assert!(store.part("u3", "k3", "one").await);
     assert_eq!(store.0.upload(parse("u3"), END_S).await.expect("a read"), None, "its time is over");
     store.0.sweep(0, END_S, 100).await.expect("a sweep");
@@ -167,14 +205,14 @@ async fn create_only(store: Store) {
         NewUpload { owner, ..store.media(id, "a", content) }
     };
     for id in ["u1", "u2"] {
-        store.0.open_upload(create(id, id), NOW_S).await.expect("it opens");
+        store.open_upload(create(id, id)).await.expect("it opens");
         assert!(store.part(id, id, id).await);
     }
     store.0.complete_upload(parse("u1"), keys(["u1"]), None, NOW_S).await.expect("the first completes");
     let second = store.0.complete_upload(parse("u2"), keys(["u2"]), None, NOW_S).await;
     assert!(matches!(second, Err(MetadataError::RefExists)));
     assert_eq!(store.0.blob(Blake3Hash::of(b"u2")).await.expect("a read"), None, "nothing of it stays");
-    let third = store.0.open_upload(create("u3", "x"), NOW_S).await;
+    let third = store.open_upload(create("u3", "x")).await;
     assert!(matches!(third, Err(MetadataError::RefExists)));
 }
 
@@ -187,10 +225,10 @@ async fn commits(store: Store) {
     let done = store.finalize("c1").await.expect("it is a checkpoint");
     assert_eq!(store.finalize("c1").await.expect("the same again"), done);
     assert_eq!(store.latest().await, ["a"]);
-    store.0.close_commit(repo(), parse("c1")).await.expect("too late to close");
+    store.0.close_commit(repo(), parse("c1"), NOW_S).await.expect("too late to close");
     assert_eq!(store.finalize("c1").await.expect("the same again"), done);
     assert!(store.open("c2", CommitMode::Replace, "b", "one", false).await, "the content is there");
-    store.0.close_commit(repo(), parse("c2")).await.expect("it closes");
+    store.0.close_commit(repo(), parse("c2"), NOW_S).await.expect("it closes");
     assert!(matches!(store.finalize("c2").await, Err(MetadataError::Closed)));
     assert_eq!(store.latest().await, ["a"]);
 }
@@ -214,10 +252,116 @@ async fn privacy(store: Store) {
     store.finalize("c1").await.expect("a checkpoint");
     let mut other = store.media("u1", "a", "secret");
     other.owner = UploadOwner::Media { owner: "eve".to_owned(), reference: "a".to_owned(), create: false };
-    let opened = store.0.open_upload(other, NOW_S).await.expect("it opens");
+    let opened = store.0.open_upload(other, job("eve", &[Area::Media, Area::Repo]), NOW_S).await.expect("it opens");
     assert_eq!(opened, UploadOpened::Wanted, "to know a hash is not to have the content");
-    let own = store.0.open_upload(store.media("u2", "a", "secret"), NOW_S).await.expect("it opens");
+    // What counts is what the token may read, not who is named as the owner.
+    let media = store.0.open_upload(store.media("u2", "a", "secret"), job("acme", &[Area::Media]), NOW_S).await;
+    assert_eq!(media.expect("it opens"), UploadOpened::Wanted, "the token may not read the repository");
+    let own = store.open_upload(store.media("u3", "a", "secret")).await.expect("it opens");
     assert!(matches!(own, UploadOpened::Known(_)));
+    let operator = Author::unlimited(Reader::Operator);
+    let any = store.0.open_upload(store.media("u4", "b", "secret"), operator, NOW_S).await.expect("it opens");
+    assert!(matches!(any, UploadOpened::Known(_)));
+}
+
+async fn budgets(store: Store) {
+    let author = |bytes_max| Author {
+        budget: Some(Budget { job: "j1".to_owned(), bytes_max, expires_s: END_S + 1 }),
+        ..job("acme", &[Area::Media])
+    };
+    let open =
+        async |id: &str, content: &str| store.0.open_upload(store.media(id, id, content), author(10), NOW_S).await;
+    open("u1", "12345678").await.expect("there is room");
+    let refused = open("u2", "123").await;
+    assert!(matches!(refused, Err(MetadataError::OverBudget { bytes_max: 10 })), "{refused:?}");
+    assert_eq!(store.0.upload(parse("u2"), NOW_S).await.expect("a read"), None, "nothing of it stays");
+    store.0.drop_upload(parse("u1")).await.expect("it is dropped");
+    open("u3", "123").await.expect("what was given up does not count");
+    assert!(store.part("u3", "u3", "123").await);
+    store.0.complete_upload(parse("u3"), keys(["u3"]), None, NOW_S).await.expect("it completes");
+    store.0.drop_upload(parse("u3")).await.expect("too late to drop");
+    assert!(open("u4", "12345678").await.is_err(), "what was written counts");
+    assert!(matches!(open("u5", "123").await.expect("it opens"), UploadOpened::Known(_)), "known content does not");
+    let add = |path: &str, content: &str| CommitOperation::Add {
+        path: path.parse().expect("a path"),
+        blake3: Blake3Hash::of(content.as_bytes()),
+        size_bytes: content.len() as u64,
+    };
+    let commit = |id: &str, content: &str| {
+        let body = CommitCreate::new(CommitMode::Replace, vec![add("a", content), add("b", content)]);
+        NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S }
+    };
+    let refused = store.0.open_commit(commit("c1", "12345678"), author(10)).await;
+    assert!(matches!(refused, Err(MetadataError::OverBudget { .. })));
+    store.0.open_commit(commit("c1", "1234567"), author(10)).await.expect("one content counts once");
+    store.0.sweep(0, END_S, 100).await.expect("a sweep");
+    store.0.open_commit(commit("c2", "7654321"), author(10)).await.expect("what has expired does not count");
+}
+
+/// Contents that lose their last name go after the grace, whichever name it was; others stay.
+async fn last_names(store: Store) {
+    store.save("u1", "a", "first").await;
+    store.save("u2", "a", "second").await;
+    assert!(!store.open("c1", CommitMode::Replace, "x", "third", false).await);
+    store.bring("c1", "third").await;
+    store.0.close_commit(repo(), parse("c1"), NOW_S + 5).await.expect("it closes");
+    store.0.sweep(NOW_S, NOW_S, 100).await.expect("a sweep");
+    assert!(store.doomed().await.is_empty(), "the grace is not over");
+    store.0.sweep(NOW_S + 1, NOW_S, 100).await.expect("a sweep");
+    assert_eq!(store.doomed().await, ["u1"]);
+    store.0.sweep(NOW_S + 6, NOW_S, 100).await.expect("a sweep");
+    assert_eq!(store.doomed().await, ["key-c1", "u1"]);
+    assert!(store.0.blob(Blake3Hash::of(b"second")).await.expect("a read").is_some());
+    // One that was looked at while it had a name is looked at again when it loses it.
+    store.save("u3", "a", "fourth").await;
+    store.0.sweep(NOW_S + 6, NOW_S, 100).await.expect("a sweep");
+    assert_eq!(store.doomed().await, ["key-c1", "u1", "u2"]);
+    assert!(!store.0.sweep(NOW_S + 6, NOW_S, 1).await.expect("a sweep"), "nothing is left to look at");
+}
+
+/// A commit answers as before for as long as is promised, and no longer.
+async fn retention(store: Store) {
+    for (commit, content) in [("c1", "one"), ("c2", "two")] {
+        store.open(commit, CommitMode::Merge, commit, content, false).await;
+        store.bring(commit, content).await;
+    }
+    let done = store.finalize("c1").await.expect("a checkpoint");
+    let last_s = END_S + COMMIT_KEPT_S - 1;
+    store.0.sweep(0, last_s, 100).await.expect("a sweep");
+    let kept = store.0.finalize_commit(repo(), parse("c1"), last_s).await.expect("the same again");
+    assert_eq!(kept, done);
+    store.0.sweep(0, last_s + 1, 100).await.expect("a sweep");
+    for commit in ["c1", "c2"] {
+        assert!(matches!(store.finalize(commit).await, Err(MetadataError::Closed)), "{commit}");
+    }
+    assert_eq!(store.latest().await, ["c1"], "the checkpoint stays");
+}
+
+async fn weights(store: Store) {
+    let unread = async || store.0.unread_weights(repo(), parse("c1")).await.expect("a read");
+    store.open("c1", CommitMode::Replace, "model.safetensors", "one", false).await;
+    assert!(unread().await.is_empty(), "it is not there");
+    store.bring("c1", "one").await;
+    assert_eq!(unread().await, [Blake3Hash::of(b"one")]);
+    let dtypes = [("BF16".to_owned(), 2), ("F32".to_owned(), 1)].into();
+    store.0.put_weights(Blake3Hash::of(b"one"), dtypes).await.expect("it is recorded");
+    assert!(unread().await.is_empty());
+    store.0.put_weights(Blake3Hash::of(b"none"), [].into()).await.expect("what is gone is no error");
+    assert_eq!(store.finalize("c1").await.expect("a checkpoint").dtype.as_deref(), Some("bf16"));
+    assert_eq!(store.finalize("c1").await.expect("the same again").dtype.as_deref(), Some("bf16"));
+    assert!(unread().await.is_empty(), "it is not open");
+    let selector = Selector::Tag("latest".parse().expect("a tag"), None);
+    let found = store.0.resolve(repo(), selector).await.expect("a resolve").expect("a checkpoint");
+    assert_eq!(found.dtype.as_deref(), Some("bf16"));
+}
+
+async fn visibility(store: Store) {
+    assert!(!store.0.put_visibility(repo(), true).await.expect("a write"), "it is not there");
+    store.0.put_repo_metadata(repo(), false, serde_json::Map::new()).await.expect("a write");
+    for private in [true, false] {
+        assert!(store.0.put_visibility(repo(), private).await.expect("a write"));
+        assert_eq!(store.0.repo_metadata(repo()).await.expect("a read").map(|repo| repo.private), Some(private));
+    }
 }
 
 async fn collection(store: Store) {
@@ -229,6 +373,8 @@ async fn collection(store: Store) {
     store.open("c2", CommitMode::Replace, "a", "lost", false).await;
     store.bring("c2", "lost").await;
     store.0.sweep(END_S, END_S, 100).await.expect("a sweep");
+    assert!(store.doomed().await.is_empty(), "until now its commit named it");
+    store.0.sweep(END_S + 1, END_S, 100).await.expect("a sweep");
     assert_eq!(store.doomed().await, ["key-c2"], "its commit has expired, and nothing else names it");
     assert!(matches!(store.finalize("c2").await, Err(MetadataError::Closed)));
     assert_eq!(store.0.blob(Blake3Hash::of(b"lost")).await.expect("a read"), None);

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use gen_worker_hub::{
     BearerToken, Blake3Hash,
     api::{
-        CommitCreate, CommitFinalized, CommitMode, CommitOperation, CompleteRequest, LocalFile, PartEtag, PartUrls,
-        UploadCreate, UploadPlace, UploadSource,
+        CommitCreate, CommitCreated, CommitFinalized, CommitMode, CommitOperation, CompleteRequest, LocalFile,
+        PartEtag, PartUrls, UploadCreate, UploadPlace, UploadSource,
     },
     client::{HubClient, HubClientOptions},
     model_ref::RepoName,
@@ -56,17 +56,22 @@ impl Server {
         .await
     }
 
-    /// A hub with options of one's own.
+    /// The same with other options.
     pub async fn start_with(directory: &Path, change: impl FnOnce(&mut HubOptions)) -> Result<Self> {
+        let objects = directory.join("objects");
+        std::fs::create_dir_all(&objects)?;
+        let blobs = BlobStore::local(objects, Arc::new(Scope::new("hub-blobs")))?;
+        Self::start_over(directory, blobs, change).await
+    }
+
+    /// The same over other objects.
+    pub async fn start_over(directory: &Path, blobs: BlobStore, change: impl FnOnce(&mut HubOptions)) -> Result<Self> {
         // The first test of a process installs it; in the others it is there.
         drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let scope = Scope::new("hub-test");
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
         let metadata = Arc::new(SqliteMetadata::open(&directory.join("hub.db"), &scope)?);
-        let objects = directory.join("objects");
-        std::fs::create_dir_all(&objects)?;
-        let blobs = BlobStore::local(objects, Arc::new(Scope::new("hub-blobs")))?;
         let mut options = HubOptions::new(url.clone(), SECRET);
         options.part_bytes = PART as u64;
         options.clock = Clock::standing(1_000_000);
@@ -103,13 +108,28 @@ impl Server {
 
     pub fn token(&self, tenant: &str, grants: &[(Area, Right, &str)], limits: ByteLimits) -> Result<BearerToken> {
         let grants = grants.iter().map(|(area, right, owner)| Grant::new(*area, *right, owner, "*"));
+        self.signed(tenant, grants.collect::<Result<_, _>>()?, limits)
+    }
+
+    /// A token for single names.
+    pub fn token_of(&self, tenant: &str, grants: &[(Area, Right, &str, &str)]) -> Result<BearerToken> {
+        let grants = grants.iter().map(|(area, right, owner, name)| Grant::new(*area, *right, owner, name));
+        self.signed(tenant, grants.collect::<Result<_, _>>()?, ByteLimits::default())
+    }
+
+    /// The token of who runs the hub.
+    pub fn operator(&self) -> BearerToken {
+        OPERATOR.parse().expect("a token")
+    }
+
+    fn signed(&self, tenant: &str, grants: Vec<Grant>, limits: ByteLimits) -> Result<BearerToken> {
         let claims = CapabilityClaims {
             sub: "worker".to_owned(),
             tenant: tenant.to_owned(),
             request_id: "r1".to_owned(),
             attempt: 1,
             kind: Workload::Inference,
-            grants: grants.collect::<Result<_, _>>()?,
+            grants,
             limits,
             iat: self.clock.now_s(),
             exp: self.clock.now_s() + 3600,
@@ -139,13 +159,25 @@ impl Server {
         contents: &[&[u8]],
     ) -> Result<CommitFinalized> {
         let created = client.create_commit(repo, commit).await?;
+        self.bring(client, repo, &created, contents).await?;
+        Ok(client.finalize_commit(repo, &created.revision_id).await?)
+    }
+
+    /// The files of an open commit.
+    pub async fn bring(
+        &self,
+        client: &HubClient,
+        repo: &RepoName,
+        created: &CommitCreated,
+        contents: &[&[u8]],
+    ) -> Result<()> {
         for upload in &created.uploads {
             let content = contents.iter().find(|content| Blake3Hash::of(content) == upload.blake3);
             let UploadSource::Parts(urls) = &upload.source else { anyhow::bail!("parts are expected") };
             let request = self.put_parts(urls, content.context("a known content")?).await?;
             client.complete_commit_upload(repo, &created.revision_id, &upload.upload_id, &request).await?;
         }
-        Ok(client.finalize_commit(repo, &created.revision_id).await?)
+        Ok(())
     }
 }
 

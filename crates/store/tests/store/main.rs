@@ -5,7 +5,10 @@
 mod disk;
 mod downloads;
 mod eviction;
+mod hub_uploads;
 mod pool;
 mod processes;
 mod server;
 mod snapshots;
+mod upload_server;
+mod uploads;

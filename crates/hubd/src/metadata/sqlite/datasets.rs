@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{SqliteMetadata, blobs, row::parse};
-use crate::metadata::{Answer, DatasetChange, DatasetRecord, Datasets, Holder, MetadataError, Reach};
+use crate::metadata::{Answer, DatasetChange, DatasetRecord, Datasets, Holder, MetadataError, Reader};
 
 /// Bytes of all schemas of one owner. A list has them all, and clients take replies of 64 MiB.
 const SCHEMA_BYTES_MAX: i64 = 48 * 1024 * 1024;
@@ -17,26 +17,32 @@ const DATASETS_MAX: i64 = 10_000;
 const COLUMNS: &str = "id, owner, name, private, schema, row_artifacts";
 
 impl Datasets for SqliteMetadata {
-    fn create_dataset(&self, new: DatasetRecord, files: Vec<SnapshotFile>, reach: Reach, now_s: u64) -> Answer<'_, ()> {
-        self.call("create a dataset", move |on| create(on, &new, &files, &reach, now_s))
+    fn create_dataset(
+        &self,
+        new: DatasetRecord,
+        files: Vec<SnapshotFile>,
+        reader: Reader,
+        now_s: u64,
+    ) -> Answer<'_, ()> {
+        self.call("create a dataset", move |on| create(on, &new, &files, &reader, now_s))
     }
 
     fn change_dataset(
         &self,
         id: ServerId,
         change: DatasetChange,
-        reach: Reach,
+        reader: Reader,
         now_s: u64,
     ) -> Answer<'_, Option<DatasetRecord>> {
-        self.call("change a dataset", move |on| update(on, &id, change, &reach, now_s))
+        self.call("change a dataset", move |on| update(on, &id, change, &reader, now_s))
     }
 
     fn dataset(&self, id: ServerId) -> Answer<'_, Option<DatasetRecord>> {
-        self.call("read a dataset", move |on| find(on, &id))
+        self.read("read a dataset", move |on| find(on, &id))
     }
 
     fn datasets(&self, owner: String) -> Answer<'_, Vec<DatasetRecord>> {
-        self.call("list datasets", move |on| {
+        self.read("list datasets", move |on| {
             let sql = format!("SELECT {COLUMNS} FROM datasets WHERE owner = ?1 ORDER BY folded");
             let mut list = on.prepare_cached(&sql)?;
             let rows = list.query_map([&owner], |row| Ok(record(row)))?;
@@ -74,7 +80,7 @@ fn create(
     on: &Connection,
     new: &DatasetRecord,
     files: &[SnapshotFile],
-    reach: &Reach,
+    reader: &Reader,
     now_s: u64,
 ) -> Result<(), MetadataError> {
     let artifacts = new.row_artifacts.as_ref().map(to_json).transpose()?;
@@ -88,19 +94,19 @@ fn create(
         return Err(MetadataError::RefExists);
     }
     check_room(on, &new.owner)?;
-    hold(on, &new.id, files, reach, now_s)
+    hold(on, &new.id, files, reader, now_s)
 }
 
 fn update(
     on: &Connection,
     id: &ServerId,
     change: DatasetChange,
-    reach: &Reach,
+    reader: &Reader,
     now_s: u64,
 ) -> Result<Option<DatasetRecord>, MetadataError> {
     let Some(mut record) = find(on, id)? else { return Ok(None) };
     if let Some((schema, files)) = change.schema {
-        hold(on, id, &files, reach, now_s)?;
+        hold(on, id, &files, reader, now_s)?;
         record.schema = schema;
     }
     record.row_artifacts = change.row_artifacts.or(record.row_artifacts);
@@ -131,12 +137,12 @@ fn hold(
     on: &Connection,
     id: &ServerId,
     files: &[SnapshotFile],
-    reach: &Reach,
+    reader: &Reader,
     now_s: u64,
 ) -> Result<(), MetadataError> {
     let mut missing = Vec::new();
     for file in files {
-        if !within(on, id, file, reach)? {
+        if !within(on, id, file, reader)? {
             missing.push(file.path.to_string());
         }
     }
@@ -156,16 +162,12 @@ fn hold(
 }
 
 /// Whether a file is there and may be named.
-fn within(on: &Connection, id: &ServerId, file: &SnapshotFile, reach: &Reach) -> Result<bool, MetadataError> {
+fn within(on: &Connection, id: &ServerId, file: &SnapshotFile, reader: &Reader) -> Result<bool, MetadataError> {
     let Some(blob) = blobs::get(on, &file.blake3)?.filter(|blob| blob.size_bytes == file.size_bytes) else {
         return Ok(false);
     };
-    let Reach::Owners(owners) = reach else { return Ok(true) };
-    // Nobody has what is public only.
-    for owner in owners.iter().map(String::as_str).chain([""]) {
-        if blobs::readable(on, &file.blake3, blob.size_bytes, owner)? {
-            return Ok(true);
-        }
+    if blobs::readable(on, &file.blake3, blob.size_bytes, reader)? {
+        return Ok(true);
     }
     let mut own =
         on.prepare_cached("SELECT EXISTS (SELECT 1 FROM dataset_files WHERE dataset = ?1 AND blake3 = ?2)")?;

@@ -15,7 +15,7 @@ impl Environments for SqliteMetadata {
     }
 
     fn variables(&self, of: EndpointName) -> Answer<'_, Vec<Variable>> {
-        self.call("list variables", move |on| {
+        self.read("list variables", move |on| {
             let mut list = on.prepare_cached(
                 "SELECT name, sealed, sensitive, description, applies_to FROM variables
                  WHERE owner = ?1 AND endpoint = ?2 ORDER BY name",

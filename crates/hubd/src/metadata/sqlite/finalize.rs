@@ -15,6 +15,7 @@ use super::{
     commits::{self, DONE, OPEN},
     repos::{self, Repo},
     row::stored,
+    weights,
 };
 use crate::{
     metadata::{Finalized, MetadataError},
@@ -41,6 +42,8 @@ struct Kept {
     tags: Vec<String>,
     normalized_flavor: Option<String>,
     unsafe_weights: bool,
+    #[serde(default)]
+    dtype: Option<String>,
 }
 
 pub(super) fn finalize(
@@ -53,8 +56,8 @@ pub(super) fn finalize(
     let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("a commit: {error}") };
     if commit.state == DONE {
         let kept: Kept = serde_json::from_str(commit.result.as_deref().unwrap_or_default()).map_err(corrupt)?;
-        let Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights } = kept;
-        return Ok(Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights });
+        let Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype } = kept;
+        return Ok(Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype });
     }
     if commit.state != OPEN || commit.expires_s <= stored(now_s) {
         return Err(MetadataError::Closed);
@@ -62,11 +65,11 @@ pub(super) fn finalize(
     let body: CommitCreate = serde_json::from_str(&commit.body).map_err(corrupt)?;
     all_here(on, id, &body)?;
     let repo = repos::make(on, repo, commit.private)?;
-    let done = record(on, &repo, &body, &commit.body, now_s)?;
-    let Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights } = done.clone();
-    let kept = Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights };
+    let done = record(on, &repo, &body, now_s)?;
+    let Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype } = done.clone();
+    let kept = Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype };
     let kept = serde_json::to_string(&kept).map_err(corrupt)?;
-    let mut end = on.prepare_cached("UPDATE commits SET state = ?2, result = ?3 WHERE id = ?1")?;
+    let mut end = on.prepare_cached("UPDATE commits SET state = ?2, result = ?3, body = '' WHERE id = ?1")?;
     end.execute(params![id.as_str(), DONE, kept])?;
     commits::end(on, id.as_str())?;
     Ok(done)
@@ -107,14 +110,14 @@ pub(super) fn record(
     on: &Connection,
     repo: &Repo,
     body: &CommitCreate,
-    text: &str,
     now_s: u64,
 ) -> Result<Finalized, MetadataError> {
     let (labels, normalized_flavor) = labels(body)?;
     let tree = build(on, repo, body, &labels)?;
     let digest = tree.digest();
     let unsafe_weights = tree::has_pickled_weights(&tree);
-    insert(on, repo, &tree, unsafe_weights, text, now_s)?;
+    let dtype = weights::dtype_of(on, &tree)?;
+    insert(on, repo, &tree, unsafe_weights, dtype.as_deref(), body, now_s)?;
     for label in &labels {
         let mut add = on.prepare_cached("INSERT OR IGNORE INTO labels (repo, digest, flavor) VALUES (?1, ?2, ?3)")?;
         add.execute(params![repo.id, digest.to_string(), label])?;
@@ -132,7 +135,7 @@ pub(super) fn record(
         point(on, repo, tag, default.as_deref(), &labels, &digest)?;
     }
     let tags = tags.into_iter().map(|(tag, _)| tag).collect();
-    Ok(Finalized { checkpoint_id: digest, tags, normalized_flavor, unsafe_weights })
+    Ok(Finalized { checkpoint_id: digest, tags, normalized_flavor, unsafe_weights, dtype })
 }
 
 /// The labels of the commit, at least the empty one, and the first that had to be changed.
@@ -198,16 +201,20 @@ fn insert(
     repo: &Repo,
     tree: &Snapshot,
     unsafe_weights: bool,
-    body: &str,
+    dtype: Option<&str>,
+    body: &CommitCreate,
     now_s: u64,
 ) -> Result<(), MetadataError> {
+    // What was said about the tree. The operations are what the tree is made of.
+    let about = CommitCreate { operations: Vec::new(), ..body.clone() };
+    let about = serde_json::to_string(&about).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let (digest, alias) = (tree.digest().to_string(), tree.sha256_alias().to_string());
     let mut insert = on.prepare_cached(
-        "INSERT OR IGNORE INTO checkpoints (repo, digest, sha256, size, unsafe_weights, body, created_s)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT OR IGNORE INTO checkpoints (repo, digest, sha256, size, unsafe_weights, dtype, body, created_s)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
     let size = stored(tree.size_bytes());
-    if insert.execute(params![repo.id, digest, alias, size, unsafe_weights, body, stored(now_s)])? == 0 {
+    if insert.execute(params![repo.id, digest, alias, size, unsafe_weights, dtype, about, stored(now_s)])? == 0 {
         // The same tree was committed before.
         return Ok(());
     }

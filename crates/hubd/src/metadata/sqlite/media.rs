@@ -10,7 +10,7 @@ use crate::metadata::{Answer, MediaFile, MediaFiles, MetadataError};
 
 impl MediaFiles for SqliteMetadata {
     fn media_file(&self, owner: String, reference: String) -> Answer<'_, Option<MediaFile>> {
-        self.call("read a file of media", move |on| find(on, &owner, &reference))
+        self.read("read a file of media", move |on| find(on, &owner, &reference))
     }
 }
 

@@ -10,20 +10,21 @@ use gen_worker_hub::{
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
-    SqliteMetadata, blobs,
-    commits::{self, CLOSED, OPEN},
+    SqliteMetadata, blobs, budgets,
+    commits::{self, OPEN},
     finalize, repos,
     row::{parse, stored},
     uploads,
 };
 use crate::metadata::{
-    Answer, Finalized, Holder, MetadataError, NewCommit, NewUpload, SessionUploadOpened, Sessions, Upload, UploadOwner,
+    Answer, Author, Finalized, Holder, MetadataError, NewCommit, NewUpload, Reader, SessionUploadOpened, Sessions,
+    Upload, UploadOwner,
 };
 
 impl Sessions for SqliteMetadata {
-    fn open_session(&self, new: NewCommit, now_s: u64) -> Answer<'_, ()> {
+    fn open_session(&self, new: NewCommit, author: Author) -> Answer<'_, ()> {
         self.call("open a session", move |on| {
-            commits::open(on, &new, now_s)?;
+            commits::open(on, &new, &author)?;
             on.prepare_cached("INSERT INTO sessions (id) VALUES (?1)")?.execute([new.id.as_str()])?;
             Ok(())
         })
@@ -34,9 +35,10 @@ impl Sessions for SqliteMetadata {
         repo: RepoName,
         new: NewUpload,
         path: RepoPath,
+        author: Author,
         now_s: u64,
     ) -> Answer<'_, SessionUploadOpened> {
-        self.call("open an upload of a session", move |on| open_upload(on, &repo, &new, &path, now_s))
+        self.call("open an upload of a session", move |on| open_upload(on, &repo, &new, &path, &author, now_s))
     }
 
     fn session_upload(
@@ -46,7 +48,7 @@ impl Sessions for SqliteMetadata {
         upload: ServerId,
         now_s: u64,
     ) -> Answer<'_, Option<(Upload, RepoPath)>> {
-        self.call("read an upload of a session", move |on| upload_of(on, &repo, session, &upload, now_s))
+        self.read("read an upload of a session", move |on| upload_of(on, &repo, session, &upload, now_s))
     }
 
     fn finalize_session(
@@ -54,14 +56,15 @@ impl Sessions for SqliteMetadata {
         repo: RepoName,
         session: ServerId,
         checkpoints: Vec<CommitCreate>,
+        reader: Reader,
         now_s: u64,
     ) -> Answer<'_, Vec<Finalized>> {
-        self.call("finalize a session", move |on| finalize_all(on, &repo, &session, checkpoints, now_s))
+        self.call("finalize a session", move |on| finalize_all(on, &repo, &session, checkpoints, &reader, now_s))
     }
 
-    fn close_session(&self, repo: RepoName, session: ServerId) -> Answer<'_, ()> {
+    fn close_session(&self, repo: RepoName, session: ServerId, now_s: u64) -> Answer<'_, ()> {
         self.call("close a session", move |on| match read(on, &repo, &session)? {
-            Some(found) if found.state == OPEN => commits::close(on, session.as_str()),
+            Some(found) if found.state == OPEN => commits::close(on, session.as_str(), now_s),
             _ => Ok(()),
         })
     }
@@ -104,6 +107,7 @@ fn open_upload(
     repo: &RepoName,
     new: &NewUpload,
     path: &RepoPath,
+    author: &Author,
     now_s: u64,
 ) -> Result<SessionUploadOpened, MetadataError> {
     let UploadOwner::Commit(session) = &new.owner else { return Err(MetadataError::Closed) };
@@ -113,7 +117,7 @@ fn open_upload(
             return Err(MetadataError::Unfit("the session has this content with another size".to_owned()));
         }
         Some((_, true)) => true,
-        _ => blobs::readable(on, &new.blake3, new.size_bytes, repo.owner())?,
+        _ => blobs::readable(on, &new.blake3, new.size_bytes, &author.reader)?,
     };
     let hash = new.blake3.to_string();
     let mut pin = on.prepare_cached(
@@ -122,12 +126,14 @@ fn open_upload(
     )?;
     pin.execute(params![session.as_str(), hash, stored(new.size_bytes), is_known])?;
     if is_known {
-        blobs::touch(on, &new.blake3, now_s)?;
         let sha256 = blobs::get(on, &new.blake3)?.and_then(|blob| blob.sha256);
         return Ok(SessionUploadOpened::Known { sha256 });
     }
     check_count(on, session)?;
-    uploads::insert(on, new)?;
+    if let Some(budget) = &author.budget {
+        budgets::charge(on, budget, new.size_bytes)?;
+    }
+    uploads::insert(on, new, author.budget.as_ref())?;
     let mut insert = on.prepare_cached("INSERT INTO session_uploads (upload, path) VALUES (?1, ?2)")?;
     insert.execute([new.id.as_str(), path.as_str()])?;
     Ok(SessionUploadOpened::Wanted)
@@ -174,6 +180,7 @@ fn finalize_all(
     repo: &RepoName,
     id: &ServerId,
     checkpoints: Vec<CommitCreate>,
+    reader: &Reader,
     now_s: u64,
 ) -> Result<Vec<Finalized>, MetadataError> {
     let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("a session: {error}") };
@@ -185,28 +192,20 @@ fn finalize_all(
     let opened: CommitCreate = serde_json::from_str(&session.body).map_err(corrupt)?;
     let mut done = Vec::with_capacity(checkpoints.len());
     for checkpoint in checkpoints {
-        all_here(on, repo, id, &checkpoint, now_s)?;
+        all_here(on, id, &checkpoint, reader)?;
         let made = repos::make(on, repo, session.private)?;
         // What the repository is was said when the session was opened.
         let checkpoint = CommitCreate { repo: opened.repo.clone(), ..checkpoint };
-        let text = serde_json::to_string(&checkpoint).map_err(corrupt)?;
-        done.push(finalize::record(on, &made, &checkpoint, &text, now_s)?);
+        done.push(finalize::record(on, &made, &checkpoint, now_s)?);
     }
     let result = serde_json::to_string(&done).map_err(corrupt)?;
     on.prepare_cached("UPDATE sessions SET result = ?2 WHERE id = ?1")?.execute([id.as_str(), &result])?;
-    on.prepare_cached("UPDATE commits SET state = ?2 WHERE id = ?1")?.execute(params![id.as_str(), CLOSED])?;
-    commits::end(on, id.as_str())?;
+    commits::close(on, id.as_str(), now_s)?;
     Ok(done)
 }
 
-/// Every content of `checkpoint` came with the session, or is readable to the owner of the repository.
-fn all_here(
-    on: &Connection,
-    repo: &RepoName,
-    id: &ServerId,
-    checkpoint: &CommitCreate,
-    now_s: u64,
-) -> Result<(), MetadataError> {
+/// Every content of `checkpoint` came with the session, or may be read by `reader`.
+fn all_here(on: &Connection, id: &ServerId, checkpoint: &CommitCreate, reader: &Reader) -> Result<(), MetadataError> {
     let (mut missing, mut seen) = (Vec::new(), BTreeMap::new());
     for operation in &checkpoint.operations {
         let CommitOperation::Add { path, blake3, size_bytes } = operation else { continue };
@@ -214,8 +213,7 @@ fn all_here(
             Some(is_here) => *is_here,
             None => {
                 let own = pinned(on, id, blake3)? == Some((stored(*size_bytes), true));
-                let is_here = own || blobs::readable(on, blake3, *size_bytes, repo.owner())?;
-                blobs::touch(on, blake3, now_s)?;
+                let is_here = own || blobs::readable(on, blake3, *size_bytes, reader)?;
                 seen.insert((*blake3, *size_bytes), is_here);
                 is_here
             }

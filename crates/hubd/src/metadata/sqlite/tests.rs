@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::metadata::{UploadOwner, testing};
+use crate::metadata::{Reader, UploadOwner, testing};
 
 #[tokio::test]
 async fn the_store_does_what_the_seam_promises() {
@@ -30,7 +30,7 @@ async fn one_process_owns_the_file_and_another_finds_what_it_left() {
         mime_type: "text/plain".to_owned(),
         expires_s: 100,
     };
-    store.open_upload(new.clone(), 1).await.unwrap();
+    store.open_upload(new.clone(), Author::unlimited(Reader::Anyone), 1).await.unwrap();
     assert!(matches!(SqliteMetadata::open(&path, &scope), Err(OpenError::InUse)));
     drop(store);
     scope.join(std::time::Duration::from_secs(60)).await;

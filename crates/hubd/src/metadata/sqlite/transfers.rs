@@ -32,7 +32,7 @@ impl Transfers for SqliteMetadata {
     }
 
     fn transfer(&self, upload: ServerId) -> Answer<'_, Option<ServerId>> {
-        self.call("read a transfer", move |on| {
+        self.read("read a transfer", move |on| {
             Ok(current(on, &upload)?.filter(|found| !found.sealed).map(|found| found.id))
         })
     }

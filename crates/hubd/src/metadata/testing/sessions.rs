@@ -3,16 +3,20 @@
 use super::*;
 use crate::metadata::{Finalized, Holder, SessionUploadOpened};
 
+fn author() -> Author {
+    job("acme", &[Area::Repo])
+}
+
 impl Store {
     async fn session(&self, id: &str) {
         let body = CommitCreate::new(CommitMode::Replace, Vec::new());
         let new = NewCommit { id: parse(id), repo: repo(), private: true, body, expires_s: END_S };
-        self.0.open_session(new, NOW_S).await.expect("a session opens");
+        self.0.open_session(new, author()).await.expect("a session opens");
     }
 
     async fn wants(&self, session: &str, id: &str, content: &str) -> Result<bool, MetadataError> {
         let new = NewUpload { owner: UploadOwner::Commit(parse(session)), ..self.media(id, "", content) };
-        let opened = self.0.open_session_upload(repo(), new, "a".parse().expect("a path"), NOW_S).await?;
+        let opened = self.0.open_session_upload(repo(), new, "a".parse().expect("a path"), author(), NOW_S).await?;
         Ok(opened == SessionUploadOpened::Wanted)
     }
 
@@ -28,7 +32,7 @@ impl Store {
             size_bytes: content.len() as u64,
         };
         let checkpoints = files.iter().map(|file| CommitCreate::new(CommitMode::Replace, vec![add(file)])).collect();
-        self.0.finalize_session(repo(), parse(session), checkpoints, NOW_S).await
+        self.0.finalize_session(repo(), parse(session), checkpoints, author().reader, NOW_S).await
     }
 }
 
@@ -52,7 +56,7 @@ pub(super) async fn sessions(store: Store) {
     assert!(store.doomed().await.is_empty(), "an open session names it");
     let short = NewUpload { size_bytes: 2, ..store.media("u3", "", "one") };
     let short = NewUpload { owner: UploadOwner::Commit(parse("s1")), ..short };
-    let short = store.0.open_session_upload(repo(), short, "a".parse().expect("a path"), NOW_S).await;
+    let short = store.0.open_session_upload(repo(), short, "a".parse().expect("a path"), author(), NOW_S).await;
     assert!(matches!(short, Err(MetadataError::Unfit(_))), "one content has one size");
     assert!(store.wants("s1", "u4", "two").await.expect("it opens"));
     let missing = store.ends("s1", &["one", "two"]).await;
@@ -72,7 +76,7 @@ pub(super) async fn ends(store: Store) {
     store.session("s1").await;
     assert!(store.wants("s1", "u1", "one").await.expect("it opens"));
     assert!(store.part("u1", "k1", "one").await);
-    store.0.close_session(repo(), parse("s1")).await.expect("it closes");
+    store.0.close_session(repo(), parse("s1"), NOW_S).await.expect("it closes");
     assert_eq!(store.doomed().await, ["k1"]);
     assert!(matches!(store.ends("s1", &[]).await, Err(MetadataError::Closed)));
     store.session("s2").await;
@@ -85,7 +89,7 @@ pub(super) async fn ends(store: Store) {
     // An open commit is no session.
     store.open("c1", CommitMode::Replace, "a", "three", false).await;
     assert!(matches!(store.wants("c1", "u3", "x").await, Err(MetadataError::Closed)));
-    store.0.close_session(repo(), parse("c1")).await.expect("nothing happens");
+    store.0.close_session(repo(), parse("c1"), NOW_S).await.expect("nothing happens");
     store.bring("c1", "three").await;
     store.finalize("c1").await.expect("it is still open");
 }
