@@ -5,10 +5,14 @@ mod body;
 mod caller;
 mod commits;
 mod complete;
+mod datasets;
 mod envelope;
+mod environment;
 mod error;
 mod media;
+mod old_files;
 mod parts;
+mod renewal;
 mod repos;
 mod s3;
 mod sessions;
@@ -52,13 +56,23 @@ pub fn router(hub: Arc<Hub>) -> Router {
         .route("/api/v1/blobs/{digest}/content", get(blob::by_token))
         .route("/api/v1/files/{digest}", get(blob::by_address))
         .route("/api/v1/parts/{upload}/{number}", put(parts::put))
-        .route("/s3/{bucket}/{*key}", any(s3::call))
+        .route("/s3/{*place}", any(s3::call))
         .route("/api/v1/repos/{owner}/{repo}/revisions", post(sessions::open))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}", delete(sessions::close))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/finalize", post(sessions::finalize))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads", post(sessions::create))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads/{upload}", delete(sessions::abort))
         .route("/api/v1/repos/{owner}/{repo}/revisions/{session}/uploads/{upload}/complete", post(sessions::complete))
+        .route("/api/v1/datasets", get(datasets::list).post(datasets::create))
+        .route("/api/v1/datasets/{id}", get(datasets::get).patch(datasets::change))
+        .route("/api/v1/datasets/{id}/materialize", get(datasets::materialize))
+        .route("/api/v1/endpoints/{owner}/{endpoint}/env", get(environment::list).post(environment::create))
+        .route(
+            "/api/v1/endpoints/{owner}/{endpoint}/env/{name}",
+            get(environment::resolve).put(environment::put).delete(environment::remove),
+        )
+        .route("/api/v1/file/{*ref}", get(old_files::read).put(old_files::write).post(old_files::write))
+        .route("/v1/worker/capability/renew", post(renewal::renew))
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such route"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")

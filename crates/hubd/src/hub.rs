@@ -11,7 +11,7 @@ use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{PART_SIZE_DEFAULT, TransferGrant},
     model_ref::RepoName,
-    token::{KeyError, TokenCheck},
+    token::{KeyError, TokenCheck, TokenSigner},
 };
 use gen_worker_tasks::Cancel;
 use parking_lot::Mutex;
@@ -30,7 +30,9 @@ use crate::{
     grants::{Access, Grants},
     limiter::Limiter,
     metadata::{Finalized, Metadata, MetadataError},
+    renewal::RunningJobs,
     signing::{SECRET_BYTES, UrlSigner, token_signer},
+    vault::Vault,
 };
 
 /// Expired things, and objects, of one step of [`Hub::tidy`].
@@ -45,6 +47,9 @@ const TIDY_EVERY: Duration = Duration::from_secs(60);
 
 /// How long a content that nothing names stays: longer than any address of it lives.
 const UNUSED_GRACE_S: u64 = 24 * 60 * 60;
+
+/// Largest file of older workers when nothing else is said, in bytes (Hub contract, 11.2).
+const OLD_FILE_BYTES_MAX: u64 = 200 * 1024 * 1024;
 
 /// Connections of a hub: a transfer may hold a megabyte, and each one has a descriptor or two.
 const CONNECTIONS: usize = 256;
@@ -89,6 +94,10 @@ pub struct HubOptions {
     pub anonymous_per_minute: u32,
     /// Bytes of a part: a power of two, at least 1024.
     pub part_bytes: u64,
+    /// Largest file of older workers, which send it in one call (Hub contract, 11.2).
+    pub old_file_bytes_max: u64,
+    /// Who knows which jobs run, where there are any: their tokens can be renewed.
+    pub jobs: Option<Arc<dyn RunningJobs>>,
     /// Most connections at once. The next ones wait until one ends.
     pub connections: usize,
     /// Most connections from one address (of IPv6: from one /64 network), the machine of the hub itself excepted.
@@ -143,7 +152,9 @@ pub struct Hub {
     pub(crate) blobs: BlobStore,
     pub(crate) signer: UrlSigner,
     pub(crate) grants: Grants,
+    pub(crate) vault: Vault,
     pub(crate) tokens: TokenCheck,
+    pub(crate) token_signer: TokenSigner,
     pub(crate) options: HubOptions,
     pub(crate) anonymous: Limiter,
     /// Uploads that are being verified (Hub contract, 4.18).
@@ -169,6 +180,8 @@ impl HubOptions {
             visibility: Visibility::Private,
             anonymous_per_minute: 60,
             part_bytes: PART_SIZE_DEFAULT,
+            old_file_bytes_max: OLD_FILE_BYTES_MAX,
+            jobs: None,
             connections: CONNECTIONS,
             connections_per_address: CONNECTIONS_PER_ADDRESS,
             stall: STALL,
@@ -191,15 +204,19 @@ impl Hub {
         if !options.part_bytes.is_power_of_two() || options.part_bytes < blake3::CHUNK_LEN as u64 {
             return Err(HubSetupError::PartSize);
         }
-        let tokens = token_signer(&options.secret)?.check()?;
+        let token_signer = token_signer(&options.secret)?;
+        let tokens = token_signer.check()?;
         let anonymous = Limiter::new(options.anonymous_per_minute);
         let grants = Grants::new(&options.secret, &options.public_url);
+        let vault = Vault::new(&options.secret);
         Ok(Self {
             metadata,
             blobs,
             signer,
             grants,
+            vault,
             tokens,
+            token_signer,
             options,
             anonymous,
             completing: Mutex::default(),
@@ -250,6 +267,13 @@ impl Hub {
         Ok(())
     }
 
+    /// Credentials for an hour that read one content, for clients that speak S3 (Hub contract, 4.28). Whether the client may have
+    /// it is for the caller to know.
+    #[must_use]
+    pub fn read_grant(&self, blob: Blake3Hash) -> Option<TransferGrant> {
+        self.grants.grant(&Access::Read(blob), self.options.clock.now_s())
+    }
+
     /// Tidies now and then until `cancel` asks for a stop. What fails is logged and tried again the next time. Call
     /// [`Hub::recover`] before, and before the first request.
     ///
@@ -268,13 +292,6 @@ impl Hub {
             () = cancel.stopped() => {}
             () = rounds => {}
         }
-    }
-
-    /// Credentials for an hour that read one content, for clients that speak S3 (Hub contract, 4.28). Whether the client may have
-    /// it is for the caller to know.
-    #[must_use]
-    pub fn read_grant(&self, blob: Blake3Hash) -> Option<TransferGrant> {
-        self.grants.grant(&Access::Read(blob), self.options.clock.now_s())
     }
 
     /// A guard over an object that is about to be written.

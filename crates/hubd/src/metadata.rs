@@ -9,6 +9,9 @@
 //! commit names it, and for a grace after that, which is longer than addresses live.
 
 mod author;
+mod datasets;
+mod environments;
+mod media;
 mod record;
 mod sessions;
 pub mod sqlite;
@@ -21,6 +24,9 @@ use gen_worker_hub::{Blake3Hash, Digest, ServerId, model_ref::RepoName};
 use serde_json::{Map, Value};
 
 pub use author::{Author, Budget, Reader};
+pub use datasets::{DatasetChange, DatasetRecord, Datasets};
+pub use environments::{EndpointName, Environments, Variable};
+pub use media::{MediaFile, MediaFiles};
 pub use record::{
     BlobRecord, Checkpoint, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector,
     Upload, UploadOpened, UploadOwner,
@@ -77,7 +83,7 @@ pub enum MetadataError {
 }
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
-pub trait Metadata: Sessions + Transfers + Send + Sync {
+pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers + Send + Sync {
     /// Opens an upload, or records the ref at once when its author can read the content already.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use gen_worker_hub::{
     BearerToken,
@@ -106,18 +106,24 @@ impl FromRequestParts<Arc<Hub>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
-        let Some(header) = parts.headers.get(header::AUTHORIZATION) else { return Ok(Self::Anonymous) };
+        let Some(token) = bearer(&parts.headers)? else { return Ok(Self::Anonymous) };
         let refused = |why: &str| ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", why);
-        let text = header.to_str().ok().and_then(|text| text.split_once(' '));
-        let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let token = token.and_then(|(_, token)| token.parse::<BearerToken>().ok());
-        let token = token.ok_or_else(|| refused("the token is none"))?;
         if hub.options.operators.iter().any(|operator| same_token(&operator.0, &token)) {
             return Ok(Self::Operator);
         }
         let claims = hub.tokens.verify(&token, hub.options.clock.now_s());
         claims.map(|claims| Self::Job(Arc::new(claims))).map_err(|error| refused(&format!("the token: {error}")))
     }
+}
+
+/// The token of a request, if it has one.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<BearerToken>, ApiError> {
+    let Some(header) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let text = header.to_str().ok().and_then(|text| text.split_once(' '));
+    let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = token.and_then(|(_, token)| token.parse::<BearerToken>().ok());
+    let refused = || ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "the token is none");
+    token.map(Some).ok_or_else(refused)
 }
 
 /// The repository of an address, in the form in which it is stored.

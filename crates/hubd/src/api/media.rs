@@ -56,7 +56,7 @@ pub(crate) async fn urls(
 }
 
 /// Whose media are meant. A job that does not say means its tenant's; who runs the hub has no tenant and has to say.
-fn owner(caller: &Caller, headers: &HeaderMap) -> Result<String, ApiError> {
+pub(super) fn owner(caller: &Caller, headers: &HeaderMap) -> Result<String, ApiError> {
     let named = OWNER_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
     match (caller, named.filter(|owner| !owner.is_empty())) {
         (Caller::Anonymous, _) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs a token")),

@@ -33,14 +33,14 @@ use operation::Operation;
 /// One call of an S3 client.
 pub(crate) async fn call(
     State(hub): State<Arc<Hub>>,
-    Path((bucket, key)): Path<(String, String)>,
+    Path(place): Path<String>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let request = Request { method: &method, uri: &uri, headers: &headers };
-    match answer(&hub, (&bucket, &key), request, body).await {
+    match answer(&hub, &place, request, body).await {
         Ok(response) => response,
         Err(error) => error.at(uri.path()).into_response(),
     }
@@ -54,18 +54,17 @@ struct Request<'a> {
     headers: &'a HeaderMap,
 }
 
-async fn answer(hub: &Hub, place: (&str, &str), request: Request<'_>, body: Body) -> Result<Response, S3Error> {
+async fn answer(hub: &Hub, place: &str, request: Request<'_>, body: Body) -> Result<Response, S3Error> {
     let (access, payload) = admitted(hub, request)?;
     let (bucket, key) = access.place();
-    if place != (bucket, key.as_str()) {
+    if place != format!("{bucket}/{key}") {
         return Err(S3Error::denied("the credentials are for another object"));
     }
     let operation = Operation::of(request.method, request.uri.query().unwrap_or_default(), request.headers)?;
     match (operation, access) {
         (Operation::Read, Access::Read(blob)) => read::object(hub, blob, request.headers).await,
         (Operation::Write(write), Access::Write(upload)) => {
-            let signed = write::Signed { headers: request.headers, payload, body };
-            write::perform(hub, upload, write, signed).await
+            write::perform(hub, upload, write, write::Signed { payload, body }).await
         }
         _ => Err(S3Error::denied("the credentials do not allow this operation")),
     }

@@ -57,7 +57,7 @@ pub(crate) async fn open(
         expires_s: now_s.saturating_add(OPEN_S),
     };
     let (session_id, expires_s) = (new.id.clone(), new.expires_s);
-    hub.metadata.open_session(new).await?;
+    hub.metadata.open_session(new, caller.author()).await?;
     let expires = i64::try_from(expires_s).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     let expires_at = expires.map(|time| time.to_string().into());
     body::json(StatusCode::CREATED, &SessionOpened { session_id, expires_at })
@@ -95,7 +95,11 @@ pub(crate) async fn create(
     let opened = hub.metadata.open_session_upload(repo, new.clone(), path.clone(), caller.author(), now_s).await;
     match opened.map_err(ApiError::of_commit)? {
         SessionUploadOpened::Known { sha256 } => {
-            let known = Upload { new, parts: Vec::new(), complete: true, sha256, created: false };
+            let sha256 = match sha256 {
+                Some(sha256) => sha256,
+                None => hub.sha256_of(new.blake3).await?,
+            };
+            let known = Upload { new, parts: Vec::new(), complete: true, sha256: Some(sha256), created: false };
             let mut reply = object(&described(&known, path.as_str()));
             reply.insert("dedup".to_owned(), true.into());
             body::json(StatusCode::OK, &reply)

@@ -153,12 +153,7 @@ impl MultipartUpload for Upload {
         Self: 'c,
     {
         self.counts.completed.fetch_add(1, SeqCst);
-        std::future::ready(Ok(PutResult {
-            e_tag: None,
-            version: None,
-            extensions: object_store::Extensions::default(),
-        }))
-        .boxed()
+        std::future::ready(Ok(PutResult { e_tag: None, version: None, extensions: Default::default() })).boxed()
     }
 
     fn abort<'a, 'c>(&'a mut self) -> BoxFuture<'c, Result<()>>

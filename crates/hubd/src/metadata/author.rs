@@ -48,6 +48,7 @@ impl Reader {
         match holder {
             Holder::Repo { repo, private } => self.may_read_repo(repo, *private),
             Holder::Media { owner } => self.may(Area::Media, Right::Read, owner, "*"),
+            Holder::Dataset { owner, name, private } => !private || self.may(Area::Dataset, Right::Read, owner, name),
         }
     }
 

@@ -196,4 +196,13 @@ pub enum Holder {
         /// The tenant.
         owner: String,
     },
+    /// A dataset.
+    Dataset {
+        /// Who owns it.
+        owner: String,
+        /// What it is called.
+        name: String,
+        /// Whether it is private.
+        private: bool,
+    },
 }

@@ -20,9 +20,10 @@ pub enum SessionUploadOpened {
 /// The part of the seam for sessions.
 pub trait Sessions {
     /// Opens a session: `new` has no operations.
-    fn open_session(&self, new: NewCommit) -> Answer<'_, ()>;
+    fn open_session(&self, new: NewCommit, author: Author) -> Answer<'_, ()>;
 
-    /// Opens an upload for `path`; its owner is the commit that the session is. Content that the author can read already, or that the session has brought, is pinned at once.
+    /// Opens an upload for `path`; its owner is the commit that the session is. Content that its author can read already, or that
+    /// the session has brought, is pinned at once.
     ///
     /// # Errors
     /// [`super::MetadataError::Closed`] for a session that is not open; [`super::MetadataError::Unfit`] for one that has too many
@@ -45,7 +46,8 @@ pub trait Sessions {
         now_s: u64,
     ) -> Answer<'_, Option<(Upload, RepoPath)>>;
 
-    /// Ends a session with checkpoints of what it brought and what `reader` can read, all of them or none. One that is finalized answers as before.
+    /// Ends a session with checkpoints, all of them or none; their contents came with it, or `reader` may read them. One that is
+    /// finalized answers as before.
     ///
     /// # Errors
     /// [`super::MetadataError::Closed`]; [`super::MetadataError::Missing`]; [`super::MetadataError::Unfit`]. None of them changes

@@ -3,7 +3,10 @@
 mod blobs;
 mod budgets;
 mod commits;
+mod datasets;
+mod environments;
 mod finalize;
+mod media;
 mod open;
 mod readers;
 mod repos;

@@ -1,5 +1,8 @@
 //! What every implementation of [`Metadata`] must do: call [`conformance`] with a factory of empty stores.
 
+mod datasets;
+mod environments;
+mod media;
 mod sessions;
 mod transfers;
 
@@ -47,6 +50,9 @@ where
     transfers::transfers(Store(make().await)).await;
     sessions::sessions(Store(make().await)).await;
     sessions::ends(Store(make().await)).await;
+    datasets::datasets(Store(make().await)).await;
+    environments::environments(Store(make().await)).await;
+    media::media(Store(make().await)).await;
 }
 
 /// A store, and shorter words for it.

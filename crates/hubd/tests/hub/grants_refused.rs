@@ -34,6 +34,8 @@ async fn h4_29_credentials_are_for_one_key_some_operations_and_an_hour() -> Resu
     let put = |grant| Signing::new(grant, "PUT", "", &bytes);
     let elsewhere = Signing { path: "/uploads/other".to_owned(), ..put(&grant) };
     refused(&server, elsewhere, &bytes, 403, "AccessDenied").await?;
+    let list = Signing { path: "/uploads".to_owned(), ..Signing::new(&grant, "GET", "", b"") };
+    refused(&server, list, b"", 403, "AccessDenied").await?;
     refused(&server, Signing::new(&grant, "GET", "", b""), b"", 403, "AccessDenied").await?;
     refused(&server, Signing::new(&grant, "DELETE", "", b""), b"", 501, "NotImplemented").await?;
     let reader = server.hub.read_grant(Blake3Hash::of(&bytes)).context("an address")?;

@@ -3,12 +3,16 @@
 mod blobs;
 mod commits;
 mod connections;
+mod datasets;
+mod environment;
 mod finalize;
 mod gate;
 mod grants;
 mod grants_refused;
 mod limits;
+mod old_files;
 mod refusals;
+mod renewal;
 mod server;
 mod sessions;
 mod sign;

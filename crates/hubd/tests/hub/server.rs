@@ -21,10 +21,13 @@ use gen_worker_tasks::Scope;
 use tokio::net::TcpListener;
 
 /// Secret of all hubs here.
-const SECRET: [u8; 32] = [7; 32];
+pub const SECRET: [u8; 32] = [7; 32];
 
-/// Token of who runs them.
-const OPERATOR: &str = "operator-token";
+/// The token of those who run the hubs here.
+pub const OPERATOR: &str = "operator-token";
+
+/// Largest file of older workers here.
+pub const OLD_FILE_BYTES_MAX: u64 = 5000;
 
 /// Bytes of a part here: small files have several.
 pub const PART: usize = 1024;
@@ -72,6 +75,7 @@ impl Server {
         let mut options = HubOptions::new(url.clone(), SECRET);
         options.part_bytes = PART as u64;
         options.clock = Clock::standing(1_000_000);
+        options.old_file_bytes_max = OLD_FILE_BYTES_MAX;
         options.anonymous_per_minute = 20;
         options.operators = vec![OperatorToken(OPERATOR.parse()?)];
         change(&mut options);

@@ -113,7 +113,6 @@ async fn h5_4_what_a_session_brought_is_there_for_a_day_for_who_may_read_the_rep
     server.hub.tidy().await?;
     assert_eq!(reads(&server, &own, &bytes).await?, 404);
     assert_eq!(finalize(&server, &session, &json!({})).await?.0, 410);
-    // The grace begins when the last name is gone.
     server.clock.advance(24 * 3600 + 1);
     server.hub.tidy().await?;
     assert_eq!(crate::uploads::files_below(directory.path()), 0);

@@ -11,10 +11,8 @@ use ring::digest::{Context, SHA256};
 use super::error::S3Error;
 use crate::sigv4::Payload;
 
-/// Why a body has no end that counts.
-#[derive(Debug, thiserror::Error)]
-#[error("the body did not come to its end")]
-pub(super) struct Broken;
+/// Why a body does not end.
+type BodyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Whether a body was another than the one that was signed.
 #[derive(Debug, Default)]
@@ -32,9 +30,9 @@ pub(super) fn checked(
     body: Body,
     payload: Payload,
     seen: &Mismatch,
-) -> impl Stream<Item = Result<Bytes, Broken>> + Send {
+) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
     let Payload::Sha256(expected) = payload else {
-        return body.into_data_stream().map(|piece| piece.map_err(|_| Broken)).left_stream();
+        return body.into_data_stream().map(|piece| piece.map_err(BodyError::from)).left_stream();
     };
     let begin = (Some(Context::new(&SHA256)), body.into_data_stream());
     let checked = futures::stream::unfold(begin, move |(hash, mut body)| async move {
@@ -44,11 +42,11 @@ pub(super) fn checked(
                 hash.update(&piece);
                 Some((Ok(piece), (Some(hash), body)))
             }
-            Some(Err(_)) => Some((Err(Broken), (None, body))),
+            Some(Err(error)) => Some((Err(BodyError::from(error)), (None, body))),
             None if hash.finish().as_ref() == expected => None,
             None => {
                 seen.0.store(true, Ordering::Relaxed);
-                Some((Err(Broken), (None, body)))
+                Some((Err(BodyError::from("another hash")), (None, body)))
             }
         }
     });

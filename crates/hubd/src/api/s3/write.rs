@@ -2,8 +2,8 @@
 //! upload verifies it (Hub contract, 4.19).
 
 use axum::{
-    body::Body,
-    http::{HeaderMap, StatusCode, header},
+    body::{Body, HttpBody as _},
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use gen_worker_hub::ServerId;
@@ -24,9 +24,7 @@ use crate::{
 };
 
 /// A body and what was said of it.
-pub(super) struct Signed<'a> {
-    /// The head that it came with.
-    pub headers: &'a HeaderMap,
+pub(super) struct Signed {
     /// Its hash, if any.
     pub payload: Payload,
     /// It.
@@ -34,13 +32,13 @@ pub(super) struct Signed<'a> {
 }
 
 /// Does `write` to the object of the upload `id`.
-pub(super) async fn perform(hub: &Hub, id: ServerId, write: Write, signed: Signed<'_>) -> Result<Response, S3Error> {
+pub(super) async fn perform(hub: &Hub, id: ServerId, write: Write, signed: Signed) -> Result<Response, S3Error> {
     let now_s = hub.options.clock.now_s();
     let upload = hub.metadata.upload(id.clone(), now_s).await?.filter(|upload| !upload.complete);
     let upload = upload.ok_or_else(S3Error::no_upload)?;
     match write {
         Write::Whole => {
-            let length = length(signed.headers)?;
+            let length = length(&signed.body)?;
             if length != upload.new.size_bytes {
                 return Err(too_much("the object does not have the announced size"));
             }
@@ -48,7 +46,7 @@ pub(super) async fn perform(hub: &Hub, id: ServerId, write: Write, signed: Signe
         }
         Write::Begin => begin(hub, id, now_s).await,
         Write::Part(transfer, number) => {
-            let length = length(signed.headers)?;
+            let length = length(&signed.body)?;
             check_part(hub, &upload, &transfer, number, length).await?;
             store(hub, &upload, Some(transfer), number, length, signed).await
         }
@@ -80,7 +78,7 @@ async fn store(
     transfer: Option<ServerId>,
     number: u32,
     length: u64,
-    signed: Signed<'_>,
+    signed: Signed,
 ) -> Result<Response, S3Error> {
     let id = &upload.new.id;
     let key = BlobStore::key(id, number);
@@ -113,7 +111,7 @@ async fn begin(hub: &Hub, id: ServerId, now_s: u64) -> Result<Response, S3Error>
     Ok(xml::begun(bucket, &key, &transfer))
 }
 
-async fn finish(hub: &Hub, upload: &Upload, transfer: ServerId, signed: Signed<'_>) -> Result<Response, S3Error> {
+async fn finish(hub: &Hub, upload: &Upload, transfer: ServerId, signed: Signed) -> Result<Response, S3Error> {
     let body = payload::collected(signed.body, signed.payload, FINISH_BYTES_MAX).await?;
     let named = xml::parts(&body)?;
     let mut keys = Vec::with_capacity(named.len());
@@ -142,8 +140,8 @@ fn too_much(message: &str) -> S3Error {
     S3Error::invalid("EntityTooLarge", message)
 }
 
-fn length(headers: &HeaderMap) -> Result<u64, S3Error> {
-    let length = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+fn length(body: &Body) -> Result<u64, S3Error> {
     let message = "the request does not say how many bytes come";
-    length.ok_or_else(|| S3Error::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message))
+    let unknown = || S3Error::new(StatusCode::LENGTH_REQUIRED, "MissingContentLength", message);
+    body.size_hint().exact().ok_or_else(unknown)
 }

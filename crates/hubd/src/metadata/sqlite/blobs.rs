@@ -4,6 +4,7 @@ use gen_worker_hub::{Blake3Hash, model_ref::RepoName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{
+    datasets,
     row::{count, parse, stored},
     sessions,
 };
@@ -102,7 +103,8 @@ fn any_holder(
             return Ok(true);
         }
     }
-    Ok(sessions::holders(on, &name)?.into_iter().any(wanted))
+    let more = sessions::holders(on, &name)?.into_iter().chain(datasets::holders(on, &name)?);
+    Ok(more.into_iter().any(wanted))
 }
 
 pub(super) fn media(on: &Connection, owner: &str, reference: &str) -> Result<Option<Blake3Hash>, MetadataError> {

@@ -22,10 +22,9 @@ use crate::metadata::{
 };
 
 impl Sessions for SqliteMetadata {
-    fn open_session(&self, new: NewCommit) -> Answer<'_, ()> {
+    fn open_session(&self, new: NewCommit, author: Author) -> Answer<'_, ()> {
         self.call("open a session", move |on| {
-            // It names nothing yet, so there is nothing to read and nothing to count.
-            commits::open(on, &new, &Author::unlimited(Reader::Anyone))?;
+            commits::open(on, &new, &author)?;
             on.prepare_cached("INSERT INTO sessions (id) VALUES (?1)")?.execute([new.id.as_str()])?;
             Ok(())
         })
@@ -205,7 +204,7 @@ fn finalize_all(
     Ok(done)
 }
 
-/// Every content of `checkpoint` came with the session, or is readable to `reader`.
+/// Every content of `checkpoint` came with the session, or may be read by `reader`.
 fn all_here(on: &Connection, id: &ServerId, checkpoint: &CommitCreate, reader: &Reader) -> Result<(), MetadataError> {
     let (mut missing, mut seen) = (Vec::new(), BTreeMap::new());
     for operation in &checkpoint.operations {

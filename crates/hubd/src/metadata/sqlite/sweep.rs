@@ -39,7 +39,7 @@ fn collect(on: &Connection, blob: &str) -> Result<(), MetadataError> {
     on.prepare_cached("DELETE FROM idle WHERE blake3 = ?1")?.execute([blob])?;
     let mut find = on.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM files WHERE blake3 = ?1) OR EXISTS (SELECT 1 FROM media WHERE blake3 = ?1)
-             OR EXISTS (SELECT 1 FROM pins WHERE blake3 = ?1)",
+             OR EXISTS (SELECT 1 FROM pins WHERE blake3 = ?1) OR EXISTS (SELECT 1 FROM dataset_files WHERE blake3 = ?1)",
     )?;
     if find.query_row([blob], |row| row.get(0))? {
         return Ok(());

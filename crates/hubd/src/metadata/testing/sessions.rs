@@ -3,16 +3,15 @@
 use super::*;
 use crate::metadata::{Finalized, Holder, SessionUploadOpened};
 
-/// A job that may write the repository.
 fn author() -> Author {
-    job(repo().owner(), &[Area::Repo])
+    job("acme", &[Area::Repo])
 }
 
 impl Store {
     async fn session(&self, id: &str) {
         let body = CommitCreate::new(CommitMode::Replace, Vec::new());
         let new = NewCommit { id: parse(id), repo: repo(), private: true, body, expires_s: END_S };
-        self.0.open_session(new).await.expect("a session opens");
+        self.0.open_session(new, author()).await.expect("a session opens");
     }
 
     async fn wants(&self, session: &str, id: &str, content: &str) -> Result<bool, MetadataError> {

@@ -14,9 +14,7 @@ pub(super) async fn transfers(store: Store) {
     };
     let current = async || on.transfer(parse("u1")).await.expect("a read");
     assert!(!on.begin_transfer(parse("u1"), parse("t1"), NOW_S).await.expect("an answer"), "there is no upload");
-    on.open_upload(store.media("u1", "a", "onetwo"), Author::unlimited(Reader::Operator), NOW_S)
-        .await
-        .expect("it opens");
+    store.open_upload(store.media("u1", "a", "onetwo")).await.expect("it opens");
     assert!(on.begin_transfer(parse("u1"), parse("t1"), NOW_S).await.expect("it begins"));
     assert!(put(Some("t1"), part(1, "k1", "one")).await);
     assert!(!put(Some("t2"), part(2, "k2", "two")).await, "there is no such transfer");
@@ -49,9 +47,7 @@ pub(super) async fn transfers(store: Store) {
 /// An object that is put whole takes the place of everything.
 async fn whole(store: &Store) {
     let on = &store.0;
-    on.open_upload(store.media("u2", "b", "whole"), Author::unlimited(Reader::Operator), NOW_S)
-        .await
-        .expect("it opens");
+    store.open_upload(store.media("u2", "b", "whole")).await.expect("it opens");
     on.begin_transfer(parse("u2"), parse("t3"), NOW_S).await.expect("it begins");
     on.put_transferred(parse("u2"), Some(parse("t3")), part(2, "w1", "wh"), NOW_S).await.expect("a part");
     assert!(on.put_transferred(parse("u2"), None, part(1, "w2", "whole"), NOW_S).await.expect("the whole"));
