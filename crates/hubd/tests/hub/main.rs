@@ -5,6 +5,7 @@ mod commits;
 mod connections;
 mod finalize;
 mod gate;
+mod kill;
 mod limits;
 mod refusals;
 mod server;
