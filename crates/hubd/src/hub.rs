@@ -109,6 +109,9 @@ pub enum HubSetupError {
     /// Parts of this size are no subtrees of a hash.
     #[error("the part size of the hub is no power of two from 1024")]
     PartSize,
+    /// Nobody could connect.
+    #[error("the hub has no room for a connection")]
+    Connections,
     /// The secret makes no key.
     #[error("the secret of the hub makes no key")]
     Key(#[from] KeyError),
@@ -188,6 +191,9 @@ impl Hub {
         }
         if !options.part_bytes.is_power_of_two() || options.part_bytes < blake3::CHUNK_LEN as u64 {
             return Err(HubSetupError::PartSize);
+        }
+        if options.connections == 0 || options.connections_per_address == 0 {
+            return Err(HubSetupError::Connections);
         }
         let tokens = token_signer(&options.secret)?.check()?;
         let anonymous = Limiter::new(options.anonymous_per_minute);
