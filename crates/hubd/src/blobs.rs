@@ -34,7 +34,7 @@ const LOCAL_PIECE_BYTES: usize = 512 * 1024;
 const REMOTE_PIECE_BYTES: usize = 5 * 1024 * 1024;
 
 /// Bytes of all pieces that fill or are being written. Transfers for which there is no room do not read on.
-pub const BUDGET_BYTES: usize = 40 * 1024 * 1024;
+pub const BUDGET_BYTES: usize = 20 * 1024 * 1024;
 
 /// How long a piece may take to come. Clients give 64 MiB 600 s, so the slowest of them brings the largest piece in time; one
 /// that holds its room any longer would keep out others.

@@ -70,6 +70,9 @@ const HASHES_AT_ONCE: usize = 2;
 /// Headers that are held at once: each may have 16 MiB.
 const HEADERS_AT_ONCE: usize = 1;
 
+/// Commits that are taken in at once: the body of one may have 32 MiB, and what is made of it several times that.
+const COMMITS_AT_ONCE: usize = 4;
+
 /// Who may see a repository that a commit makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -119,6 +122,9 @@ pub enum HubSetupError {
     /// Parts of this size are no subtrees of a hash.
     #[error("the part size of the hub is no power of two from 1024")]
     PartSize,
+    /// Nobody could connect.
+    #[error("the hub has no room for a connection")]
+    Connections,
     /// The secret makes no key.
     #[error("the secret of the hub makes no key")]
     Key(#[from] KeyError),
@@ -162,6 +168,7 @@ pub struct Hub {
     /// Commits that become checkpoints.
     finalizing: Flights<(RepoName, ServerId), Told>,
     header_turns: Arc<Semaphore>,
+    pub(crate) commit_turns: Semaphore,
     /// Contents whose SHA-256 is computed.
     hashing: Flights<Blake3Hash, Result<String, Sha256Error>>,
     hashing_turns: Arc<Semaphore>,
@@ -204,6 +211,9 @@ impl Hub {
         if !options.part_bytes.is_power_of_two() || options.part_bytes < blake3::CHUNK_LEN as u64 {
             return Err(HubSetupError::PartSize);
         }
+        if options.connections == 0 || options.connections_per_address == 0 {
+            return Err(HubSetupError::Connections);
+        }
         let token_signer = token_signer(&options.secret)?;
         let tokens = token_signer.check()?;
         let anonymous = Limiter::new(options.anonymous_per_minute);
@@ -222,6 +232,7 @@ impl Hub {
             completing: Mutex::default(),
             finalizing: Flights::default(),
             header_turns: Arc::new(Semaphore::new(HEADERS_AT_ONCE)),
+            commit_turns: Semaphore::new(COMMITS_AT_ONCE),
             hashing: Flights::default(),
             hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),

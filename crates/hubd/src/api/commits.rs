@@ -44,6 +44,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let repo = writable(&owner, &repo, &caller)?;
+    let _turn = hub.commit_turns.acquire().await.map_err(|error| ApiError::unavailable(&error))?;
     let commit: CommitCreate = body::read(body, COMMIT_MAX).await?;
     check(&hub, &caller, &commit)?;
     let now_s = hub.options.clock.now_s();

@@ -42,6 +42,11 @@ async fn options_that_make_no_hub_are_refused() {
     let make = |options| Hub::new(Arc::<SqliteMetadata>::clone(&metadata), blobs.clone(), options);
     let refused = make(HubOptions::new("hub.test", [1; SECRET_BYTES]));
     assert!(matches!(refused, Err(HubSetupError::PublicUrl)));
+    for (connections, connections_per_address) in [(0, 1), (1, 0)] {
+        let options = HubOptions::new("http://hub.test", [1; SECRET_BYTES]);
+        let refused = make(HubOptions { connections, connections_per_address, ..options });
+        assert!(matches!(refused, Err(HubSetupError::Connections)));
+    }
     for part_bytes in [0, 512, 3000] {
         let options = HubOptions { part_bytes, ..HubOptions::new("http://hub.test", [1; SECRET_BYTES]) };
         assert!(matches!(make(options), Err(HubSetupError::PartSize)), "{part_bytes}");

@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::server::{PART, Server, adding, announced, content};
+use crate::server::{PART, Server, adding, announced, content, http};
 
 /// So short that the tests are quick, so long that a client that works is not cut off.
 const STALL: Duration = Duration::from_millis(500);
@@ -81,7 +81,7 @@ async fn a_reply_that_nobody_reads_does_not_hold_its_connection() -> Result<()> 
         deaf.push(stream);
     }
     // Answered when one of them is cut off, and only then.
-    let reply = reqwest::Client::builder().no_proxy().build()?.get(format!("{}/nothing", server.url)).send().await?;
+    let reply = http()?.get(format!("{}/nothing", server.url)).send().await?;
     assert_eq!(reply.status(), 404);
     let mut read = Vec::new();
     for mut stream in deaf {

@@ -3,7 +3,7 @@
 use anyhow::{Result, bail};
 use gen_worker_hub::{
     Blake3Hash, Digest,
-    api::{CommitMode, UploadStart},
+    api::{CommitMode, UploadSource, UploadStart},
     client::{HubClient, HubError, UploadTarget},
     token::{Area, ByteLimits, Right},
 };
@@ -18,8 +18,7 @@ fn media(owner: &str) -> UploadTarget {
 async fn save(server: &Server, client: &HubClient, reference: &str, bytes: &[u8]) -> Result<(), HubError> {
     let (create, local) = announced(reference, bytes).expect("a file");
     let started = client.create_upload(&media("acme"), &create, &local).await?;
-    let UploadStart::Transfer { upload_id, source } = started else { return Ok(()) };
-    let gen_worker_hub::api::UploadSource::Parts(urls) = source else { panic!("parts are expected") };
+    let UploadStart::Transfer { upload_id, source: UploadSource::Parts(urls) } = started else { return Ok(()) };
     let request = server.put_parts(&urls, bytes).await.expect("the parts are taken");
     client.complete_upload(&media("acme"), &upload_id, &request, &local).await?;
     Ok(())

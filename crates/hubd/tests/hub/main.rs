@@ -9,6 +9,7 @@ mod finalize;
 mod gate;
 mod grants;
 mod grants_refused;
+mod kill;
 mod limits;
 mod old_files;
 mod refusals;

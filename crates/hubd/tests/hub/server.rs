@@ -66,8 +66,6 @@ impl Server {
 
     /// The same over other objects.
     pub async fn start_over(directory: &Path, blobs: BlobStore, change: impl FnOnce(&mut HubOptions)) -> Result<Self> {
-        // The first test of a process installs it; in the others it is there.
-        drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let scope = Scope::new("hub-test");
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let url = format!("http://{}", listener.local_addr()?);
@@ -84,7 +82,7 @@ impl Server {
         hub.recover().await?;
         let (serving, cancel) = (Arc::clone(&hub), scope.cancel().clone());
         scope.spawn("serve", async move { serve(listener, serving, Duration::from_secs(5), &cancel).await });
-        Ok(Self { url, hub, clock, http: reqwest::Client::builder().no_proxy().build()?, scope })
+        Ok(Self { url, hub, clock, http: http()?, scope })
     }
 
     /// Ends it; its file can be opened again.
@@ -123,31 +121,12 @@ impl Server {
     }
 
     fn signed(&self, tenant: &str, grants: Vec<Grant>, limits: ByteLimits) -> Result<BearerToken> {
-        let claims = CapabilityClaims {
-            sub: "worker".to_owned(),
-            tenant: tenant.to_owned(),
-            request_id: "r1".to_owned(),
-            attempt: 1,
-            kind: Workload::Inference,
-            grants,
-            limits,
-            iat: self.clock.now_s(),
-            exp: self.clock.now_s() + 3600,
-        };
-        Ok(token_signer(&SECRET)?.sign(&claims)?)
+        signed(tenant, grants, limits, self.clock.now_s(), 3600)
     }
 
     /// Sends all parts of `content`.
     pub async fn put_parts(&self, urls: &PartUrls, content: &[u8]) -> Result<CompleteRequest> {
-        let mut etags = Vec::new();
-        for (range, url) in urls.parts() {
-            let from = usize::try_from(range.offset)?;
-            let part = content.get(from..from + usize::try_from(range.length)?).context("a part")?.to_vec();
-            let reply = self.http.put(url.reveal()).body(part).send().await?.error_for_status()?;
-            let etag = reply.headers().get("etag").context("an etag")?.to_str()?.to_owned();
-            etags.push(PartEtag { part_number: range.number, etag });
-        }
-        Ok(CompleteRequest::of_parts(etags))
+        put_parts(&self.http, urls, content).await
     }
 
     /// A whole commit.
@@ -171,14 +150,61 @@ impl Server {
         created: &CommitCreated,
         contents: &[&[u8]],
     ) -> Result<()> {
-        for upload in &created.uploads {
-            let content = contents.iter().find(|content| Blake3Hash::of(content) == upload.blake3);
-            let UploadSource::Parts(urls) = &upload.source else { anyhow::bail!("parts are expected") };
-            let request = self.put_parts(urls, content.context("a known content")?).await?;
-            client.complete_commit_upload(repo, &created.revision_id, &upload.upload_id, &request).await?;
-        }
-        Ok(())
+        bring(&self.http, client, repo, created, contents).await
     }
+}
+
+/// A client for what the client of the hub does not do.
+pub fn http() -> Result<reqwest::Client> {
+    // The first test of a process installs it; in the others it is there.
+    drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
+    Ok(reqwest::Client::builder().no_proxy().build()?)
+}
+
+/// A token that is good for `life_s` from `now_s`.
+pub fn signed(tenant: &str, grants: Vec<Grant>, limits: ByteLimits, now_s: u64, life_s: u64) -> Result<BearerToken> {
+    let claims = CapabilityClaims {
+        sub: "worker".to_owned(),
+        tenant: tenant.to_owned(),
+        request_id: "r1".to_owned(),
+        attempt: 1,
+        kind: Workload::Inference,
+        grants,
+        limits,
+        iat: now_s,
+        exp: now_s + life_s,
+    };
+    Ok(token_signer(&SECRET)?.sign(&claims)?)
+}
+
+/// Sends all parts of `content`.
+pub async fn put_parts(http: &reqwest::Client, urls: &PartUrls, content: &[u8]) -> Result<CompleteRequest> {
+    let mut etags = Vec::new();
+    for (range, url) in urls.parts() {
+        let from = usize::try_from(range.offset)?;
+        let part = content.get(from..from + usize::try_from(range.length)?).context("a part")?.to_vec();
+        let reply = http.put(url.reveal()).body(part).send().await?.error_for_status()?;
+        let etag = reply.headers().get("etag").context("an etag")?.to_str()?.to_owned();
+        etags.push(PartEtag { part_number: range.number, etag });
+    }
+    Ok(CompleteRequest::of_parts(etags))
+}
+
+/// Brings the files of an open commit.
+pub async fn bring(
+    http: &reqwest::Client,
+    client: &HubClient,
+    repo: &RepoName,
+    created: &CommitCreated,
+    contents: &[&[u8]],
+) -> Result<()> {
+    for upload in &created.uploads {
+        let content = contents.iter().find(|content| Blake3Hash::of(content) == upload.blake3);
+        let UploadSource::Parts(urls) = &upload.source else { anyhow::bail!("parts are expected") };
+        let request = put_parts(http, urls, content.context("a known content")?).await?;
+        client.complete_commit_upload(repo, &created.revision_id, &upload.upload_id, &request).await?;
+    }
+    Ok(())
 }
 
 /// A commit that adds files.

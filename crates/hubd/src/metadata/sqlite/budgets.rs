@@ -31,6 +31,17 @@ pub(super) fn refund(on: &Connection, upload: &str) -> Result<(), MetadataError>
     Ok(())
 }
 
+/// The same for all uploads of a commit that have not come.
+pub(super) fn refund_commit(on: &Connection, commit: &str) -> Result<(), MetadataError> {
+    let mut refund = on.prepare_cached(
+        "UPDATE budgets SET bytes = max(0, bytes - u.size)
+         FROM (SELECT job, sum(size) AS size FROM uploads WHERE commit_id = ?1 AND created IS NULL GROUP BY job) AS u
+         WHERE budgets.job = u.job",
+    )?;
+    refund.execute([commit])?;
+    Ok(())
+}
+
 /// Forgets the counts of attempts that have no token any more.
 pub(super) fn expire(on: &Connection, now_s: u64) -> Result<(), MetadataError> {
     on.prepare_cached("DELETE FROM budgets WHERE expires_s <= ?1")?.execute([stored(now_s)])?;

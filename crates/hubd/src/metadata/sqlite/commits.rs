@@ -2,8 +2,13 @@
 
 use std::collections::HashSet;
 
-use gen_worker_hub::{ServerId, api::CommitOperation, model_ref::RepoName, names::NameError};
-use rusqlite::{Connection, params};
+use gen_worker_hub::{
+    ServerId,
+    api::{CommitCreate, CommitOperation},
+    model_ref::RepoName,
+    names::NameError,
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{blobs, budgets, row::stored, uploads};
 use crate::metadata::{Author, MetadataError, NewCommit, NewUpload, Pin, Reader, UploadOwner};
@@ -21,10 +26,12 @@ pub(super) const CLOSED: i64 = 2;
 pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<Vec<Pin>, MetadataError> {
     let body = serde_json::to_string(&new.body).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let mut insert = on.prepare_cached(
-        "INSERT INTO commits (id, owner, name, private, state, body, expires_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO commits (id, owner, name, private, state, expires_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let (owner, name) = (new.repo.owner(), new.repo.repo());
-    insert.execute(params![new.id.as_str(), owner, name, new.private, OPEN, body, stored(new.expires_s)])?;
+    insert.execute(params![new.id.as_str(), owner, name, new.private, OPEN, stored(new.expires_s)])?;
+    let mut keep = on.prepare_cached("INSERT INTO commit_bodies (commit_id, body) VALUES (?1, ?2)")?;
+    keep.execute([new.id.as_str(), &body])?;
     let pins = pins(on, new, &author.reader)?;
     let mut pin = on.prepare_cached("INSERT INTO pins (commit_id, blake3, size, here) VALUES (?1, ?2, ?3, ?4)")?;
     let mut wanted_bytes = 0_u64;
@@ -84,15 +91,32 @@ pub(super) fn close_of(on: &Connection, repo: &RepoName, id: &ServerId, now_s: u
 
 /// Closes an open commit: its pins and the uploads that have not come are gone.
 pub(super) fn close(on: &Connection, id: &str, now_s: u64) -> Result<(), MetadataError> {
-    on.prepare_cached("UPDATE commits SET state = ?2, body = '' WHERE id = ?1")?.execute(params![id, CLOSED])?;
+    on.prepare_cached("UPDATE commits SET state = ?2 WHERE id = ?1")?.execute(params![id, CLOSED])?;
     mark_pinned(on, id, now_s)?;
     end(on, id)
 }
 
-/// Ends what an open commit holds. Contents that it brought stay for the grace.
+/// Ends what an open commit holds: its operations, its pins, and the uploads that have not come. Contents that it brought stay
+/// for the grace.
 pub(super) fn end(on: &Connection, id: &str) -> Result<(), MetadataError> {
-    on.prepare_cached("DELETE FROM pins WHERE commit_id = ?1")?.execute([id])?;
-    let mut list = on.prepare_cached("SELECT id FROM uploads WHERE commit_id = ?1 AND created IS NULL")?;
-    let open: Vec<String> = list.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    open.iter().try_for_each(|upload| uploads::drop_open(on, upload))
+    budgets::refund_commit(on, id)?;
+    for sql in [
+        "DELETE FROM commit_bodies WHERE commit_id = ?1",
+        "DELETE FROM pins WHERE commit_id = ?1",
+        "INSERT OR IGNORE INTO doomed (key) SELECT key FROM parts
+         WHERE upload IN (SELECT id FROM uploads WHERE commit_id = ?1 AND created IS NULL)",
+        "DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE commit_id = ?1 AND created IS NULL)",
+        "DELETE FROM uploads WHERE commit_id = ?1 AND created IS NULL",
+    ] {
+        on.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// The operations of a commit; none of one that is not open.
+pub(super) fn body(on: &Connection, id: &str) -> Result<Option<CommitCreate>, MetadataError> {
+    let mut find = on.prepare_cached("SELECT body FROM commit_bodies WHERE commit_id = ?1")?;
+    let body: Option<String> = find.query_row([id], |row| row.get(0)).optional()?;
+    let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("a commit: {error}") };
+    body.map(|body| serde_json::from_str(&body).map_err(corrupt)).transpose()
 }

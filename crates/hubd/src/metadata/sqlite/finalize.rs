@@ -30,7 +30,6 @@ const LATEST: &str = "latest";
 struct Stored {
     private: bool,
     state: i64,
-    body: String,
     result: Option<String>,
     expires_s: i64,
 }
@@ -62,14 +61,14 @@ pub(super) fn finalize(
     if commit.state != OPEN || commit.expires_s <= stored(now_s) {
         return Err(MetadataError::Closed);
     }
-    let body: CommitCreate = serde_json::from_str(&commit.body).map_err(corrupt)?;
+    let body = commits::body(on, id.as_str())?.ok_or(MetadataError::Closed)?;
     all_here(on, id, &body)?;
     let repo = repos::make(on, repo, commit.private)?;
     let done = record(on, &repo, &body, now_s)?;
     let Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype } = done.clone();
     let kept = Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype };
     let kept = serde_json::to_string(&kept).map_err(corrupt)?;
-    let mut end = on.prepare_cached("UPDATE commits SET state = ?2, result = ?3, body = '' WHERE id = ?1")?;
+    let mut end = on.prepare_cached("UPDATE commits SET state = ?2, result = ?3 WHERE id = ?1")?;
     end.execute(params![id.as_str(), DONE, kept])?;
     commits::end(on, id.as_str())?;
     Ok(done)
@@ -77,16 +76,10 @@ pub(super) fn finalize(
 
 fn read(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<Option<Stored>, MetadataError> {
     let mut find = on.prepare_cached(
-        "SELECT private, state, body, result, expires_s FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3",
+        "SELECT private, state, result, expires_s FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3",
     )?;
     let found = find.query_row([id.as_str(), repo.owner(), repo.repo()], |row| {
-        Ok(Stored {
-            private: row.get(0)?,
-            state: row.get(1)?,
-            body: row.get(2)?,
-            result: row.get(3)?,
-            expires_s: row.get(4)?,
-        })
+        Ok(Stored { private: row.get(0)?, state: row.get(1)?, result: row.get(2)?, expires_s: row.get(3)? })
     });
     Ok(found.optional()?)
 }
@@ -210,14 +203,16 @@ fn insert(
     let about = serde_json::to_string(&about).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let (digest, alias) = (tree.digest().to_string(), tree.sha256_alias().to_string());
     let mut insert = on.prepare_cached(
-        "INSERT OR IGNORE INTO checkpoints (repo, digest, sha256, size, unsafe_weights, dtype, body, created_s)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT OR IGNORE INTO checkpoints (repo, digest, sha256, size, unsafe_weights, dtype, created_s)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let size = stored(tree.size_bytes());
-    if insert.execute(params![repo.id, digest, alias, size, unsafe_weights, dtype, about, stored(now_s)])? == 0 {
+    if insert.execute(params![repo.id, digest, alias, size, unsafe_weights, dtype, stored(now_s)])? == 0 {
         // The same tree was committed before.
         return Ok(());
     }
+    let mut keep = on.prepare_cached("INSERT INTO abouts (repo, digest, about) VALUES (?1, ?2, ?3)")?;
+    keep.execute(params![repo.id, digest, about])?;
     let mut add =
         on.prepare_cached("INSERT INTO files (repo, digest, path, blake3, size) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for file in tree.files() {

@@ -2,14 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use gen_worker_hub::{
-    Blake3Hash, ServerId, Snapshot,
-    api::{CommitCreate, CommitOperation},
-    model_ref::RepoName,
-};
-use rusqlite::{Connection, OptionalExtension as _, params};
+use gen_worker_hub::{Blake3Hash, ServerId, Snapshot, api::CommitOperation, model_ref::RepoName};
+use rusqlite::Connection;
 
-use super::{commits::OPEN, row::count};
+use super::{commits, row::count};
 use crate::{
     metadata::{Dtypes, MetadataError},
     safetensors,
@@ -18,12 +14,10 @@ use crate::{
 /// Contents of an open commit whose headers have not been read.
 pub(super) fn unread(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<Vec<Blake3Hash>, MetadataError> {
     let mut find =
-        on.prepare_cached("SELECT body FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3 AND state = ?4")?;
-    let body = find.query_row(params![id.as_str(), repo.owner(), repo.repo(), OPEN], |row| row.get(0)).optional()?;
-    let body: Option<String> = body;
+        on.prepare_cached("SELECT EXISTS (SELECT 1 FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3)")?;
+    let known: bool = find.query_row([id.as_str(), repo.owner(), repo.repo()], |row| row.get(0))?;
+    let body = if known { commits::body(on, id.as_str())? } else { None };
     let Some(body) = body else { return Ok(Vec::new()) };
-    let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("a commit: {error}") };
-    let body: CommitCreate = serde_json::from_str(&body).map_err(corrupt)?;
     let mut wanted = on.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM pins WHERE commit_id = ?1 AND blake3 = ?2 AND here = 1)
              AND NOT EXISTS (SELECT 1 FROM weights WHERE blake3 = ?2)",
@@ -33,7 +27,7 @@ pub(super) fn unread(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<
         if let CommitOperation::Add { path, blake3, .. } = operation
             && safetensors::is_named(path)
             && seen.insert(*blake3)
-            && wanted.query_row(params![id.as_str(), blake3.to_string()], |row| row.get(0))?
+            && wanted.query_row([id.as_str(), &blake3.to_string()], |row| row.get(0))?
         {
             unread.push(*blake3);
         }
