@@ -341,6 +341,7 @@ impl Serving {
     /// A HelloAck, first or repeated: its content replaces what was there, and state follows (W6).
     pub(super) fn acknowledge(&mut self, ack: pb::HelloAck) {
         self.models.spare(&ack.keep);
+        self.executor.store_files_at(&ack.file_base_url);
         self.acknowledged = ack;
         self.resolve_models();
         self.sample_memory();

@@ -19,6 +19,7 @@ mod metrics;
 mod models;
 mod orchestrator;
 mod queue;
+mod saves;
 mod shelf;
 mod slots;
 mod spool;
