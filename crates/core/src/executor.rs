@@ -11,6 +11,7 @@ mod handler;
 mod inline;
 mod job_files;
 mod metrics;
+mod renewal;
 mod reporting;
 mod upload;
 
@@ -52,6 +53,8 @@ use handler::Call;
 pub(crate) use inline::InlinePolicy;
 use job_files::JobFiles;
 use metrics::PeakMemory;
+pub(crate) use renewal::Renewals;
+pub use renewal::{NotRenewed, Renewal, TokenRenewer};
 pub(crate) use reporting::Reporting;
 pub(crate) use upload::Uploads;
 pub use upload::{OutputUpload, OutputUploader, UploadError};
@@ -95,6 +98,7 @@ pub(crate) struct Executor {
     outbox: SharedOutbox,
     loader: Arc<Loader>,
     uploads: Arc<Uploads>,
+    renewals: Arc<Renewals>,
     memory: PeakMemory,
     /// Tells of accelerators; none where there are none.
     vram: Option<Arc<dyn MemoryProbe>>,
@@ -108,13 +112,13 @@ impl Executor {
         events: mpsc::Sender<JobEvent>,
         outbox: SharedOutbox,
         loader: Arc<Loader>,
-        uploads: Uploads,
+        files: (Uploads, Renewals),
         reporting: Reporting,
         gpus_freed: GpusFreed,
     ) -> Self {
         let (memory, vram) = (PeakMemory::default(), loader.accelerators());
-        let (scope, uploads) = (Arc::new(scope), Arc::new(uploads));
-        Self { scope, events, outbox, loader, uploads, memory, vram, gpus_freed, reporting }
+        let (scope, uploads, renewals) = (Arc::new(scope), Arc::new(files.0), Arc::new(files.1));
+        Self { scope, events, outbox, loader, uploads, renewals, memory, vram, gpus_freed, reporting }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
@@ -229,6 +233,18 @@ impl Executor {
         self.uploads.move_to(file_base_url);
     }
 
+    /// The worker has another token of its own from now on.
+    pub(crate) fn renew_tokens_as(&self, worker_token: &str) {
+        self.renewals.ask_as(worker_token);
+    }
+
+    /// Keeps the token of a job good that was not over at once.
+    pub(crate) fn keep_token(&self, job: &Arc<JobCell>) {
+        if let Some(renewal) = self.renewals.of(job, &self.uploads) {
+            job.renewed_by(self.scope.spawn_bare(renewal).abort_handle());
+        }
+    }
+
     /// The accelerators that the job waited for are its own again.
     pub(crate) fn grant_gpu(&self, job: &JobCell) {
         if let Some(span) = job.gpu() {
@@ -262,6 +278,7 @@ impl Executor {
 
     /// Queues the result of a job that left the table.
     pub(crate) fn finish(&mut self, job: &JobCell, function: Option<&FunctionName>, ending: Ending) {
+        job.needs_no_token();
         let Ending { status, output, message } = ending;
         let message = if message.is_empty() { message } else { sanitize(&message) };
         let metrics = job.metrics(&mut self.memory);

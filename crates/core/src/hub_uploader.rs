@@ -1,11 +1,11 @@
-//! Files of jobs to the media of a Hub. Owns one client for each Hub that it was told of last.
+//! The Hub of a worker: files of jobs to its media, tokens of jobs renewed. Owns the client of the Hub that was named last.
 
 use std::{error::Error, fmt, sync::Arc};
 
 use futures::future::BoxFuture;
 use gen_worker_hub::{
     BearerToken,
-    api::{UploadPlace, UploadedFile},
+    api::{RenewReply, RenewRequest, UploadPlace, UploadedFile},
     client::{HubClient, HubClientOptions, HubError, UploadTarget},
 };
 use gen_worker_store::{Upload, UploadContent, UploadFailure, UploadOptions, Uploader};
@@ -13,7 +13,7 @@ use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 
 use crate::{
-    executor::{OutputUpload, OutputUploader, UploadError},
+    executor::{NotRenewed, OutputUpload, OutputUploader, Renewal, TokenRenewer, UploadError},
     saves::SaveContent,
 };
 
@@ -22,21 +22,21 @@ use crate::{
 pub struct HubUploader(Arc<Shared>);
 
 struct Shared {
-    uploader: Uploader,
-    extra_roots: Option<Vec<u8>>,
+    options: UploadOptions,
+    scope: Arc<Scope>,
+    /// Made for the first file: reading the trusted roots of the system takes longer than most workers need to start.
+    uploader: Mutex<Option<Uploader>>,
     /// Base URL and client. Orchestrators name another Hub rarely, and then for all jobs.
     latest: Mutex<Option<(String, HubClient)>>,
 }
 
+type Cause = Box<dyn Error + Send + Sync>;
+
 impl HubUploader {
-    /// An uploader whose tasks run in `scope`.
-    ///
-    /// # Errors
-    /// When the trusted roots of `options` cannot be used.
-    pub fn new(options: UploadOptions, scope: Arc<Scope>) -> Result<Self, gen_worker_store::UploadError> {
-        let extra_roots = options.extra_roots.clone();
-        let uploader = Uploader::new(options, scope)?;
-        Ok(Self(Arc::new(Shared { uploader, extra_roots, latest: Mutex::new(None) })))
+    /// An uploader whose tasks run in `scope`. It does nothing before the first file.
+    #[must_use]
+    pub fn new(options: UploadOptions, scope: Arc<Scope>) -> Self {
+        Self(Arc::new(Shared { options, scope, uploader: Mutex::new(None), latest: Mutex::new(None) }))
     }
 }
 
@@ -48,18 +48,37 @@ impl Shared {
         {
             return Ok(client.clone());
         }
-        let extra_roots = self.extra_roots.clone();
+        let extra_roots = self.options.extra_roots.clone();
         let options = HubClientOptions { base_url: base_url.to_owned(), extra_roots, ..HubClientOptions::default() };
         let client = HubClient::new(options)?;
         *latest = Some((base_url.to_owned(), client.clone()));
         Ok(client)
     }
 
-    async fn upload(
-        &self,
-        upload: OutputUpload,
-    ) -> Result<UploadedFile, (UploadFailure, Box<dyn Error + Send + Sync>)> {
-        let terminal = |error: Box<dyn Error + Send + Sync>| (UploadFailure::Terminal, error);
+    fn uploader(&self) -> Result<Uploader, gen_worker_store::UploadError> {
+        let mut uploader = self.uploader.lock();
+        match &*uploader {
+            Some(uploader) => Ok(uploader.clone()),
+            None => Ok(uploader.insert(Uploader::new(self.options.clone(), self.scope.clone())?).clone()),
+        }
+    }
+
+    async fn renew(&self, renewal: Renewal) -> Result<RenewReply, NotRenewed> {
+        let unsent = |source: Cause| NotRenewed { status: None, source };
+        let client = self.client(&renewal.file_base_url).map_err(|error| unsent(error.into()))?;
+        let worker_token = renewal.worker_token.parse::<BearerToken>().map_err(|error| unsent(error.into()))?;
+        let request = RenewRequest {
+            request_id: renewal.pair.request_id.as_str().to_owned(),
+            attempt: u32::try_from(renewal.pair.attempt.0).map_err(|error| unsent(error.into()))?,
+            capability_token: renewal.capability_token,
+        };
+        let reply = client.renew_capability(&worker_token, &request).await;
+        reply.map_err(|error| NotRenewed { status: error.status(), source: error.into() })
+    }
+
+    async fn upload(&self, upload: OutputUpload) -> Result<UploadedFile, (UploadFailure, Cause)> {
+        let terminal = |error: Cause| (UploadFailure::Terminal, error);
+        let uploader = self.uploader().map_err(|error| terminal(error.into()))?;
         let token = match upload.capability_token.as_str() {
             "" => None,
             token => Some(token.parse::<BearerToken>().map_err(|error| terminal(error.into()))?),
@@ -74,7 +93,7 @@ impl Shared {
         let mut file = Upload::new(UploadTarget::Media { owner: upload.tenant }, place, content);
         file.content_type = upload.mime_type;
         file.request_id = Some(upload.pair.request_id.as_str().to_owned());
-        self.uploader.upload(&client, file).await.map_err(|error| (error.failure(), error.into()))
+        uploader.upload(&client, file).await.map_err(|error| (error.failure(), error.into()))
     }
 }
 
@@ -89,8 +108,18 @@ impl OutputUploader for HubUploader {
     }
 }
 
-impl fmt::Debug for HubUploader {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("HubUploader").field(&self.0.uploader).finish()
+impl TokenRenewer for HubUploader {
+    fn renew(&self, renewal: Renewal) -> BoxFuture<'static, Result<RenewReply, NotRenewed>> {
+        let shared = self.0.clone();
+        Box::pin(async move { shared.renew(renewal).await })
     }
 }
+
+impl fmt::Debug for HubUploader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HubUploader").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -54,7 +54,7 @@ pub use address::{Address, AddressError};
 pub use backoff::BackoffOptions;
 pub use context::{CancelFlag, ContextParts, EventSink, RequestContext, RequestEvent};
 pub use decl_error::{DeclCode, DeclError, DeclErrors};
-pub use executor::{OutputUpload, OutputUploader, UploadError};
+pub use executor::{NotRenewed, OutputUpload, OutputUploader, Renewal, TokenRenewer, UploadError};
 pub use function::{Frame, Function, Invocation};
 pub use gen_worker_hub::binding::{self, Binding};
 pub use gen_worker_store::UploadFailure;

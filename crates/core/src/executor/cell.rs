@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use gen_worker_hub::BearerToken;
 use gen_worker_proto::{Pair, pb};
 use parking_lot::Mutex;
 use tokio::{sync::oneshot, task::AbortHandle, time::Instant};
@@ -61,6 +62,8 @@ struct CellState {
     clock: Clock,
     time_limit: Option<Duration>,
     task: Option<AbortHandle>,
+    /// Renews its token.
+    renewal: Option<AbortHandle>,
     returned: Option<Instant>,
     /// What is seen of its memory, if anybody looks.
     peaks: Option<Arc<Peaks>>,
@@ -97,6 +100,7 @@ impl JobCell {
                 clock,
                 time_limit: None,
                 task: None,
+                renewal: None,
                 returned: None,
                 peaks: None,
                 gpu_grant: None,
@@ -240,6 +244,7 @@ impl JobCell {
     /// Tells the handler, and drops its work at its next await point.
     pub(crate) fn interrupt(&self) {
         self.cancel.set();
+        self.needs_no_token();
         if let Some(task) = self.state.lock().task.take() {
             task.abort();
         }
@@ -281,6 +286,23 @@ impl JobCell {
             name,
             content,
             mime_type,
+        }
+    }
+
+    /// What renews its token from now on.
+    pub(super) fn renewed_by(&self, renewal: AbortHandle) {
+        self.state.lock().renewal = Some(renewal);
+    }
+
+    /// Its bearer for the file API is another one now.
+    pub(super) fn renewed(&self, token: &BearerToken) {
+        token.reveal().clone_into(&mut self.state.lock().capability_token);
+    }
+
+    /// It is over.
+    pub(super) fn needs_no_token(&self) {
+        if let Some(renewal) = self.state.lock().renewal.take() {
+            renewal.abort();
         }
     }
 

@@ -121,6 +121,7 @@ impl Serving {
                 self.returned(job, outcome, ended);
             }
             Started::Running => {
+                self.executor.keep_token(job);
                 if let Some(at) = job.deadline() {
                     self.timers.deadline(at, job.pair().clone());
                 }

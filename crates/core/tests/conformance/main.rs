@@ -19,6 +19,7 @@ mod metrics;
 mod models;
 mod orchestrator;
 mod queue;
+mod renewals;
 mod saves;
 mod shelf;
 mod slots;
