@@ -12,12 +12,14 @@ mod claims;
 mod limits;
 mod renewal;
 mod signer;
+mod validity;
 
 pub use check::{TokenCheck, TokenError};
 pub use claims::{Area, CapabilityClaims, Grant, GrantError, Right, Workload};
 pub use limits::ByteLimits;
 pub use renewal::{AfterFailure, after_failed_renewal, renewal_wait};
 pub use signer::{KeyError, TokenSigner};
+pub use validity::Validity;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 

@@ -19,6 +19,10 @@ rows! {
         default: "`cpu`",
         meaning: "Device that handlers see in a local run."
     }
+    GEN_WORKER_LOCAL_OUTPUT_DIR {
+        default: "`.gen-worker-run/outputs` in the working directory",
+        meaning: "Where a local run puts the files that handlers save."
+    }
     GEN_WORKER_URL {
         flag: "submit --url",
         default: "http://127.0.0.1:8080",
