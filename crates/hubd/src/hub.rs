@@ -126,7 +126,7 @@ impl Hub {
         if !options.part_bytes.is_power_of_two() || options.part_bytes < blake3::CHUNK_LEN as u64 {
             return Err(HubSetupError::PartSize);
         }
-        let tokens = token_signer(&options.secret)?.check()?;
+        let tokens = token_signer(&options.secret)?.check();
         let anonymous = Limiter::new(options.anonymous_per_minute);
         Ok(Self {
             metadata,
