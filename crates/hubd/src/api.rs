@@ -7,15 +7,19 @@ mod commits;
 mod complete;
 mod error;
 mod parts;
-mod repos;
-mod uploads;
+pub(crate) mod repos;
+pub(crate) mod uploads;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{ConnectInfo, DefaultBodyLimit, Request},
     http::StatusCode,
+    middleware::map_request,
     routing::{delete, get, post, put},
 };
 
@@ -28,7 +32,8 @@ use error::ApiError;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub IpAddr);
 
-/// The routes over `hub`; [`crate::serve`] is this with a listener.
+/// The routes over `hub`; [`crate::serve`] is this with a listener. Another server that wants limits by address puts
+/// [`ConnectInfo`] into its requests.
 pub fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route("/api/v1/repos/{owner}/{repo}/resolve", get(repos::resolve))
@@ -50,5 +55,15 @@ pub fn router(hub: Arc<Hub>) -> Router {
         })
         // Bodies are bounded where they are read.
         .layer(DefaultBodyLimit::disable())
+        .layer(map_request(with_peer))
         .with_state(hub)
+}
+
+/// Where a request comes from, as another server says it.
+async fn with_peer(mut request: Request) -> Request {
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(from)| Peer(from.ip()));
+    if let Some(peer) = from {
+        request.extensions_mut().insert(peer);
+    }
+    request
 }

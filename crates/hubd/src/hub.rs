@@ -1,5 +1,7 @@
 //! The hub: its two stores, its keys, and what it does besides answering.
 
+mod direct;
+
 use std::{collections::HashSet, fmt, sync::Arc};
 
 use futures::TryStreamExt as _;
@@ -9,6 +11,8 @@ use gen_worker_hub::{
     token::{KeyError, TokenCheck},
 };
 use parking_lot::Mutex;
+
+pub use direct::Direct;
 
 use crate::{
     api::OperatorToken,

@@ -24,5 +24,5 @@ pub mod signing;
 mod tree;
 
 pub use api::{OperatorToken, router};
-pub use hub::{Hub, HubOptions, HubSetupError, TidyError, Visibility};
+pub use hub::{Direct, Hub, HubOptions, HubSetupError, TidyError, Visibility};
 pub use server::serve;

@@ -10,9 +10,11 @@
 //! Every route stands in the document at `/openapi.json`: routes can be registered only together with their
 //! description.
 
+mod beside;
 mod bindings;
 mod body;
 mod cancel;
+mod capability;
 mod code;
 mod decode;
 mod disconnect;
@@ -62,6 +64,7 @@ use state::{Api, Shared};
 /// `scope`; [`serve`] is this with a listener.
 pub fn router(handle: Handle, options: Options, scope: Arc<Scope>) -> Router {
     let (routes, document) = described().split_for_parts();
+    let routes = beside::mount(routes, options.beside.as_ref());
     let api = Arc::new(Api { handle, options, scope, document: openapi::render(&document) });
     routes
         .fallback(no_such_route)
@@ -94,6 +97,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(workers::get))
         .routes(routes!(workers::drain))
         .routes(routes!(models::list))
+        .routes(routes!(capability::renew))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))

@@ -26,7 +26,6 @@ use tonic::Status;
 use tracing::info;
 
 use super::{
-    capability::Capabilities,
     clock::{Clock, Tick},
     input::Input,
     lanes::Lanes,
@@ -61,7 +60,6 @@ pub(crate) struct Owner {
     roster: Roster,
     timers: Timers,
     numbers: Numbers,
-    capabilities: Capabilities,
     ring_bytes: usize,
     /// When what an earlier process left was read back.
     recovered: Tick,
@@ -87,7 +85,6 @@ impl Owner {
             roster: Roster::default(),
             timers: Timers::default(),
             numbers: Numbers::default(),
-            capabilities: Capabilities::new(),
             ring_bytes: 0,
             recovered: clock.now(),
             plan_needed: false,

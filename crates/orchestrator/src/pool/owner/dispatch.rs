@@ -1,6 +1,6 @@
 //! From the queue to a worker: builds the snapshot, lets the scheduler decide, sends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use gen_worker_proto::{
     Attempt,
@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::{Owner, ending::Detail};
 use crate::{
+    hub::JobGrant,
     lifecycle::Happened,
     pool::{
         event::Event,
@@ -112,7 +113,17 @@ impl Owner {
         let Some(worker_key) = live.worker else { return };
         live.sends += 1;
         let attempt = live.life.attempt();
-        let message = Msg::RunJob(run_job(live, self.capabilities.token(live.id(), attempt)));
+        let submitted = &live.request.submitted;
+        let manifest = self.view.manifest(&submitted.function);
+        let timeout = submitted.options.timeout_ms;
+        let token = self.options.hub.token(&JobGrant {
+            pair: &live.pair(),
+            worker_id: live.spot.as_ref().map_or("", |spot| &spot.worker_id),
+            tenant: &submitted.tenant,
+            kind: manifest.as_ref().map_or("", |manifest| &manifest.kind),
+            timeout: u64::try_from(timeout).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
+        });
+        let message = Msg::RunJob(run_job(live, token));
         self.timers.sent(self.now, sequence, attempt);
         self.send(worker_key, message);
     }
