@@ -5,6 +5,7 @@ mod system {
     mod chaos;
     mod conformance;
     mod crash;
+    mod hub_command;
     mod run;
     mod slots;
     mod spans;

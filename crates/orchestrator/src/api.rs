@@ -64,10 +64,9 @@ use state::{Api, Shared};
 /// `scope`; [`serve`] is this with a listener.
 pub fn router(handle: Handle, options: Options, scope: Arc<Scope>) -> Router {
     let (routes, document) = described().split_for_parts();
-    let routes = beside::mount(routes, options.beside.as_ref());
     let api = Arc::new(Api { handle, options, scope, document: openapi::render(&document) });
     routes
-        .fallback(no_such_route)
+        .fallback(beside::elsewhere)
         .method_not_allowed_fallback(no_such_method)
         // Bodies are bounded where they are read, by the limit of the options.
         .layer(axum::extract::DefaultBodyLimit::disable())
@@ -102,10 +101,6 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi::openapi))
-}
-
-async fn no_such_route(_caller: extract::Caller) -> ApiError {
-    ApiError::new(code::Code::NotFound, "there is no such route")
 }
 
 async fn no_such_method(_caller: extract::Caller) -> ApiError {

@@ -15,7 +15,7 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
-use tower_layer::Layer as _;
+use tower::Layer as _;
 
 use super::{router, state::Options};
 use crate::pool::Handle;
