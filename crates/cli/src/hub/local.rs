@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
+use gen_worker_hub::token::TokenSigner;
 use gen_worker_hubd::{
     Hub, HubOptions, Visibility,
     blobs::BlobStore,
@@ -9,7 +10,6 @@ use gen_worker_hubd::{
     metadata::sqlite::SqliteMetadata,
     signing::{SECRET_BYTES, token_signer},
 };
-use gen_worker_hub::token::TokenSigner;
 use gen_worker_tasks::{Cancel, Scope};
 use tracing::{info, warn};
 

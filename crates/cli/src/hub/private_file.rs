@@ -29,7 +29,9 @@ pub(super) enum PrivateFileError {
     #[error("it is larger than {FILE_BYTES_MAX} bytes")]
     TooLarge,
     /// Something else is in it.
-    #[error("it holds no secret of {SECRET_BYTES} bytes; without it a new one is made, and tokens and signed addresses end")]
+    #[error(
+        "it holds no secret of {SECRET_BYTES} bytes; without it a new one is made, and tokens and signed addresses end"
+    )]
     Damaged,
     /// The system gives no random bytes.
     #[error("the system has no random bytes")]

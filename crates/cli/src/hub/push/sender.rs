@@ -109,9 +109,7 @@ impl Sender {
                     }
                     refused
                 }
-                Err(SendError::Transport { source, .. }) => {
-                    SendError::Transport { part, source: source.without_url() }
-                }
+                Err(SendError::Transport { source, .. }) => SendError::Transport { part, source: source.without_url() },
                 Err(error) => return Err(error),
             };
             failures += 1;

@@ -123,7 +123,8 @@ impl Hub for HubAccess {
             // Refs of other providers are none of ours.
             let Ok(reference) = reference else { return Ok(None) };
             let found = direct.resolve(&reference).await.map_err(|error| unavailable(&error))?;
-            Ok(found.map(|found| Resolved { snapshot: snapshot(found), valid: Direct::ADDRESS_LIFE.saturating_sub(SPARE) }))
+            Ok(found
+                .map(|found| Resolved { snapshot: snapshot(found), valid: Direct::ADDRESS_LIFE.saturating_sub(SPARE) }))
         }
         .boxed()
     }

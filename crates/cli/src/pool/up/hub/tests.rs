@@ -43,7 +43,9 @@ fn h9_7_a_token_names_its_job_and_allows_what_its_kind_needs() {
     assert!(!inference.allows(Area::Repo, Right::Write, "dev", "x"));
     assert!(!inference.allows(Area::Media, Right::Read, "other", "x"));
     let training = claims(&job(&pair, "training", None), NOW_S);
-    assert!(training.allows(Area::Repo, Right::Write, "dev", "x") && !training.allows(Area::Repo, Right::Write, "o", "x"));
+    assert!(
+        training.allows(Area::Repo, Right::Write, "dev", "x") && !training.allows(Area::Repo, Right::Write, "o", "x")
+    );
 }
 
 #[tokio::test]
