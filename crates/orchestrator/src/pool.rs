@@ -22,6 +22,7 @@ mod owner;
 mod ring;
 mod roster;
 mod sequence;
+mod snapshots;
 mod start;
 mod subscription;
 mod timers;

@@ -91,7 +91,8 @@ async fn elsewhere(api: &Api, request: &Request, reference: &str) -> Result<Resp
     let refused = |code, message: String| ApiError::new(code, message).about(&request.submitted.id);
     let hub = &api.handle.hub;
     if !hub.is_present() {
-        let message = format!("the output is kept as `{reference}`, and this server has no file store to fetch it from");
+        let message =
+            format!("the output is kept as `{reference}`, and this server has no file store to fetch it from");
         return Err(refused(Code::NotFound, message));
     }
     let url = hub.output(&request.submitted.tenant, reference).await;

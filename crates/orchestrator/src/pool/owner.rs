@@ -12,6 +12,7 @@ mod dispatch;
 mod ending;
 mod fire;
 mod jobs;
+mod models;
 mod queries;
 mod recover;
 mod store;
@@ -33,6 +34,7 @@ use super::{
     options::Options,
     roster::Roster,
     sequence::Numbers,
+    snapshots::Snapshots,
     timers::Timers,
     view::View,
 };
@@ -60,6 +62,7 @@ pub(crate) struct Owner {
     roster: Roster,
     timers: Timers,
     numbers: Numbers,
+    snapshots: Snapshots,
     ring_bytes: usize,
     /// When what an earlier process left was read back.
     recovered: Tick,
@@ -85,6 +88,7 @@ impl Owner {
             roster: Roster::default(),
             timers: Timers::default(),
             numbers: Numbers::default(),
+            snapshots: Snapshots::default(),
             ring_bytes: 0,
             recovered: clock.now(),
             plan_needed: false,
