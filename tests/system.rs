@@ -6,6 +6,7 @@ mod system {
     mod conformance;
     mod crash;
     mod hub;
+    mod hub_command;
     mod run;
     mod slots;
     mod spans;

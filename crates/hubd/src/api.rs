@@ -13,20 +13,23 @@ mod media;
 mod old_files;
 mod parts;
 mod renewal;
-mod repos;
+pub(crate) mod repos;
 mod s3;
 mod sessions;
 mod transferred;
-mod uploads;
+pub(crate) mod uploads;
 mod visibility;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{ConnectInfo, DefaultBodyLimit, Request},
     http::StatusCode,
-    middleware,
+    middleware::{map_request, map_response},
     routing::{any, delete, get, post, put},
 };
 
@@ -39,7 +42,8 @@ use crate::hub::Hub;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Peer(pub IpAddr);
 
-/// The routes over `hub`; [`crate::serve`] is this with a listener.
+/// The routes over `hub`; [`crate::serve`] is this with a listener. Another server that wants limits by address puts
+/// [`ConnectInfo`] into its requests.
 pub fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route("/api/v1/repos/{owner}/{repo}/resolve", get(repos::resolve))
@@ -79,6 +83,16 @@ pub fn router(hub: Arc<Hub>) -> Router {
         })
         // Bodies are bounded where they are read.
         .layer(DefaultBodyLimit::disable())
-        .layer(middleware::map_response(envelope::enveloped))
+        .layer(map_response(envelope::enveloped))
+        .layer(map_request(with_peer))
         .with_state(hub)
+}
+
+/// Where a request comes from, as another server says it.
+async fn with_peer(mut request: Request) -> Request {
+    let from = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(from)| Peer(from.ip()));
+    if let Some(peer) = from {
+        request.extensions_mut().insert(peer);
+    }
+    request
 }

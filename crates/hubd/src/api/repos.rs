@@ -97,7 +97,7 @@ fn selector(asked: &Asked, tag: Option<&str>) -> Option<Selector> {
     })
 }
 
-fn described(hub: &Hub, found: &Checkpoint) -> Result<Resolved, ApiError> {
+pub(crate) fn described(hub: &Hub, found: &Checkpoint) -> Result<Resolved, ApiError> {
     let expires_s = hub.options.clock.now_s().saturating_add(READ_S);
     let snapshot = SnapshotId::from_digest(&found.digest.to_string());
     let mut files = Vec::with_capacity(found.files.len());

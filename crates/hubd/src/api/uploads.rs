@@ -31,7 +31,7 @@ use crate::{
 pub(super) const OPEN_S: u64 = 24 * 60 * 60;
 
 /// How long an address for reading lives (Hub contract, 3.9: at least an hour).
-pub(super) const READ_S: u64 = 6 * 60 * 60;
+pub(crate) const READ_S: u64 = 6 * 60 * 60;
 
 /// A new id of an upload or a commit.
 pub(super) fn new_id() -> Result<ServerId, ApiError> {

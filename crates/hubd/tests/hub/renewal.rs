@@ -67,7 +67,7 @@ async fn h9_3_a_token_of_a_running_job_is_exchanged_for_one_that_ends_later() ->
     let reply = client.renew_capability(&"worker".parse()?, &request).await?;
     let now_s = server.clock.now_s();
     assert_eq!(reply.expires_at_unix, now_s + 3600);
-    let check = token_signer(&SECRET)?.check()?;
+    let check = token_signer(&SECRET)?.check();
     let (before, after) = (check.verify(&old, now_s - 3899)?, check.verify(&reply.capability_token, now_s)?);
     assert_eq!((after.iat, after.exp), (now_s, now_s + 3600));
     assert_eq!((after.grants, after.limits, after.request_id), (before.grants, before.limits, before.request_id));

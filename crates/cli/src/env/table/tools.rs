@@ -32,6 +32,16 @@ rows! {
         default: "empty",
         meaning: "Bearer token of `submit`. There is no flag for it: command lines are public on the machine."
     }
+    GEN_WORKER_HUB_DIR {
+        flag: "hub --dir",
+        default: "`gen-worker/hub` in the state directory",
+        meaning: "Where `hub` keeps metadata, objects, its secret and its token."
+    }
+    GEN_WORKER_HUB_PUBLIC_URL {
+        flag: "hub --public-url, up --public-url",
+        default: "the address it listens on",
+        meaning: "Where clients and workers find the hub. Addresses that it signs start with it."
+    }
     XDG_STATE_HOME {
         flag: "up --db, worker --spool-dir",
         default: "`.local/state` below HOME",
