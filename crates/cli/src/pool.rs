@@ -16,6 +16,7 @@ use crate::{
     embedded::{finish, print_text},
     env::{ConfigFiles, Environment},
     exit::{Failure, Outcome},
+    hub,
     models::command,
 };
 
@@ -45,6 +46,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
         }
         Command::Chaos(args) => chaos::run(*args, &env()?),
         Command::Models(args) => command::run(*args, &env()?),
+        Command::Hub(args) => hub::run(*args, &env()?),
         Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &process(), args),
         Command::Prefetch(PrefetchArgs { config, .. }) => {
             passthrough::become_endpoint(&EndpointArgs { config, module: None }, &process(), args)

@@ -10,10 +10,10 @@ mod target;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gen_worker_core::{
-    CancelFlag, ContextParts, Function, Instance, ModelSource, Registry, RequestContext, WorkerError,
+    CancelFlag, ContextParts, Function, Instance, LocalFiles, ModelSource, Registry, RequestContext, WorkerError,
 };
 use gen_worker_proto::Pair;
-use gen_worker_tasks::Cancel;
+use gen_worker_tasks::{Cancel, Scope};
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -169,6 +169,7 @@ fn context(function: &Function, target: Target, cancel: CancelFlag) -> Result<Re
         device: target.device,
         cancel,
         events: Arc::new(StderrEvents::of(id)),
+        saver: Arc::new(LocalFiles::new(target.outputs, Arc::new(Scope::new("files")))),
         ..ContextParts::new(pair, function.name().clone())
     }))
 }

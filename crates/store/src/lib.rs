@@ -34,6 +34,7 @@ mod safetensors;
 mod snapshots;
 mod store;
 mod tree;
+mod upload;
 mod wanted;
 
 pub use disk_space::{DiskSpace, FileSystemSpace};
@@ -51,4 +52,5 @@ pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors};
 pub use store::{DiskUsage, FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved, Verified};
 pub use tree::TreeError;
+pub use upload::{Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader};
 pub use wanted::{Expected, GitBlobId, SIZE_SLACK_BYTES, Size};

@@ -5,9 +5,12 @@
 mod disk;
 mod downloads;
 mod eviction;
+mod hub_uploads;
 mod pool;
 mod present;
 mod processes;
 mod providers;
 mod server;
 mod snapshots;
+mod upload_server;
+mod uploads;

@@ -39,7 +39,7 @@ rows! {
     TENSORHUB_URL {
         aliases: ["COZY_HUB_URL"],
         default: "empty",
-        meaning: "Address of the hub that `run` and `models pull` resolve refs with. Workers get their models resolved by the \
+        meaning: "Address of the hub that `run`, `models pull` and `hub push` use. Workers get their models resolved by the \
                   orchestrator."
     }
     TENSORHUB_TOKEN {
