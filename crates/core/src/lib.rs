@@ -31,6 +31,7 @@ mod loader;
 #[doc(hidden)]
 pub mod macro_support;
 pub mod memory;
+pub mod memory_ladder;
 mod model_fetch;
 pub mod model_source;
 mod outbox;
