@@ -7,6 +7,9 @@
 //!     ├──────────────────┘                                    v
 //!     └────────────────────────────────────────────────  ShuttingDown
 //! ```
+//! An instance that nobody uses may be `Moving` to another device, and is `Ready` again afterwards. One that waits in
+//! host memory is set up, but lent to nobody until it is back.
+//!
 //! The cell owns the task that sets up, so a caller that goes away does not interrupt it, and everybody who asks
 //! meanwhile waits for the same one. Nothing here decides when an instance is needed or let go.
 //!
@@ -34,7 +37,7 @@ use tracing::warn;
 use crate::{
     binding::Binding,
     context::Device,
-    endpoint::{InstanceValue, LifecycleDecl},
+    endpoint::{InstanceValue, LifecycleDecl, MovableFn},
     model_source::ModelSource,
     residency::Memory,
     sanitize::sanitize,
@@ -45,6 +48,7 @@ mod borrowed;
 mod bound;
 mod host;
 mod lease;
+mod relocation;
 mod setup;
 mod slots;
 
@@ -53,6 +57,7 @@ pub(crate) use bound::Models;
 use bound::{Bound, pinned};
 pub(crate) use host::{EmptyPlace, IdlePart, InstanceHost, Order, Permit, Place, RemoteCalls};
 use lease::Leases;
+pub(crate) use relocation::Relocation;
 use setup::Materials;
 pub(crate) use setup::{SetupTimes, fetch};
 pub use slots::{CallSlot, LoadModel, LoadOptions, ModelDir, Slots};
@@ -64,6 +69,7 @@ pub struct InstanceCell {
     scope: Scope,
     host: OnceLock<Arc<dyn InstanceHost>>,
     bound: Bound,
+    movable: Option<MovableFn>,
 }
 
 /// What setting up needs to know; never changes.
@@ -76,6 +82,7 @@ enum State {
     Empty,
     SettingUp(Shared<BoxFuture<'static, Result<Instance>>>),
     Ready(Ready),
+    Moving(Shared<BoxFuture<'static, ()>>),
     ShuttingDown(Shared<BoxFuture<'static, ()>>),
 }
 
@@ -87,6 +94,8 @@ struct Ready {
     lent: Instant,
     /// How long setup and warm-up took.
     times: SetupTimes,
+    /// It waits in host memory, where it takes so much.
+    parked_bytes: Option<u64>,
 }
 
 impl InstanceCell {
@@ -99,7 +108,13 @@ impl InstanceCell {
             state: Arc::new(Mutex::new(State::Empty)),
             scope: Scope::new("instance"),
             host: OnceLock::new(),
+            movable: None,
         }
+    }
+
+    /// The same, with instances that can move.
+    pub(crate) fn moved_by(self, movable: Option<MovableFn>) -> Self {
+        Self { movable, ..self }
     }
 
     /// From here on the host that `make` gives keeps its instances: called with the name of the endpoint, before
@@ -170,12 +185,12 @@ impl InstanceCell {
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Result<Instance> {
         loop {
-            let closing = match self.look(made, device, source, snapshots) {
+            let ending = match self.look(made, device, source, snapshots) {
                 Look::Ready(instance) => return Ok(instance),
                 Look::SettingUp(pending) => return pending.await,
-                Look::ShuttingDown(closing) => closing,
+                Look::Ending(ending) => ending,
             };
-            closing.await;
+            ending.await;
         }
     }
 
@@ -221,7 +236,7 @@ impl InstanceCell {
         }
         match &*self.state.lock() {
             State::Ready(ready) => ready.leases.is_held(),
-            State::SettingUp(_) => true,
+            State::SettingUp(_) | State::Moving(_) => true,
             State::Empty | State::ShuttingDown(_) => false,
         }
     }
@@ -240,7 +255,7 @@ impl InstanceCell {
         }
         let closing = match &mut *self.state.lock() {
             State::Empty => return true,
-            State::SettingUp(_) => return false,
+            State::SettingUp(_) | State::Moving(_) => return false,
             State::ShuttingDown(closing) => closing.clone(),
             State::Ready(ready) if ready.leases.is_held() => return false,
             state @ State::Ready(_) => {
@@ -254,14 +269,14 @@ impl InstanceCell {
         true
     }
 
-    /// The instance if it is set up.
+    /// The instance if it is set up and where jobs use it.
     #[must_use]
     pub fn ready(&self) -> Option<Instance> {
         if let Some(host) = self.host.get() {
             return host.ready();
         }
         match &mut *self.state.lock() {
-            State::Ready(ready) => Some(ready.lend()),
+            State::Ready(ready) if ready.parked_bytes.is_none() => Some(ready.lend()),
             _ => None,
         }
     }
@@ -289,7 +304,43 @@ impl InstanceCell {
         if let Some(host) = self.host.get() {
             return host.is_loaded();
         }
-        matches!(&*self.state.lock(), State::Ready(_))
+        matches!(&*self.state.lock(), State::Ready(_) | State::Moving(_))
+    }
+
+    /// Whether instances can move between devices.
+    pub(crate) fn is_movable(&self) -> bool {
+        self.movable.is_some() && self.host.get().is_none()
+    }
+
+    /// What an instance that waits in host memory takes there; none where there is no such one.
+    pub(crate) fn parked_bytes(&self) -> Option<u64> {
+        match &*self.state.lock() {
+            State::Ready(ready) => ready.parked_bytes,
+            _ => None,
+        }
+    }
+
+    /// Moves the instance to `device` unless it is in use: to host memory to wait there, to an accelerator to be used.
+    ///
+    /// # Cancel safety
+    /// May be dropped; a move under way goes on.
+    pub(crate) async fn relocate(&self, device: Device) -> Relocation {
+        let Some(movable) = self.movable.filter(|_| self.is_movable()) else { return Relocation::Refused };
+        let outcome = {
+            let mut state = self.state.lock();
+            match std::mem::replace(&mut *state, State::Empty) {
+                State::Ready(ready) if !ready.leases.is_held() && ready.slots.device() != device => {
+                    let (moving, outcome) = self.start_move(ready, movable, device);
+                    *state = State::Moving(moving);
+                    outcome
+                }
+                other => {
+                    *state = other;
+                    return Relocation::Refused;
+                }
+            }
+        };
+        outcome.await.unwrap_or_else(|_| Relocation::Lost(WorkerError::retryable("the runtime is shutting down")))
     }
 
     /// Lets the instance go: waits for a set-up under way and for every borrowed [`Instance`], then runs the
@@ -305,7 +356,7 @@ impl InstanceCell {
             let pending = match &mut *self.state.lock() {
                 State::Empty => return,
                 State::SettingUp(pending) => pending.clone().map(drop).boxed(),
-                State::ShuttingDown(closing) => closing.clone().boxed(),
+                State::ShuttingDown(ending) | State::Moving(ending) => ending.clone().boxed(),
                 state @ State::Ready(_) => {
                     let State::Ready(ready) = std::mem::replace(state, State::Empty) else { return };
                     let closing = self.start_shutdown(ready);
@@ -328,7 +379,7 @@ impl InstanceCell {
         match &mut *state {
             State::Ready(ready) => Look::Ready(ready.lend()),
             State::SettingUp(pending) => Look::SettingUp(pending.clone()),
-            State::ShuttingDown(closing) => Look::ShuttingDown(closing.clone()),
+            State::ShuttingDown(ending) | State::Moving(ending) => Look::Ending(ending.clone()),
             State::Empty => {
                 self.bound.made(made.clone());
                 let pending = self.start_setup(made, device, source, snapshots);
@@ -360,6 +411,7 @@ impl InstanceCell {
                 leases: Leases::default(),
                 lent: Instant::now(),
                 times,
+                parked_bytes: None,
             });
             let lent = outcome.as_mut().map(Ready::lend).map_err(|error| error.clone());
             *state.lock() = outcome.map_or(State::Empty, State::Ready);
@@ -369,6 +421,34 @@ impl InstanceCell {
         let label = self.plan.label.clone();
         let interrupted = move |_| Err(WorkerError::retryable(format!("setup of {label} was interrupted")));
         receiver.map(move |outcome| outcome.unwrap_or_else(interrupted)).boxed().shared()
+    }
+
+    fn start_move(
+        &self,
+        mut ready: Ready,
+        movable: MovableFn,
+        device: Device,
+    ) -> (Shared<BoxFuture<'static, ()>>, oneshot::Receiver<Relocation>) {
+        let (sender, outcome) = oneshot::channel();
+        let (ended, ending) = oneshot::channel::<()>();
+        let (plan, state) = (self.plan.clone(), self.state.clone());
+        let cancel = self.scope.cancel().clone();
+        self.scope.spawn("move", async move {
+            let from = ready.slots.device();
+            let moving = Scope::under("move", &cancel).spawn_blocking(move || {
+                let moved = relocation::relocate(&mut ready.value, movable, from, device);
+                (ready, moved)
+            });
+            let (next, moved) = match moving.await {
+                Ok((ready, moved)) => setup::settle(&plan, ready, moved, device, &cancel).await,
+                Err(_) => (State::Empty, Relocation::Lost(WorkerError::retryable("the runtime is shutting down"))),
+            };
+            *state.lock() = next;
+            drop(ended);
+            // Nobody may be waiting any more.
+            drop(sender.send(moved));
+        });
+        (ending.map(drop).boxed().shared(), outcome)
     }
 
     fn start_shutdown(&self, ready: Ready) -> Shared<BoxFuture<'static, ()>> {
@@ -392,7 +472,8 @@ impl InstanceCell {
 enum Look {
     Ready(Instance),
     SettingUp(Shared<BoxFuture<'static, Result<Instance>>>),
-    ShuttingDown(Shared<BoxFuture<'static, ()>>),
+    /// Something that ends by itself.
+    Ending(Shared<BoxFuture<'static, ()>>),
 }
 
 impl Ready {

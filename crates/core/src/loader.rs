@@ -4,6 +4,7 @@
 mod files;
 mod hosted;
 mod room;
+mod tiers;
 mod way;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -44,17 +45,20 @@ pub(crate) struct Loader {
     vram: VramLimits,
     entries: Vec<Entry>,
     turn: tokio::sync::Mutex<()>,
-    /// Called for each instance that had to go, with its models.
-    evicted: Evicted,
+    /// Called for each instance that had to go or to move, with its models.
+    left: Left,
 }
 
-type Evicted = Box<dyn Fn(Arc<InstanceCell>, Models) + Send + Sync>;
+type Left = Box<dyn Fn(Arc<InstanceCell>, Models) + Send + Sync>;
 
 struct Entry {
     cell: Arc<InstanceCell>,
     /// Its models go to an accelerator.
     on_gpu: bool,
+    /// What its instance takes where jobs use it, also while it waits in host memory.
     footprint: Mutex<Memory>,
+    /// Its instance came back to its accelerator, and nobody was told yet.
+    promoted: AtomicBool,
     /// One load at a time of this instance, and how the last one failed.
     failed: tokio::sync::Mutex<Option<WorkerError>>,
     /// Loads that failed so far: whoever began before the last of them waited for it.
@@ -68,12 +72,13 @@ impl Loader {
         memory: Arc<dyn MemoryProbe>,
         vram: VramLimits,
         cells: impl IntoIterator<Item = (bool, Arc<InstanceCell>)>,
-        evicted: impl Fn(Arc<InstanceCell>, Models) + Send + Sync + 'static,
+        left: impl Fn(Arc<InstanceCell>, Models) + Send + Sync + 'static,
     ) -> Self {
         let entries = cells.into_iter().map(|(on_gpu, cell)| Entry {
             cell,
             on_gpu,
             footprint: Mutex::default(),
+            promoted: AtomicBool::new(false),
             failed: tokio::sync::Mutex::default(),
             failures: AtomicU64::new(0),
         });
@@ -81,7 +86,7 @@ impl Loader {
         for bytes in &mut total.vram_bytes {
             *bytes = (*bytes).min(vram.models_bytes_max.unwrap_or(u64::MAX));
         }
-        Self { models, memory, total, vram, entries, turn: tokio::sync::Mutex::new(()), evicted: Box::new(evicted) }
+        Self { models, memory, total, vram, entries, turn: tokio::sync::Mutex::new(()), left: Box::new(left) }
     }
 
     /// The instance of `cell`, set up first if there is none, and what that took. Models that go to an accelerator go
@@ -124,8 +129,8 @@ impl Loader {
         let loaded = self.load_entry(entry, snapshots, device).await;
         *failed = loaded.as_ref().err().cloned();
         entry.failures.fetch_add(u64::from(failed.is_some()), Ordering::Release);
-        let (instance, download) = loaded?;
-        Ok((instance, split(began.elapsed(), download, cell.setup_times())))
+        let (instance, download, times) = loaded?;
+        Ok((instance, split(began.elapsed(), download, times)))
     }
 
     /// Tells of accelerators, if there are any.
@@ -138,13 +143,17 @@ impl Loader {
         self.entries.iter().map(|entry| &entry.cell).filter(|cell| cell.is_ready())
     }
 
-    /// Fetches, makes room, sets up. Gives the time of the first, too.
+    /// Has an instance that waits in host memory move back; without one: fetches, makes room, sets up. Gives the times
+    /// of fetching and of the author's part, too.
     async fn load_entry(
         &self,
         entry: &Entry,
         snapshots: &HashMap<String, pb::Snapshot>,
         device: usize,
-    ) -> Result<(Instance, Duration), WorkerError> {
+    ) -> Result<(Instance, Duration, SetupTimes), WorkerError> {
+        if let Some(instance) = self.promote(entry, device).await? {
+            return Ok((instance, Duration::ZERO, SetupTimes::default()));
+        }
         let fetching = Instant::now();
         // Transfers go side by side: only what needs memory waits for its turn.
         // What is fetched, what room is made for and what is set up are the same, whatever is resolved meanwhile.
@@ -152,7 +161,7 @@ impl Loader {
         let bytes = self.fetch(&models, snapshots).await?;
         let download = fetching.elapsed();
         let turn = self.turn.lock().await;
-        self.make_room(Self::needs(entry, bytes, device)).await.map_err(no_room)?;
+        self.make_room(Self::needs(entry, bytes, device), entry).await.map_err(no_room)?;
         // What an earlier instance took is no part of this one, and where nobody can be asked it would be counted
         // as still in use as soon as this one is there.
         *entry.footprint.lock() = Memory::default();
@@ -169,7 +178,7 @@ impl Loader {
             Vec::new()
         };
         *entry.footprint.lock() = taken;
-        Ok((instance, download))
+        Ok((instance, download, entry.cell.setup_times()))
     }
 
     /// Sets up while nobody else does, unless it takes very long.

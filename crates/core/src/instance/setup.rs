@@ -14,7 +14,7 @@ use gen_worker_tasks::{Cancel, Scope};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Models, Plan, Slots};
+use super::{Models, Plan, Ready, Relocation, Slots, State};
 use crate::{
     binding::Binding,
     context::Device,
@@ -93,6 +93,32 @@ pub(super) async fn close(plan: &Plan, value: InstanceValue, cancel: &Cancel) {
     if let Err(error) = perform(shutdown(value), cancel).await {
         warn!(endpoint = plan.label, cause = %sanitize(&error.to_string()), "shutdown of an endpoint failed");
     }
+}
+
+/// What becomes of an instance that was to move to `device`. One that is torn between two is let go.
+pub(super) async fn settle(
+    plan: &Plan,
+    mut ready: Ready,
+    moved: Relocation,
+    device: Device,
+    cancel: &Cancel,
+) -> (State, Relocation) {
+    match &moved {
+        Relocation::Moved(bytes) => {
+            ready.parked_bytes = (device == Device::Cpu).then_some(*bytes);
+            ready.slots = ready.slots.on(device);
+        }
+        Relocation::Refused | Relocation::Stayed(_) => {}
+        Relocation::Lost(error) => {
+            warn!(endpoint = plan.label, cause = %sanitize(&error.to_string()), "an instance was lost on its way between devices");
+            let closing = AssertUnwindSafe(close(plan, ready.value, cancel)).catch_unwind();
+            if closing.await.is_err() {
+                warn!(endpoint = plan.label, "an instance panicked when it was dropped");
+            }
+            return (State::Empty, moved);
+        }
+    }
+    (State::Ready(ready), moved)
 }
 
 async fn perform<T: Send + 'static>(work: Work<T>, cancel: &Cancel) -> Result<T> {

@@ -12,7 +12,7 @@ use crate::{
     Binding, InstanceCell,
     context::Device,
     instance::Models,
-    residency::{self, Held, Memory, Needs, NoRoom, Room},
+    residency::{self, Held, Memory, Needs, NoRoom, Room, Way},
 };
 
 /// How long an idle instance may take to make room. After that it goes on beside the load.
@@ -82,28 +82,61 @@ impl Loader {
         residency::plan(needs, &room, &held).map(drop)
     }
 
-    /// Lets idle instances go until that fits.
-    pub(super) async fn make_room(&self, needs: Needs) -> Result<(), NoRoom> {
-        let room = self.room().await;
-        let (candidates, held): (Vec<_>, Vec<_>) = self.entries.iter().flat_map(candidates).unzip();
-        let going = residency::plan(needs, &room, &held).inspect_err(|error| warn!(%error, "no room for a model"))?;
-        for candidate in going.into_iter().filter_map(|index| candidates.get(index)) {
-            let Candidate { entry, part, models } = candidate;
-            // One that a job took meanwhile stays; the load then meets what is there.
-            if timeout(SHUTDOWN_MAX, let_go(&entry.cell, *part)).await == Ok(true) {
-                let names: Vec<_> = models.values().map(Binding::wire_ref).collect();
-                info!(models = ?names, "unloaded to make room");
-                (self.evicted)(entry.cell.clone(), models.clone());
+    /// Lets idle instances move or go until that fits. The one of `needing` that waits in host memory stays there.
+    pub(super) async fn make_room(&self, needs: Needs, needing: &Entry) -> Result<(), NoRoom> {
+        let mut staying: Vec<&Entry> = Vec::new();
+        // Every round but the last finds one more that does not move.
+        for _ in 0..=self.entries.len() {
+            let room = self.room().await;
+            let (candidates, mut held): (Vec<_>, Vec<_>) = self.entries.iter().flat_map(candidates).unzip();
+            for (candidate, held) in candidates.iter().zip(&mut held) {
+                let is = |entry: &&Entry| std::ptr::eq(*entry, candidate.entry);
+                held.movable &= !staying.iter().any(is);
+                held.pinned |= is(&needing) && candidate.part.is_none();
+            }
+            let steps =
+                residency::plan(needs, &room, &held).inspect_err(|error| warn!(%error, "no room for a model"))?;
+            let mut stayed = None;
+            for step in steps {
+                let Some(candidate) = candidates.get(step.index) else { continue };
+                match step.way {
+                    Way::TearDown => self.tear_down(candidate).await,
+                    Way::Demote if self.demote_to_make_room(candidate.entry).await => {}
+                    Way::Demote => {
+                        stayed = Some(candidate.entry);
+                        break;
+                    }
+                }
+            }
+            match stayed {
+                Some(entry) => staying.push(entry),
+                None => break,
             }
         }
         Ok(())
+    }
+
+    async fn tear_down(&self, candidate: &Candidate<'_>) {
+        let Candidate { entry, part, models } = candidate;
+        // One that a job took meanwhile stays; the load then meets what is there.
+        if timeout(SHUTDOWN_MAX, let_go(&entry.cell, *part)).await == Ok(true) {
+            let names: Vec<_> = models.values().map(Binding::wire_ref).collect();
+            info!(models = ?names, "unloaded to make room");
+            (self.left)(entry.cell.clone(), models.clone());
+        }
     }
 }
 
 impl Entry {
     /// Memory that its instances take.
     pub(super) fn held(&self) -> Memory {
-        self.cell.host().map_or_else(|| self.footprint.lock().clone(), |host| host.held())
+        if let Some(host) = self.cell.host() {
+            return host.held();
+        }
+        match self.cell.parked_bytes() {
+            Some(ram_bytes) => Memory { ram_bytes, vram_bytes: Vec::new() },
+            None => self.footprint.lock().clone(),
+        }
     }
 
     /// The device its models are loaded to, when a job on this accelerator asks.
@@ -119,7 +152,7 @@ impl Entry {
 fn candidates(entry: &Entry) -> Vec<(Candidate<'_>, Held)> {
     if let Some(host) = entry.cell.host() {
         let idle = host.idle().into_iter().map(|idle| {
-            let held = Held { footprint: idle.footprint, idle: idle.idle, pinned: false };
+            let held = Held { footprint: idle.footprint, idle: idle.idle, pinned: false, movable: false };
             (Candidate { entry, part: Some(idle.id), models: idle.models }, held)
         });
         return idle.collect();
@@ -127,7 +160,12 @@ fn candidates(entry: &Entry) -> Vec<(Candidate<'_>, Held)> {
     if !entry.cell.is_ready() {
         return Vec::new();
     }
-    let held = Held { footprint: entry.held(), idle: entry.cell.idle(), pinned: entry.cell.is_in_use() };
+    let held = Held {
+        footprint: entry.held(),
+        idle: entry.cell.idle(),
+        pinned: entry.cell.is_in_use(),
+        movable: entry.can_move(),
+    };
     vec![(Candidate { entry, part: None, models: entry.cell.models() }, held)]
 }
 
