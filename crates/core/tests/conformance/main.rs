@@ -23,4 +23,5 @@ mod shelf;
 mod slots;
 mod spool;
 mod streams;
+mod tiers;
 mod uploads;
