@@ -41,6 +41,7 @@ use crate::{
     model_source::ModelSource,
     residency::Memory,
     sanitize::sanitize,
+    shared_components::SharedComponents,
     worker_error::{Result, WorkerError},
 };
 
@@ -70,6 +71,7 @@ pub struct InstanceCell {
     host: OnceLock<Arc<dyn InstanceHost>>,
     bound: Bound,
     movable: Option<MovableFn>,
+    components: OnceLock<SharedComponents>,
 }
 
 /// What setting up needs to know; never changes.
@@ -109,6 +111,7 @@ impl InstanceCell {
             scope: Scope::new("instance"),
             host: OnceLock::new(),
             movable: None,
+            components: OnceLock::new(),
         }
     }
 
@@ -121,6 +124,19 @@ impl InstanceCell {
     /// anybody asked for an instance. A host that is there stays.
     pub(crate) fn host_with(&self, make: impl FnOnce(&str) -> Arc<dyn InstanceHost>) {
         self.host.get_or_init(|| make(&self.plan.label));
+    }
+
+    /// From here on instances share `components` with others. Those that were given first stay.
+    pub(crate) fn share(&self, components: SharedComponents) {
+        self.components.get_or_init(|| components);
+    }
+
+    /// Whether the instance uses what others may use, too.
+    pub(crate) fn uses_shared(&self) -> bool {
+        match &*self.state.lock() {
+            State::Ready(ready) => ready.slots.taken().bytes > 0,
+            _ => false,
+        }
     }
 
     /// What keeps its instances, if they live elsewhere.
@@ -399,7 +415,8 @@ impl InstanceCell {
         let (sender, receiver) = oneshot::channel();
         let (plan, state) = (self.plan.clone(), self.state.clone());
         let snapshots = pinned(models, snapshots);
-        let materials = Materials { models: models.clone(), source: source.clone(), snapshots, device };
+        let components = self.components.get().cloned().unwrap_or_default();
+        let materials = Materials { models: models.clone(), source: source.clone(), snapshots, device, components };
         let cancel = self.scope.cancel().clone();
         self.scope.spawn("setup", async move {
             // A cell whose task is lost would stay in this state: whatever panics is a failed set-up.

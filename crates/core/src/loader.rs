@@ -30,6 +30,7 @@ use crate::{
     ledger::ColdStart,
     memory::MemoryProbe,
     residency::{Memory, NoRoom, VramLimits},
+    shared_components::SharedComponents,
 };
 
 pub(crate) use way::NoWay;
@@ -44,6 +45,8 @@ pub(crate) struct Loader {
     total: Memory,
     vram: VramLimits,
     entries: Vec<Entry>,
+    /// What instances of this process have in common.
+    components: SharedComponents,
     turn: tokio::sync::Mutex<()>,
     /// Called for each instance that had to go or to move, with its models.
     left: Left,
@@ -82,11 +85,22 @@ impl Loader {
             failed: tokio::sync::Mutex::default(),
             failures: AtomicU64::new(0),
         });
-        let (entries, mut total) = (entries.collect(), memory.total());
+        let (entries, mut total): (Vec<Entry>, _) = (entries.collect(), memory.total());
+        let components = SharedComponents::default();
+        entries.iter().for_each(|entry| entry.cell.share(components.clone()));
         for bytes in &mut total.vram_bytes {
             *bytes = (*bytes).min(vram.models_bytes_max.unwrap_or(u64::MAX));
         }
-        Self { models, memory, total, vram, entries, turn: tokio::sync::Mutex::new(()), left: Box::new(left) }
+        Self {
+            models,
+            memory,
+            total,
+            vram,
+            entries,
+            components,
+            turn: tokio::sync::Mutex::new(()),
+            left: Box::new(left),
+        }
     }
 
     /// The instance of `cell`, set up first if there is none, and what that took. Models that go to an accelerator go
@@ -170,11 +184,15 @@ impl Loader {
         let instance = self.in_turn(&models, turn, setting_up).await?;
         let mut taken = before;
         taken.sub(&self.free().await);
+        // What is shared is booked once, and by itself.
+        let shared = instance.slots().taken();
         // Only the accelerator of the load: jobs take memory of the others meanwhile.
         taken.vram_bytes = if entry.on_gpu {
             // Others may have given memory back meanwhile; the weights are there in any case.
-            Memory::of_device(device, taken.vram_on(device).max(bytes)).vram_bytes
+            let own = taken.vram_on(device).saturating_sub(shared.loaded_bytes);
+            Memory::of_device(device, own.max(bytes.saturating_sub(shared.bytes))).vram_bytes
         } else {
+            taken.ram_bytes = taken.ram_bytes.saturating_sub(shared.loaded_bytes);
             Vec::new()
         };
         *entry.footprint.lock() = taken;

@@ -184,6 +184,14 @@ impl Drop for Use {
     }
 }
 
+impl<T> SharedComponent<T> {
+    /// What it takes where it is loaded.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self._use.entry.bytes()
+    }
+}
+
 impl<T> Deref for SharedComponent<T> {
     type Target = T;
 

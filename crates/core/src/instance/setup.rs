@@ -22,6 +22,7 @@ use crate::{
     model_fetch,
     model_source::{ModelSource, NoProgress},
     sanitize::sanitize,
+    shared_components::SharedComponents,
     worker_error::{Result, WorkerError},
 };
 
@@ -42,6 +43,7 @@ pub(super) struct Materials {
     pub(super) source: Arc<dyn ModelSource>,
     pub(super) snapshots: HashMap<String, pb::Snapshot>,
     pub(super) device: Device,
+    pub(super) components: SharedComponents,
 }
 
 /// Fetches the models, makes an instance, warms it up. An instance whose warm-up fails is shut down again, since
@@ -51,8 +53,8 @@ pub(super) async fn run(
     materials: &Materials,
     cancel: &Cancel,
 ) -> Result<(InstanceValue, Slots, SetupTimes)> {
-    let Materials { models, source, snapshots, device } = materials;
-    let slots = Slots::new(fetch(models, &**source, snapshots).await?).on(*device);
+    let Materials { models, source, snapshots, device, components } = materials;
+    let slots = Slots::new(fetch(models, &**source, snapshots).await?).on(*device).sharing(components.clone());
     let Some(lifecycle) = &plan.lifecycle else {
         return Ok((Arc::new(()), slots, SetupTimes::default()));
     };

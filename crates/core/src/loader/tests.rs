@@ -1,6 +1,7 @@
 //! Which memory loads take and who makes room for them, in this process and in others.
 mod hosted;
 mod own;
+mod shared;
 mod tiers;
 
 use std::{fs::File, path::Path};

@@ -91,7 +91,9 @@ impl Loader {
 impl Entry {
     /// Whether its instance is on an accelerator and may leave it.
     pub(super) fn can_move(&self) -> bool {
-        self.on_gpu && self.cell.is_movable() && self.cell.is_ready() && self.cell.parked_bytes().is_none()
+        let waits = self.cell.parked_bytes().is_some();
+        // What others use, too, would have to stay.
+        self.on_gpu && self.cell.is_movable() && self.cell.is_ready() && !waits && !self.cell.uses_shared()
     }
 }
 
