@@ -49,6 +49,7 @@ mod borrowed;
 mod bound;
 mod host;
 mod lease;
+mod moving;
 mod relocation;
 mod setup;
 mod slots;
@@ -323,42 +324,6 @@ impl InstanceCell {
         matches!(&*self.state.lock(), State::Ready(_) | State::Moving(_))
     }
 
-    /// Whether instances can move between devices.
-    pub(crate) fn is_movable(&self) -> bool {
-        self.movable.is_some() && self.host.get().is_none()
-    }
-
-    /// What an instance that waits in host memory takes there; none where there is no such one.
-    pub(crate) fn parked_bytes(&self) -> Option<u64> {
-        match &*self.state.lock() {
-            State::Ready(ready) => ready.parked_bytes,
-            _ => None,
-        }
-    }
-
-    /// Moves the instance to `device` unless it is in use: to host memory to wait there, to an accelerator to be used.
-    ///
-    /// # Cancel safety
-    /// May be dropped; a move under way goes on.
-    pub(crate) async fn relocate(&self, device: Device) -> Relocation {
-        let Some(movable) = self.movable.filter(|_| self.is_movable()) else { return Relocation::Refused };
-        let outcome = {
-            let mut state = self.state.lock();
-            match std::mem::replace(&mut *state, State::Empty) {
-                State::Ready(ready) if !ready.leases.is_held() && ready.slots.device() != device => {
-                    let (moving, outcome) = self.start_move(ready, movable, device);
-                    *state = State::Moving(moving);
-                    outcome
-                }
-                other => {
-                    *state = other;
-                    return Relocation::Refused;
-                }
-            }
-        };
-        outcome.await.unwrap_or_else(|_| Relocation::Lost(WorkerError::retryable("the runtime is shutting down")))
-    }
-
     /// Lets the instance go: waits for a set-up under way and for every borrowed [`Instance`], then runs the
     /// author's shutdown, once. Does nothing without an instance. The caller bounds the wait.
     ///
@@ -438,34 +403,6 @@ impl InstanceCell {
         let label = self.plan.label.clone();
         let interrupted = move |_| Err(WorkerError::retryable(format!("setup of {label} was interrupted")));
         receiver.map(move |outcome| outcome.unwrap_or_else(interrupted)).boxed().shared()
-    }
-
-    fn start_move(
-        &self,
-        mut ready: Ready,
-        movable: MovableFn,
-        device: Device,
-    ) -> (Shared<BoxFuture<'static, ()>>, oneshot::Receiver<Relocation>) {
-        let (sender, outcome) = oneshot::channel();
-        let (ended, ending) = oneshot::channel::<()>();
-        let (plan, state) = (self.plan.clone(), self.state.clone());
-        let cancel = self.scope.cancel().clone();
-        self.scope.spawn("move", async move {
-            let from = ready.slots.device();
-            let moving = Scope::under("move", &cancel).spawn_blocking(move || {
-                let moved = relocation::relocate(&mut ready.value, movable, from, device);
-                (ready, moved)
-            });
-            let (next, moved) = match moving.await {
-                Ok((ready, moved)) => setup::settle(&plan, ready, moved, device, &cancel).await,
-                Err(_) => (State::Empty, Relocation::Lost(WorkerError::retryable("the runtime is shutting down"))),
-            };
-            *state.lock() = next;
-            drop(ended);
-            // Nobody may be waiting any more.
-            drop(sender.send(moved));
-        });
-        (ending.map(drop).boxed().shared(), outcome)
     }
 
     fn start_shutdown(&self, ready: Ready) -> Shared<BoxFuture<'static, ()>> {

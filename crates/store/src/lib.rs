@@ -41,6 +41,6 @@ pub use format_gate::{FormatError, check_headers, check_names};
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};
 pub use ref_index::StoredModel;
-pub use safetensors::{HeaderError, check_header, check_safetensors};
+pub use safetensors::{HeaderError, check_header, check_safetensors, tensor_dtypes};
 pub use store::{FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved};
 pub use tree::TreeError;
