@@ -28,6 +28,7 @@ mod job;
 pub mod ledger;
 mod link;
 mod loader;
+pub mod lora_overlays;
 #[doc(hidden)]
 pub mod macro_support;
 pub mod memory;
