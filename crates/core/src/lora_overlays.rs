@@ -60,7 +60,7 @@ pub enum LoraError {
 /// # Errors
 /// When it is not a number within the bounds.
 pub fn effective_weight(reference: &str, weight: f64) -> Result<f64, LoraError> {
-    if !(weight.abs() <= WEIGHT_MAX) {
+    if !weight.is_finite() || weight.abs() > WEIGHT_MAX {
         return Err(LoraError::Weight { reference: reference.to_owned(), weight });
     }
     Ok(if weight == 0.0 { 1.0 } else { weight })
