@@ -2,11 +2,13 @@
 //! what was read of them. Decides and remembers; whoever holds the pipeline attaches.
 
 mod attach;
+mod dispatch;
 mod parsed;
 
 use std::path::PathBuf;
 
 pub use attach::{AttachLimits, AttachPlan, Attached, attach_plan};
+pub(crate) use dispatch::check_dispatch;
 pub use parsed::ParsedLoras;
 
 /// Most adapters of one request.
@@ -24,6 +26,12 @@ pub enum LoraError {
     /// Too many at once.
     #[error("{0} adapters in one request, {LORAS_MAX} are allowed")]
     TooMany(usize),
+    /// One without a ref.
+    #[error("an adapter of slot {0:?} has no ref")]
+    Unnamed(String),
+    /// One that is named twice in a slot.
+    #[error("adapter {0} is named twice in one slot")]
+    Twice(String),
     /// A weight that no adapter can have.
     #[error("adapter {reference} has weight {weight}, which is not within {WEIGHT_MAX} of zero")]
     Weight {

@@ -15,6 +15,7 @@ mod functions;
 mod instances;
 mod jobs;
 mod ledger;
+mod loras;
 mod metrics;
 mod models;
 mod orchestrator;
