@@ -42,15 +42,15 @@ async fn w13_adapters_are_checked_at_arrival_and_a_weight_of_zero_is_one() {
 
     let nine = [("o/0", 1.0), ("o/1", 1.0), ("o/2", 1.0), ("o/3", 1.0), ("o/4", 1.0), ("o/5", 1.0), ("o/6", 1.0)];
     let nine = [&nine[..], &[("o/7", 1.0), ("o/8", 1.0)]].concat();
-    let cases: [(&str, &[(&str, f64)], &str); 5] = [
-        ("r1", &[("o/a", 4.1)], "adapter o/a has weight 4.1"),
-        ("r2", &[("o/a", f64::NAN)], "adapter o/a has weight NaN"),
-        ("r3", &[("", 1.0)], "slot \"base\""),
-        ("r4", &[("o/a", 1.0), ("o/a", 2.0)], "o/a is named twice"),
-        ("r5", &nine, "9 adapters"),
+    let cases = [
+        ("r1", vec![("o/a", 4.1)], "adapter o/a has weight 4.1"),
+        ("r2", vec![("o/a", f64::NAN)], "adapter o/a has weight NaN"),
+        ("r3", vec![("", 1.0)], "slot \"base\""),
+        ("r4", vec![("o/a", 1.0), ("o/a", 2.0)], "o/a is named twice"),
+        ("r5", nine.clone(), "9 adapters"),
     ];
     for (id, loras, why) in cases {
-        let result = run(&mut session, id, loras).await;
+        let result = run(&mut session, id, &loras).await;
         assert_eq!(result.status(), JobStatus::Invalid, "{why}");
         assert!(result.safe_message.contains(why), "{}", result.safe_message);
     }
