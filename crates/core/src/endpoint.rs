@@ -14,10 +14,12 @@ use crate::{
 
 mod isolation;
 mod lifecycle;
+mod movable;
 mod resources;
 
 pub use isolation::Isolation;
 pub use lifecycle::{HookFn, InstanceValue, LifecycleDecl, SetupFn, SetupParameter, Work};
+pub use movable::{Movable, MovableFn};
 pub use resources::{ResourceError, Resources, ResourcesDecl};
 
 /// What a function is for; decides the context it gets and whether it may stream.
@@ -52,6 +54,8 @@ pub struct EndpointDecl {
     pub isolation: Isolation,
     /// How an instance of the type comes and goes; none for a function.
     pub lifecycle: Option<LifecycleDecl>,
+    /// How an instance moves between devices; none = it stays where it was made.
+    pub movable: Option<MovableFn>,
     /// The routable functions.
     pub handlers: Vec<HandlerDecl>,
 }
@@ -168,6 +172,7 @@ impl EndpointDecl {
             timeout: None,
             isolation: Isolation::default(),
             lifecycle: None,
+            movable: None,
             handlers: vec![handler],
         }
     }
@@ -184,6 +189,7 @@ impl EndpointDecl {
             timeout: None,
             isolation: Isolation::default(),
             lifecycle: Some(lifecycle),
+            movable: None,
             handlers: Vec::new(),
         }
     }

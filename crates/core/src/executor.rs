@@ -39,6 +39,7 @@ use crate::{
     job::{Ending, NotStored, Outcome},
     ledger::ColdStart,
     loader::Loader,
+    lora_overlays::effective_weight,
     memory::MemoryProbe,
     outbox::{JobEnd, SharedOutbox},
     peaks::VramWatch,
@@ -302,7 +303,9 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, place: Cont
     let mut loras = BTreeMap::new();
     for binding in run.models {
         if !binding.loras.is_empty() {
-            let overlays = binding.loras.into_iter().map(|lora| Lora { reference: lora.r#ref, weight: lora.weight });
+            // Zero stands for one; what no adapter can have was refused at arrival.
+            let weight = |lora: &pb::LoraOverlay| effective_weight(&lora.r#ref, lora.weight).unwrap_or(lora.weight);
+            let overlays = binding.loras.into_iter().map(|lora| Lora { weight: weight(&lora), reference: lora.r#ref });
             loras.insert(binding.slot.clone(), overlays.collect());
         }
         models.insert(binding.slot, binding.r#ref);

@@ -7,6 +7,9 @@
 //!     ├──────────────────┘                                    v
 //!     └────────────────────────────────────────────────  ShuttingDown
 //! ```
+//! An instance that nobody uses may be `Moving` to another device, and is `Ready` again afterwards. One that waits in
+//! host memory is set up, but lent to nobody until it is back.
+//!
 //! The cell owns the task that sets up, so a caller that goes away does not interrupt it, and everybody who asks
 //! meanwhile waits for the same one. Nothing here decides when an instance is needed or let go.
 //!
@@ -34,10 +37,11 @@ use tracing::warn;
 use crate::{
     binding::Binding,
     context::Device,
-    endpoint::{InstanceValue, LifecycleDecl},
+    endpoint::{InstanceValue, LifecycleDecl, MovableFn},
     model_source::ModelSource,
     residency::Memory,
     sanitize::sanitize,
+    shared_components::SharedComponents,
     worker_error::{Result, WorkerError},
 };
 
@@ -46,6 +50,8 @@ mod bound;
 pub(crate) mod damage;
 mod host;
 mod lease;
+mod moving;
+mod relocation;
 mod setup;
 mod slots;
 
@@ -54,6 +60,7 @@ pub(crate) use bound::Models;
 use bound::{Bound, pinned};
 pub(crate) use host::{EmptyPlace, IdlePart, InstanceHost, Order, Permit, Place, RemoteCalls};
 use lease::Leases;
+pub(crate) use relocation::Relocation;
 use setup::Materials;
 pub(crate) use setup::{SetupTimes, fetch};
 pub use slots::{CallSlot, LoadModel, LoadOptions, ModelDir, Slots};
@@ -65,6 +72,8 @@ pub struct InstanceCell {
     scope: Scope,
     host: OnceLock<Arc<dyn InstanceHost>>,
     bound: Bound,
+    movable: Option<MovableFn>,
+    components: OnceLock<SharedComponents>,
 }
 
 /// What setting up needs to know; never changes.
@@ -77,6 +86,7 @@ enum State {
     Empty,
     SettingUp(Shared<BoxFuture<'static, Result<Instance>>>),
     Ready(Ready),
+    Moving(Shared<BoxFuture<'static, ()>>),
     ShuttingDown(Shared<BoxFuture<'static, ()>>),
 }
 
@@ -88,6 +98,8 @@ struct Ready {
     lent: Instant,
     /// How long setup and warm-up took.
     times: SetupTimes,
+    /// It waits in host memory, where it takes so much.
+    parked_bytes: Option<u64>,
 }
 
 impl InstanceCell {
@@ -100,13 +112,33 @@ impl InstanceCell {
             state: Arc::new(Mutex::new(State::Empty)),
             scope: Scope::new("instance"),
             host: OnceLock::new(),
+            movable: None,
+            components: OnceLock::new(),
         }
+    }
+
+    /// The same, with instances that can move.
+    pub(crate) fn moved_by(self, movable: Option<MovableFn>) -> Self {
+        Self { movable, ..self }
     }
 
     /// From here on the host that `make` gives keeps its instances: called with the name of the endpoint, before
     /// anybody asked for an instance. A host that is there stays.
     pub(crate) fn host_with(&self, make: impl FnOnce(&str) -> Arc<dyn InstanceHost>) {
         self.host.get_or_init(|| make(&self.plan.label));
+    }
+
+    /// From here on instances share `components` with others. Those that were given first stay.
+    pub(crate) fn share(&self, components: SharedComponents) {
+        self.components.get_or_init(|| components);
+    }
+
+    /// Whether the instance uses what others may use, too.
+    pub(crate) fn uses_shared(&self) -> bool {
+        match &*self.state.lock() {
+            State::Ready(ready) => ready.slots.taken().bytes > 0,
+            _ => false,
+        }
     }
 
     /// What keeps its instances, if they live elsewhere.
@@ -171,12 +203,12 @@ impl InstanceCell {
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Result<Instance> {
         loop {
-            let closing = match self.look(made, device, source, snapshots) {
+            let ending = match self.look(made, device, source, snapshots) {
                 Look::Ready(instance) => return Ok(instance),
                 Look::SettingUp(pending) => return pending.await,
-                Look::ShuttingDown(closing) => closing,
+                Look::Ending(ending) => ending,
             };
-            closing.await;
+            ending.await;
         }
     }
 
@@ -222,7 +254,7 @@ impl InstanceCell {
         }
         match &*self.state.lock() {
             State::Ready(ready) => ready.leases.is_held(),
-            State::SettingUp(_) => true,
+            State::SettingUp(_) | State::Moving(_) => true,
             State::Empty | State::ShuttingDown(_) => false,
         }
     }
@@ -241,7 +273,7 @@ impl InstanceCell {
         }
         let closing = match &mut *self.state.lock() {
             State::Empty => return true,
-            State::SettingUp(_) => return false,
+            State::SettingUp(_) | State::Moving(_) => return false,
             State::ShuttingDown(closing) => closing.clone(),
             State::Ready(ready) if ready.leases.is_held() => return false,
             state @ State::Ready(_) => {
@@ -255,14 +287,14 @@ impl InstanceCell {
         true
     }
 
-    /// The instance if it is set up.
+    /// The instance if it is set up and where jobs use it.
     #[must_use]
     pub fn ready(&self) -> Option<Instance> {
         if let Some(host) = self.host.get() {
             return host.ready();
         }
         match &mut *self.state.lock() {
-            State::Ready(ready) => Some(ready.lend()),
+            State::Ready(ready) if ready.parked_bytes.is_none() => Some(ready.lend()),
             _ => None,
         }
     }
@@ -290,7 +322,7 @@ impl InstanceCell {
         if let Some(host) = self.host.get() {
             return host.is_loaded();
         }
-        matches!(&*self.state.lock(), State::Ready(_))
+        matches!(&*self.state.lock(), State::Ready(_) | State::Moving(_))
     }
 
     /// Lets the instance go: waits for a set-up under way and for every borrowed [`Instance`], then runs the
@@ -306,7 +338,7 @@ impl InstanceCell {
             let pending = match &mut *self.state.lock() {
                 State::Empty => return,
                 State::SettingUp(pending) => pending.clone().map(drop).boxed(),
-                State::ShuttingDown(closing) => closing.clone().boxed(),
+                State::ShuttingDown(ending) | State::Moving(ending) => ending.clone().boxed(),
                 state @ State::Ready(_) => {
                     let State::Ready(ready) = std::mem::replace(state, State::Empty) else { return };
                     let closing = self.start_shutdown(ready);
@@ -329,7 +361,7 @@ impl InstanceCell {
         match &mut *state {
             State::Ready(ready) => Look::Ready(ready.lend()),
             State::SettingUp(pending) => Look::SettingUp(pending.clone()),
-            State::ShuttingDown(closing) => Look::ShuttingDown(closing.clone()),
+            State::ShuttingDown(ending) | State::Moving(ending) => Look::Ending(ending.clone()),
             State::Empty => {
                 self.bound.made(made.clone());
                 let pending = self.start_setup(made, device, source, snapshots);
@@ -349,7 +381,8 @@ impl InstanceCell {
         let (sender, receiver) = oneshot::channel();
         let (plan, state) = (self.plan.clone(), self.state.clone());
         let snapshots = pinned(models, snapshots);
-        let materials = Materials { models: models.clone(), source: source.clone(), snapshots, device };
+        let components = self.components.get().cloned().unwrap_or_default();
+        let materials = Materials { models: models.clone(), source: source.clone(), snapshots, device, components };
         let cancel = self.scope.cancel().clone();
         self.scope.spawn("setup", async move {
             // A cell whose task is lost would stay in this state: whatever panics is a failed set-up.
@@ -361,6 +394,7 @@ impl InstanceCell {
                 leases: Leases::default(),
                 lent: Instant::now(),
                 times,
+                parked_bytes: None,
             });
             let lent = outcome.as_mut().map(Ready::lend).map_err(|error| error.clone());
             *state.lock() = outcome.map_or(State::Empty, State::Ready);
@@ -393,7 +427,8 @@ impl InstanceCell {
 enum Look {
     Ready(Instance),
     SettingUp(Shared<BoxFuture<'static, Result<Instance>>>),
-    ShuttingDown(Shared<BoxFuture<'static, ()>>),
+    /// Something that ends by itself.
+    Ending(Shared<BoxFuture<'static, ()>>),
 }
 
 impl Ready {

@@ -401,6 +401,7 @@ impl<J: Clone> JobTable<J> {
             Target::Disabled(reason) => {
                 return Err(Ending::failed(FailureClass::Retryable, format!("function unavailable: {reason}")));
             }
+            Target::Invalid(reason) => return Err(Ending::failed(FailureClass::Invalid, *reason)),
             Target::Known(needs) => *needs,
         };
         if exceeds(input_bytes, self.limits.input_bytes_max) {

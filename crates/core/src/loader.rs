@@ -4,6 +4,7 @@
 mod files;
 mod hosted;
 mod room;
+mod tiers;
 mod way;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -29,6 +30,7 @@ use crate::{
     ledger::ColdStart,
     memory::MemoryProbe,
     residency::{Memory, NoRoom, VramLimits},
+    shared_components::SharedComponents,
 };
 
 pub(crate) use way::NoWay;
@@ -43,18 +45,23 @@ pub(crate) struct Loader {
     total: Memory,
     vram: VramLimits,
     entries: Vec<Entry>,
+    /// What instances of this process have in common.
+    components: SharedComponents,
     turn: tokio::sync::Mutex<()>,
-    /// Called for each instance that had to go, with its models.
-    evicted: Evicted,
+    /// Called for each instance that had to go or to move, with its models.
+    left: Left,
 }
 
-type Evicted = Box<dyn Fn(Arc<InstanceCell>, Models) + Send + Sync>;
+type Left = Box<dyn Fn(Arc<InstanceCell>, Models) + Send + Sync>;
 
 struct Entry {
     cell: Arc<InstanceCell>,
     /// Its models go to an accelerator.
     on_gpu: bool,
+    /// What its instance takes where jobs use it, also while it waits in host memory.
     footprint: Mutex<Memory>,
+    /// Its instance came back to its accelerator, and nobody was told yet.
+    promoted: AtomicBool,
     /// One load at a time of this instance, and how the last one failed.
     failed: tokio::sync::Mutex<Option<WorkerError>>,
     /// Loads that failed so far: whoever began before the last of them waited for it.
@@ -68,20 +75,32 @@ impl Loader {
         memory: Arc<dyn MemoryProbe>,
         vram: VramLimits,
         cells: impl IntoIterator<Item = (bool, Arc<InstanceCell>)>,
-        evicted: impl Fn(Arc<InstanceCell>, Models) + Send + Sync + 'static,
+        left: impl Fn(Arc<InstanceCell>, Models) + Send + Sync + 'static,
     ) -> Self {
         let entries = cells.into_iter().map(|(on_gpu, cell)| Entry {
             cell,
             on_gpu,
             footprint: Mutex::default(),
+            promoted: AtomicBool::new(false),
             failed: tokio::sync::Mutex::default(),
             failures: AtomicU64::new(0),
         });
-        let (entries, mut total) = (entries.collect(), memory.total());
+        let (entries, mut total): (Vec<Entry>, _) = (entries.collect(), memory.total());
+        let components = SharedComponents::default();
+        entries.iter().for_each(|entry| entry.cell.share(components.clone()));
         for bytes in &mut total.vram_bytes {
             *bytes = (*bytes).min(vram.models_bytes_max.unwrap_or(u64::MAX));
         }
-        Self { models, memory, total, vram, entries, turn: tokio::sync::Mutex::new(()), evicted: Box::new(evicted) }
+        Self {
+            models,
+            memory,
+            total,
+            vram,
+            entries,
+            components,
+            turn: tokio::sync::Mutex::new(()),
+            left: Box::new(left),
+        }
     }
 
     /// The instance of `cell`, set up first if there is none, and what that took. Models that go to an accelerator go
@@ -124,8 +143,8 @@ impl Loader {
         let loaded = self.load_entry(entry, snapshots, device).await;
         *failed = loaded.as_ref().err().cloned();
         entry.failures.fetch_add(u64::from(failed.is_some()), Ordering::Release);
-        let (instance, download) = loaded?;
-        Ok((instance, split(began.elapsed(), download, cell.setup_times())))
+        let (instance, download, times) = loaded?;
+        Ok((instance, split(began.elapsed(), download, times)))
     }
 
     /// Tells of accelerators, if there are any.
@@ -138,13 +157,17 @@ impl Loader {
         self.entries.iter().map(|entry| &entry.cell).filter(|cell| cell.is_ready())
     }
 
-    /// Fetches, makes room, sets up. Gives the time of the first, too.
+    /// Has an instance that waits in host memory move back; without one: fetches, makes room, sets up. Gives the times
+    /// of fetching and of the author's part, too.
     async fn load_entry(
         &self,
         entry: &Entry,
         snapshots: &HashMap<String, pb::Snapshot>,
         device: usize,
-    ) -> Result<(Instance, Duration), WorkerError> {
+    ) -> Result<(Instance, Duration, SetupTimes), WorkerError> {
+        if let Some(instance) = self.promote(entry, device).await? {
+            return Ok((instance, Duration::ZERO, SetupTimes::default()));
+        }
         let fetching = Instant::now();
         // Transfers go side by side: only what needs memory waits for its turn.
         // What is fetched, what room is made for and what is set up are the same, whatever is resolved meanwhile.
@@ -152,7 +175,7 @@ impl Loader {
         let (bytes, _held) = self.fetch(&models, snapshots).await?;
         let download = fetching.elapsed();
         let turn = self.turn.lock().await;
-        self.make_room(Self::needs(entry, bytes, device)).await.map_err(no_room)?;
+        self.make_room(Self::needs(entry, bytes, device), entry).await.map_err(no_room)?;
         // What an earlier instance took is no part of this one, and where nobody can be asked it would be counted
         // as still in use as soon as this one is there.
         *entry.footprint.lock() = Memory::default();
@@ -161,15 +184,19 @@ impl Loader {
         let instance = self.in_turn(&models, turn, setting_up).await?;
         let mut taken = before;
         taken.sub(&self.free().await);
+        // What is shared is booked once, and by itself.
+        let shared = instance.slots().taken();
         // Only the accelerator of the load: jobs take memory of the others meanwhile.
         taken.vram_bytes = if entry.on_gpu {
             // Others may have given memory back meanwhile; the weights are there in any case.
-            Memory::of_device(device, taken.vram_on(device).max(bytes)).vram_bytes
+            let own = taken.vram_on(device).saturating_sub(shared.loaded_bytes);
+            Memory::of_device(device, own.max(bytes.saturating_sub(shared.bytes))).vram_bytes
         } else {
+            taken.ram_bytes = taken.ram_bytes.saturating_sub(shared.loaded_bytes);
             Vec::new()
         };
         *entry.footprint.lock() = taken;
-        Ok((instance, download))
+        Ok((instance, download, entry.cell.setup_times()))
     }
 
     /// Sets up while nobody else does, unless it takes very long.

@@ -1,6 +1,9 @@
 //! What code written by the macros of `gen-worker` names. Not for people: nothing here is stable.
 
-use std::{any::type_name, sync::Arc};
+use std::{
+    any::{Any, type_name},
+    sync::Arc,
+};
 
 pub use async_stream::stream;
 pub use futures::StreamExt;
@@ -12,8 +15,8 @@ pub use crate::{
     codec::encode,
     context::RequestContext,
     endpoint::{
-        EndpointDecl, HandlerDecl, InstanceValue, Isolation, Kind, LifecycleDecl, Linked, OutputShape, SetupParameter,
-        Work,
+        EndpointDecl, HandlerDecl, InstanceValue, Isolation, Kind, LifecycleDecl, Linked, Movable, OutputShape,
+        SetupParameter, Work,
     },
     function::{Call, Invocation},
     instance::Slots,
@@ -55,6 +58,11 @@ pub fn shared_instance<T: Send + Sync + 'static>(value: InstanceValue) -> Result
     value
         .downcast()
         .map_err(|_| WorkerError::fatal("WrongInstance", format!("the instance is not a {}", type_name::<T>())))
+}
+
+/// The instance as something that moves; none when it is of another type.
+pub fn movable_instance<T: Movable>(value: &mut (dyn Any + Send + Sync)) -> Option<&mut dyn Movable> {
+    value.downcast_mut::<T>().map(|instance| instance as &mut dyn Movable)
 }
 
 /// The instance itself, for a shutdown that takes it by value.

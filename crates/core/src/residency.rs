@@ -1,7 +1,8 @@
 //! Which instances have to make room before another one is loaded: the wire contract, 11.8, as a pure plan.
 //!
 //! Memory is what was measured: how much the machine has free now, and how much less it had after each instance was
-//! loaded. Every accelerator counts by itself. Idle instances go, the one used longest ago first; one that is in use never goes.
+//! loaded. Every accelerator counts by itself. Idle instances go, the one used longest ago first; one that is in use never
+//! goes. Those that can move go to host memory, which costs less to undo; others go altogether.
 
 use std::time::Duration;
 
@@ -50,6 +51,26 @@ pub struct Held {
     pub idle: Duration,
     /// A job uses it, or it is being loaded.
     pub pinned: bool,
+    /// It can move from its accelerator to host memory and back.
+    pub movable: bool,
+}
+
+/// One of the instances that make room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Which one, among those that are held.
+    pub index: usize,
+    /// How it goes.
+    pub way: Way,
+}
+
+/// How an instance makes room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Way {
+    /// From its accelerator to host memory.
+    Demote,
+    /// Back to what is on disk.
+    TearDown,
 }
 
 /// The machine before a load.
@@ -131,24 +152,42 @@ pub fn ram_floor_bytes(total: u64) -> u64 {
     (total / 5).clamp(GIB, 8 * GIB)
 }
 
-/// The instances, by index into `held`, that have to go before one that needs `needs` is loaded; none if there is room.
+/// Whether something of `bytes` may move to host memory of which that much is free: the floor stays.
+#[must_use]
+pub fn ram_admits(bytes: u64, free: u64, total: u64) -> bool {
+    free >= bytes.saturating_add(ram_floor_bytes(total))
+}
+
+/// How instances have to go before one that needs `needs` is loaded, in this order; none if there is room. On the
+/// accelerator those that can move go first, as far as host memory takes them, then others.
 ///
 /// # Errors
 /// When it does not fit even without all idle ones. Nothing should go then.
-pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<usize>, NoRoom> {
+pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<Step>, NoRoom> {
     let ram_needed = needs.ram_bytes.saturating_add(ram_floor_bytes(room.total.ram_bytes));
     // A load that uses no accelerator does not care how full it is.
     let vram_needed = if needs.vram_bytes == 0 { 0 } else { needs.vram_bytes.saturating_add(room.vram_reserve_bytes) };
     let mut idle: Vec<_> = held.iter().enumerate().filter(|(_, held)| !held.pinned).collect();
     idle.sort_by_key(|(_, held)| std::cmp::Reverse(held.idle));
     let (mut free_ram, mut free_vram) = (room.free.ram_bytes, room.free.vram_on(needs.device));
-    let mut going = Vec::new();
+    let mut steps = Vec::new();
+    idle.retain(|(index, instance)| {
+        let (vram, all) = (instance.footprint.vram_on(needs.device), instance.footprint.vram_sum());
+        let moves = instance.movable && vram > 0 && free_vram < vram_needed;
+        let fits = free_ram >= ram_needed.saturating_add(all);
+        if moves && fits {
+            free_ram = free_ram.saturating_sub(all);
+            free_vram = free_vram.saturating_add(vram);
+            steps.push(Step { index: *index, way: Way::Demote });
+        }
+        !(moves && fits)
+    });
     for (index, instance) in idle {
         let (ram, vram) = (instance.footprint.ram_bytes, instance.footprint.vram_on(needs.device));
         if (free_ram < ram_needed && ram > 0) || (free_vram < vram_needed && vram > 0) {
             free_ram = free_ram.saturating_add(ram);
             free_vram = free_vram.saturating_add(vram);
-            going.push(index);
+            steps.push(Step { index, way: Way::TearDown });
         }
     }
     if free_ram < ram_needed {
@@ -157,7 +196,7 @@ pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<usize>, NoRo
     if free_vram < vram_needed {
         return Err(NoRoom { what: "accelerator", needed_bytes: vram_needed, free_bytes: free_vram });
     }
-    Ok(going)
+    Ok(steps)
 }
 
 #[cfg(test)]

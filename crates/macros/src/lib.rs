@@ -31,6 +31,7 @@ use proc_macro::TokenStream;
 /// | `resources(gpu, vram_gb = 24.0, compute_capability = 8.9, libraries("x"), max_concurrency = 2)` | needs |
 /// | `timeout = "30s"` | time a call has when the request does not say; also `ms`, `m`, `h`, or a `Duration` |
 /// | `isolation = "process"` | a worker runs the handlers, and the instance of a type, in processes of their own: see below |
+/// | `movable` | the type implements `Movable`: a worker moves idle instances to host memory instead of tearing them down; types only |
 ///
 /// With `isolation = "process"` a crash of a handler (abort, stack overflow, out of memory) fails its own call only,
 /// and a handler that ignores its cancel or its deadline is killed together with its process after a grace. As many

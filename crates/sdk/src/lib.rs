@@ -32,8 +32,11 @@ pub use gen_worker_core::{
     Asset, Binding, Classify, FailureClass, Media, Registry, RequestContext, Result, WorkerError,
     binding::{Dtype, civitai, hf, hub, modelscope},
     context::{Device, Level, Rng},
+    endpoint::Movable,
     instance::{LoadModel, LoadOptions, ModelDir, Slots},
     io_type::{Output, Payload},
+    model_cache::ModelCache,
+    shared_components::{ComponentKey, SharedComponent},
     stream_item::{BatchItemDelta, Done, Error, StreamEvent, StreamItem, TokenDelta, TokenUsage},
 };
 pub use gen_worker_macros::{Output, Payload, endpoint};

@@ -49,7 +49,7 @@ pub use providers::{
     SelectError,
 };
 pub use ref_index::StoredModel;
-pub use safetensors::{HeaderError, check_header, check_safetensors};
+pub use safetensors::{HeaderError, check_header, check_safetensors, tensor_dtypes};
 pub use store::{DiskUsage, FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved, Verified};
 pub use tree::TreeError;
 pub use upload::{Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader};

@@ -1,5 +1,7 @@
 //! Whether a safetensors file is whole, by its header alone (rule 6.24). Owns no state; blocks.
 
+mod dtypes;
+
 use std::{
     collections::BTreeMap,
     io::{self, Read as _},
@@ -12,6 +14,8 @@ use serde::{
 };
 
 use crate::durable;
+
+pub use dtypes::tensor_dtypes;
 
 /// Largest header: what the format's own library takes.
 const HEADER_BYTES_MAX: u64 = 100 * 1024 * 1024;
@@ -58,6 +62,11 @@ struct Tensor {
 /// # Errors
 /// When it cannot be read. A file that can be read and is broken is the inner error.
 pub fn check_safetensors(path: &Path) -> io::Result<Result<(), HeaderError>> {
+    Ok(read_header(path)?.and_then(|(header, data_bytes)| check_header(&header, data_bytes)))
+}
+
+/// The header of the file at `path`, and how many bytes are behind it.
+fn read_header(path: &Path) -> io::Result<Result<(Vec<u8>, u64), HeaderError>> {
     let Some(mut file) = durable::reader(path)? else { return Err(io::ErrorKind::NotFound.into()) };
     let size = file.metadata()?.len();
     let mut length = [0; 8];
@@ -73,7 +82,7 @@ pub fn check_safetensors(path: &Path) -> io::Result<Result<(), HeaderError>> {
     // The file has these bytes, so a lie about the length costs no memory.
     let mut header = Vec::new();
     file.take(length).read_to_end(&mut header)?;
-    Ok(check_header(&header, data_bytes))
+    Ok(Ok((header, data_bytes)))
 }
 
 /// Checks a header with `data_bytes` behind it.

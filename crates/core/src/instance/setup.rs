@@ -13,7 +13,7 @@ use gen_worker_tasks::{Cancel, Scope};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Models, Plan, Slots, damage};
+use super::{Models, Plan, Ready, Relocation, Slots, State, damage};
 use crate::{
     binding::Binding,
     context::Device,
@@ -21,6 +21,7 @@ use crate::{
     model_fetch,
     model_source::{FetchedModel, ModelSource, NoProgress},
     sanitize::sanitize,
+    shared_components::SharedComponents,
     worker_error::{Result, WorkerError},
 };
 
@@ -44,6 +45,7 @@ pub(super) struct Materials {
     pub(super) source: Arc<dyn ModelSource>,
     pub(super) snapshots: HashMap<String, pb::Snapshot>,
     pub(super) device: Device,
+    pub(super) components: SharedComponents,
 }
 
 /// Fetches the models, makes an instance, warms it up. When that fails as if files were damaged, and they are, they are
@@ -62,8 +64,8 @@ pub(super) async fn run(plan: &Plan, materials: &Materials, cancel: &Cancel) -> 
 
 /// An instance whose warm-up fails is shut down again, since its setup succeeded.
 async fn run_once(plan: &Plan, materials: &Materials, cancel: &Cancel) -> Result<Made> {
-    let Materials { models, source, snapshots, device } = materials;
-    let slots = Slots::new(fetch(models, &**source, snapshots).await?).on(*device);
+    let Materials { models, source, snapshots, device, components } = materials;
+    let slots = Slots::new(fetch(models, &**source, snapshots).await?).on(*device).sharing(components.clone());
     let Some(lifecycle) = &plan.lifecycle else {
         return Ok((Arc::new(()), slots, SetupTimes::default()));
     };
@@ -104,6 +106,32 @@ pub(super) async fn close(plan: &Plan, value: InstanceValue, cancel: &Cancel) {
     if let Err(error) = perform(shutdown(value), cancel).await {
         warn!(endpoint = plan.label, cause = %sanitize(&error.to_string()), "shutdown of an endpoint failed");
     }
+}
+
+/// What becomes of an instance that was to move to `device`. One that is torn between two is let go.
+pub(super) async fn settle(
+    plan: &Plan,
+    mut ready: Ready,
+    moved: Relocation,
+    device: Device,
+    cancel: &Cancel,
+) -> (State, Relocation) {
+    match &moved {
+        Relocation::Moved(bytes) => {
+            ready.parked_bytes = (device == Device::Cpu).then_some(*bytes);
+            ready.slots = ready.slots.on(device);
+        }
+        Relocation::Refused | Relocation::Stayed(_) => {}
+        Relocation::Lost(error) => {
+            warn!(endpoint = plan.label, cause = %sanitize(&error.to_string()), "an instance was lost on its way between devices");
+            let closing = AssertUnwindSafe(close(plan, ready.value, cancel)).catch_unwind();
+            if closing.await.is_err() {
+                warn!(endpoint = plan.label, "an instance panicked when it was dropped");
+            }
+            return (State::Empty, moved);
+        }
+    }
+    (State::Ready(ready), moved)
 }
 
 async fn perform<T: Send + 'static>(work: Work<T>, cancel: &Cancel) -> Result<T> {

@@ -1,25 +1,46 @@
 //! The models of an endpoint, as local directories.
 
 use std::{
+    any::Any,
     collections::BTreeMap,
+    future::Future,
     ops::Deref,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use gen_worker_tasks::Scope;
+use parking_lot::Mutex;
 
 use crate::{
     context::Device,
     model_source::FetchedModel,
+    shared_components::{ComponentKey, SharedComponent, SharedComponents},
     worker_error::{Result, WorkerError},
 };
 
 /// Slot to model on disk. Cheap to clone; the models stay on disk for as long as a clone lives.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Slots {
     models: Arc<BTreeMap<String, FetchedModel>>,
     device: Device,
+    sharing: Sharing,
+}
+
+/// What the instances of a process share, and what one of them took of it.
+#[derive(Clone, Debug, Default)]
+struct Sharing {
+    components: SharedComponents,
+    taken: Arc<Mutex<Taken>>,
+}
+
+/// Bytes of shared components that one instance took.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    /// All of them.
+    pub(crate) bytes: u64,
+    /// Those that it was the first to take.
+    pub(crate) loaded_bytes: u64,
 }
 
 /// Directory of a complete, verified model.
@@ -73,7 +94,7 @@ impl Slots {
     /// Wraps a table. Models are loaded for the CPU.
     #[must_use]
     pub fn new(models: BTreeMap<String, FetchedModel>) -> Self {
-        Self { models: Arc::new(models), device: Device::Cpu }
+        Self { models: Arc::new(models), ..Self::default() }
     }
 
     /// The same models, to be loaded to `device`.
@@ -126,11 +147,59 @@ impl Slots {
         T::load(&self.dir(slot)?, &LoadOptions { device: self.device })
     }
 
+    /// A component that other instances of this process may use, too: of each key, which gets the device of this
+    /// instance, there is one. Whoever comes first runs `load`, which gives the component and its size in bytes. Keep
+    /// the result in the instance: it stays loaded while somebody has it, and until its memory is needed after that.
+    ///
+    /// # Errors
+    /// Those of `load`, or when the component of this key is of another type.
+    ///
+    /// # Cancel safety
+    /// May be dropped: an unfinished load is dropped with it.
+    pub async fn shared<T, F>(&self, key: ComponentKey, load: F) -> Result<SharedComponent<T>>
+    where
+        T: Any + Send + Sync,
+        F: Future<Output = Result<(T, u64)>>,
+    {
+        let mut loaded = false;
+        let noted = async {
+            let made = load.await?;
+            loaded = true;
+            Ok(made)
+        };
+        let component = self.sharing.components.acquire(ComponentKey { device: self.device, ..key }, noted).await?;
+        let mut taken = self.sharing.taken.lock();
+        taken.bytes = taken.bytes.saturating_add(component.bytes());
+        if loaded {
+            taken.loaded_bytes = taken.loaded_bytes.saturating_add(component.bytes());
+        }
+        Ok(component)
+    }
+
+    /// The same, with what others share.
+    pub(crate) fn sharing(self, components: SharedComponents) -> Self {
+        Self { sharing: Sharing { components, ..Sharing::default() }, ..self }
+    }
+
+    /// What this instance took of what is shared.
+    pub(crate) fn taken(&self) -> Taken {
+        *self.sharing.taken.lock()
+    }
+
     /// Slots and their directories.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.models.iter().map(|(slot, model)| (slot.as_str(), model.dir()))
     }
 }
+
+impl PartialEq for Slots {
+    /// The same directories, for the same device.
+    fn eq(&self, other: &Self) -> bool {
+        (&self.models, self.device) == (&other.models, other.device)
+    }
+}
+
+impl Eq for Slots {}
 
 impl ModelDir {
     /// The directory.

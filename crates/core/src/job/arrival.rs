@@ -24,6 +24,8 @@ pub enum Target<'a> {
     Unknown(&'a str),
     /// The function cannot run here, for this reason.
     Disabled(&'a str),
+    /// The dispatch asks for what no function can do, for this reason.
+    Invalid(&'a str),
     /// It can run, given these things.
     Known(Needs),
 }

@@ -82,7 +82,7 @@ impl Loader {
             Ok(instance) => return Ok(Tried::CameBack(instance)),
             Err(place) => place,
         };
-        if let Err(error) = self.make_room(needs).await {
+        if let Err(error) = self.make_room(needs, entry).await {
             return Ok(Tried::NoRoom(error));
         }
         self.in_turn(&models, turn, place.fill(self.models.clone(), order())).await.map(made)

@@ -1,6 +1,8 @@
 //! Which memory loads take and who makes room for them, in this process and in others.
 mod hosted;
 mod own;
+mod shared;
+mod tiers;
 
 use std::{fs::File, path::Path};
 
@@ -21,12 +23,32 @@ const GIB: u64 = 1 << 30;
 struct Cards {
     /// What the driver says; none where nobody can tell.
     free: Mutex<Vec<Option<u64>>>,
-    ram: u64,
+    ram: Bytes,
+}
+
+/// A number of bytes that goes up and down.
+struct Bytes(AtomicU64);
+
+impl Bytes {
+    fn set(&self, bytes: u64) {
+        self.0.store(bytes, Ordering::SeqCst);
+    }
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::SeqCst)
+    }
+
+    fn add(&self, bytes: i64) {
+        self.set(self.get().saturating_add_signed(bytes));
+    }
 }
 
 impl Cards {
     fn with(free: [Option<u64>; 2]) -> Arc<Self> {
-        Arc::new(Self { free: Mutex::new(free.map(|gib| gib.map(|gib| gib * GIB)).to_vec()), ram: 64 * GIB })
+        Arc::new(Self {
+            free: Mutex::new(free.map(|gib| gib.map(|gib| gib * GIB)).to_vec()),
+            ram: Bytes(AtomicU64::new(64 * GIB)),
+        })
     }
 
     fn take(&self, device: usize, bytes: i64) {
@@ -42,7 +64,7 @@ impl MemoryProbe for Cards {
     }
 
     fn free_ram(&self) -> u64 {
-        self.ram
+        self.ram.get()
     }
 
     fn free_vram(&self) -> Vec<Option<u64>> {

@@ -36,13 +36,13 @@ pub(super) fn endpoint(decl: EndpointDecl, errors: &mut Vec<DeclError>) -> Vec<F
     shape(&decl, &mut findings);
     let resources = resources(&decl, &mut findings);
     let resources = isolate(resources, decl.isolation, &mut findings);
-    let EndpointDecl { module, type_name, kind, slots, timeout, isolation, lifecycle, handlers, .. } = decl;
+    let EndpointDecl { module, type_name, kind, slots, timeout, isolation, lifecycle, movable, handlers, .. } = decl;
     let slots = bind(slots, lifecycle.as_ref(), &handlers, &mut findings);
     let label = findings.label.clone();
     // A process of its own is prepared like an instance, also where there is nothing in it.
     let has_instance = lifecycle.is_some() || !slots.is_empty() || isolation == Isolation::Process;
     // One instance, shared by all handlers.
-    let instance = has_instance.then(|| Arc::new(InstanceCell::new(label, slots.clone(), lifecycle)));
+    let instance = has_instance.then(|| Arc::new(InstanceCell::new(label, slots.clone(), lifecycle).moved_by(movable)));
     let mut functions = Vec::with_capacity(handlers.len());
     for handler in handlers {
         let HandlerDecl { method, name, payload, output, shape, blocking, slots: _, call } = handler;

@@ -21,7 +21,26 @@ fn needs_vram(gib: u64, device: usize) -> Needs {
 }
 
 fn held(footprint: Memory, idle_s: u64) -> Held {
-    Held { footprint, idle: Duration::from_secs(idle_s), pinned: false }
+    Held { footprint, idle: Duration::from_secs(idle_s), pinned: false, movable: false }
+}
+
+/// One that can move.
+fn movable(footprint: Memory, idle_s: u64) -> Held {
+    Held { movable: true, ..held(footprint, idle_s) }
+}
+
+/// Who goes altogether.
+fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<usize>, NoRoom> {
+    let steps = super::plan(needs, room, held)?;
+    assert!(steps.iter().all(|step| step.way == Way::TearDown), "nobody can move");
+    Ok(steps.iter().map(|step| step.index).collect())
+}
+
+/// Who moves, and who goes altogether.
+fn moves(needs: Needs, room: &Room, held: &[Held]) -> Result<[Vec<usize>; 2], NoRoom> {
+    let steps = super::plan(needs, room, held)?;
+    let of = |way| steps.iter().filter(|step| step.way == way).map(|step| step.index).collect();
+    Ok([of(Way::Demote), of(Way::TearDown)])
 }
 
 fn room(free: Memory) -> Room {
@@ -79,6 +98,50 @@ fn memory_adds_up_by_device_and_never_goes_below_nothing() {
     assert_eq!((sum.vram_sum(), sum.vram_on(1), sum.vram_on(7)), (4 * GIB, 3 * GIB, 0));
     sum.sub(&memory(9, &[1, 1]));
     assert_eq!(sum, memory(0, &[0, 2]));
+}
+
+#[test]
+fn m9_6_the_floor_of_host_memory() {
+    assert_eq!(ram_floor_bytes(u64::MAX), 8 * GIB, "unknown");
+    let admits = |size, free, total| ram_admits(size * GIB, free * GIB, total * GIB);
+    assert_eq!([admits(6, 12, 64), admits(6, 20, 64), admits(6, 10, 16)], [false, true, true]);
+}
+
+#[test]
+fn m9_10_the_longest_idle_that_can_move_go_first_and_only_as_many_as_needed() {
+    let instances = [
+        held(memory(0, &[6]), 999),
+        movable(memory(0, &[6]), 10),
+        movable(memory(0, &[6]), 300),
+        Held { pinned: true, ..movable(memory(0, &[6]), 900) },
+    ];
+    let plenty = room(memory(60, &[2]));
+    assert_eq!(moves(needs_vram(6, 0), &plenty, &instances), Ok([vec![2], vec![]]));
+    assert_eq!(moves(needs_vram(12, 0), &plenty, &instances), Ok([vec![2, 1], vec![]]));
+    assert_eq!(moves(needs_vram(18, 0), &plenty, &instances), Ok([vec![2, 1], vec![0]]), "then those that cannot");
+    assert!(moves(needs_vram(19, 0), &plenty, &instances).is_err(), "what is in use stays");
+}
+
+#[test]
+fn m9_10_the_reserve_is_part_of_what_is_needed() {
+    let one = [movable(memory(0, &[4]), 10)];
+    assert_eq!(moves(needs_vram(6, 0), &room(memory(60, &[8])), &one), Ok([vec![], vec![]]));
+    assert_eq!(moves(needs_vram(7, 0), &room(memory(60, &[8])), &one), Ok([vec![0], vec![]]));
+}
+
+#[test]
+fn m9_5_host_memory_that_takes_no_more_has_them_go_altogether() {
+    let instances = [movable(memory(0, &[6]), 300), movable(memory(0, &[6]), 10)];
+    assert_eq!(moves(needs_vram(12, 0), &room(memory(14, &[2])), &instances), Ok([vec![0], vec![1]]));
+    assert_eq!(moves(needs_vram(12, 0), &room(memory(13, &[2])), &instances), Ok([vec![], vec![0, 1]]));
+}
+
+#[test]
+fn m9_11_host_memory_is_made_by_those_that_were_moved_there_and_nobody_else() {
+    let instances = [held(ram(4), 10), held(ram(4), 300), movable(memory(0, &[6]), 999)];
+    assert_eq!(moves(needs_ram(4), &room(ram(9)), &instances), Ok([vec![], vec![1]]), "only as many as needed");
+    let error = moves(needs_ram(30), &room(ram(9)), &instances).expect_err("no room");
+    assert_eq!((error.what, error.needed_bytes), ("host", 38 * GIB));
 }
 
 proptest! {

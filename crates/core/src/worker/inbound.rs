@@ -15,6 +15,7 @@ use crate::{
     context::Device,
     executor::JobCell,
     job::{Arrival, GpuSpan, Needs, Target},
+    lora_overlays::check_dispatch,
 };
 
 impl Serving {
@@ -71,6 +72,11 @@ impl Serving {
                     })
                 }
             },
+        };
+        let unsound = check_dispatch(&run.models).err().map(|error| error.to_string());
+        let target = match (&unsound, target) {
+            (Some(why), Target::Known(_)) => Target::Invalid(why),
+            (_, target) => target,
         };
         let (input_bytes, draining) = (run.input_payload.len(), self.drain.is_some());
         let outbox = &self.outbox;

@@ -116,7 +116,7 @@ impl Operation {
                 Ok(None) => return None,
                 Err(error) => Err(error),
             },
-            ModelOpKind::Unload => match self.unload(events).await {
+            ModelOpKind::Unload => match self.unload(loader, events).await {
                 Ok(()) => return None,
                 Err(error) => Err(error),
             },
@@ -201,15 +201,16 @@ impl Operation {
         Ok(result)
     }
 
-    /// Lets every instance go that uses the model, unless one of them is in use.
-    async fn unload(&self, events: &mpsc::Sender<SetupEvent>) -> Result<(), &'static str> {
+    /// Moves every instance that uses the model to host memory, or lets it go where it cannot move or is there already.
+    /// None of that if one of them is in use.
+    async fn unload(&self, loader: &Loader, events: &mpsc::Sender<SetupEvent>) -> Result<(), &'static str> {
         if self.cells.iter().any(|cell| cell.is_in_use()) {
             return Err("model_in_use");
         }
         for cell in &self.cells {
             let all = cell.all_models();
             // A job may have come between the look and now.
-            if !cell.shutdown_if_idle().await {
+            if !loader.demote(cell).await && !cell.shutdown_if_idle().await {
                 return Err("model_in_use");
             }
             // At once: the next one may take its time, and jobs may bring this one back meanwhile.

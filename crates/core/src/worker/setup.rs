@@ -97,7 +97,7 @@ impl Serving {
     ) {
         let names: Vec<_> = self.roster.sharing(cell).map(|function| function.name().clone()).collect();
         let was_loading = names.iter().any(|name| !self.availability.is_ready(name));
-        if result.is_ok() && was_loading {
+        if result.is_ok() && (self.loader.take_promoted(cell) || was_loading) {
             self.loaded(cell, operation);
         }
         if let Err(error) = result {

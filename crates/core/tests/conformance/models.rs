@@ -22,7 +22,7 @@ use crate::{
 /// What came about a model: state, error.
 type Seen = (ModelState, String);
 
-fn op(kind: ModelOpKind, reference: &str, with_files: bool) -> Outbound {
+pub fn op(kind: ModelOpKind, reference: &str, with_files: bool) -> Outbound {
     let snapshot = with_files.then(|| pb::Snapshot { digest: "d".into(), ..Default::default() });
     Outbound::ModelOp(pb::ModelOp { op: kind.into(), r#ref: reference.into(), snapshot })
 }

@@ -21,6 +21,8 @@ pub(super) struct Arguments {
     timeout: Option<TokenStream>,
     /// Handlers run in processes of their own.
     isolated: bool,
+    /// Instances can move between devices.
+    pub(super) movable: Option<Ident>,
 }
 
 #[derive(Default)]
@@ -71,9 +73,10 @@ impl Arguments {
                 self.resources = Some(inside.parse()?);
             }
             "timeout" => self.timeout = Some(timeout(&value(input)?)?),
+            "movable" => self.movable = Some(key.clone()),
             "isolation" => self.isolated = isolation(&value(input)?)?,
             _ => {
-                let known = "name, kind, model, slots, resources, timeout, isolation";
+                let known = "name, kind, model, slots, resources, timeout, isolation, movable";
                 return Err(Error::new(key.span(), format!("unknown argument `{key}`: one of {known}")));
             }
         }

@@ -12,6 +12,9 @@ use super::{
 
 pub(super) fn expand(arguments: Arguments, function: ItemFn) -> Result<TokenStream> {
     let handler = Handler::parse(&function.sig, false)?;
+    if let Some(flag) = &arguments.movable {
+        return Err(Error::new(flag.span(), "only a type can move: it implements `Movable`"));
+    }
     no_producer_stream(&arguments, &handler)?;
     let decl = call::handler_decl(&handler, None, arguments.name.as_ref());
     let apply = arguments.apply();

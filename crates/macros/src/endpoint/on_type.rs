@@ -1,10 +1,11 @@
 //! `#[endpoint]` on the `impl` block of a type.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{quote, quote_spanned};
 use syn::{Attribute, Error, ImplItem, ImplItemFn, ItemImpl, Meta, Result, Type};
 
 use super::{arguments::Arguments, call, lifecycle::Lifecycle, on_function::no_producer_stream, signature::Handler};
+use crate::placed::placed;
 
 /// What a method of an endpoint type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +47,10 @@ pub(super) fn expand(arguments: Arguments, mut block: ItemImpl) -> Result<TokenS
     let handlers = handlers.iter().map(|handler| call::handler_decl(handler, Some(&this), None));
     let lifecycle = lifecycle.decl(&this);
     let name = type_name(&this)?;
+    let movable = arguments.movable.as_ref().map(|flag| {
+        let instance = quote_spanned!(placed(flag)=> __gw::movable_instance::<#this>);
+        quote! { decl.movable = ::core::option::Option::Some(#instance); }
+    });
     let apply = arguments.apply();
     Ok(quote! {
         #block
@@ -54,6 +59,7 @@ pub(super) fn expand(arguments: Arguments, mut block: ItemImpl) -> Result<TokenS
             fn __endpoint() -> __gw::EndpointDecl {
                 let mut decl = __gw::EndpointDecl::of_type(::core::module_path!(), #name, #lifecycle);
                 #( decl.handlers.push(#handlers); )*
+                #movable
                 #apply
                 decl
             }

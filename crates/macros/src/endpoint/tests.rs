@@ -108,6 +108,15 @@ fn timeouts_have_a_unit() {
 }
 
 #[test]
+fn m9_4_only_types_move() {
+    assert_eq!(refused(quote!(movable), function()), "only a type can move: it implements `Movable`");
+    let block = quote!(impl Painter { #[handler] fn paint(&self, _context: &RequestContext, input: Text) -> Result<Text> { Ok(input) } });
+    let code = |arguments| expand(arguments, block.clone()).expect("code").to_string();
+    assert!(code(quote!(movable)).contains("movable_instance :: < Painter >"));
+    assert!(!code(quote!()).contains("movable"));
+}
+
+#[test]
 fn isolation_is_one_of_two() {
     assert_eq!(
         refused(quote!(isolation = "thread"), function()),

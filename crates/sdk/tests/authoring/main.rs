@@ -5,4 +5,5 @@ mod functions;
 mod payloads;
 mod readme;
 mod support;
+mod tiers;
 mod types;

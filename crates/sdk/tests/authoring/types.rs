@@ -115,7 +115,7 @@ impl Both {
 }
 
 impl Text {
-    fn of(text: impl std::fmt::Display) -> Self {
+    pub fn of(text: impl std::fmt::Display) -> Self {
         serde_json::from_value(json!({"text": text.to_string()})).expect("a payload")
     }
 }
