@@ -8,8 +8,11 @@
 //! connections to the interfaces of the providers, and no files.
 
 mod api_client;
+mod civitai;
 mod error;
 mod hugging_face;
+#[cfg(feature = "modelscope")]
+mod model_scope;
 mod options;
 mod pattern;
 mod place;
@@ -27,14 +30,17 @@ pub(crate) use place::{FilePlace, Place};
 pub(crate) use receipt::Receipt;
 pub(crate) use remote::{RemoteFile, RemoteModel};
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use gen_worker_hub::ModelRef;
 use reqwest::Url;
 
 use crate::{disk_pool::DiskPool, fetch_error::FetchError};
 use api_client::ApiClient;
+use civitai::Civitai;
 use hugging_face::HuggingFace;
+#[cfg(feature = "modelscope")]
+use model_scope::ModelScope;
 
 /// The clients of all providers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,24 +49,36 @@ pub(crate) struct Providers(Arc<Clients>);
 #[derive(Debug)]
 struct Clients {
     hugging_face: HuggingFace,
+    civitai: Civitai,
+    #[cfg(feature = "modelscope")]
+    model_scope: ModelScope,
 }
 
 impl Providers {
+    /// For the store in `root`.
     pub(crate) fn new(
         options: ProviderOptions,
+        root: &Path,
         extra_roots: Option<&[u8]>,
-        disk: DiskPool,
+        disk: &DiskPool,
     ) -> Result<Self, FetchError> {
-        let ProviderOptions { hugging_face, .. } = options;
         let api = ApiClient::new(extra_roots)?;
-        let hugging_face = HuggingFace::new(hugging_face, api, disk)?;
-        Ok(Self(Arc::new(Clients { hugging_face })))
+        let clients = Clients {
+            #[cfg(feature = "modelscope")]
+            model_scope: ModelScope::new(&options.model_scope, root, api.clone())?,
+            civitai: Civitai::new(options.civitai, root, api.clone(), disk.clone())?,
+            hugging_face: HuggingFace::new(options.hugging_face, api, disk.clone())?,
+        };
+        Ok(Self(Arc::new(clients)))
     }
 
     /// What is to be brought for `request`: asks its provider.
     pub(crate) async fn resolve(&self, request: &ModelRequest) -> Result<RemoteModel, FetchError> {
         match request.reference() {
             ModelRef::HuggingFace(reference) => self.0.hugging_face.resolve(reference, request).await,
+            ModelRef::Civitai(reference) => Ok(self.0.civitai.resolve(reference, request).await?),
+            #[cfg(feature = "modelscope")]
+            ModelRef::ModelScope(reference) => Ok(self.0.model_scope.resolve(reference, request).await?),
             other => Err(ProviderError::NotProvided { model: other.to_string() }.into()),
         }
     }
@@ -69,6 +87,7 @@ impl Providers {
     pub(crate) async fn found(&self, request: &ModelRequest) -> Result<Option<Receipt>, FetchError> {
         match request.reference() {
             ModelRef::HuggingFace(reference) => self.0.hugging_face.cached(reference, request).await,
+            ModelRef::Civitai(reference) => self.0.civitai.cached(reference, request).await,
             _ => Ok(None),
         }
     }

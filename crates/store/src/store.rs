@@ -75,9 +75,10 @@ impl Store {
         let disk = DiskPool::new(Arc::new(Scope::under("store", cancel)));
         let absolute = |path: &Path| std::path::absolute(path).map_err(FetchError::disk("find the store", path));
         let hub_cache = absolute(&providers.hugging_face.home)?.join("hub");
-        let providers = Providers::new(providers, transfer.extra_roots.as_deref(), disk.clone())?;
+        let extra_roots = transfer.extra_roots.clone();
         let downloader = Downloader::new(transfer, disk.clone())?;
         let layout = Layout::new(absolute(&root)?).with_hub_cache(hub_cache);
+        let providers = Providers::new(providers, layout.root(), extra_roots.as_deref(), &disk)?;
         let index = RefIndex::new(&layout);
         let (at, entries) = (layout.clone(), index.clone());
         let present =

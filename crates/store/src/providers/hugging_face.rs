@@ -12,7 +12,7 @@ pub use select::{SelectError, select};
 use std::{collections::BTreeMap, path::PathBuf};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use gen_worker_hub::{RepoPath, model_ref::RepoRef};
+use gen_worker_hub::{RepoPath, binding::Provider, model_ref::RepoRef};
 use reqwest::Url;
 use tracing::warn;
 
@@ -31,6 +31,10 @@ use select::Selection;
 
 /// As errors call it.
 const PROVIDER: &str = "hugging face";
+
+/// What a refusal of its server is called outside.
+pub(super) const ACCESS_DENIED: &str = "hf_access_denied";
+pub(super) const NOT_FOUND: &str = "hf_not_found";
 
 /// The revision of who names none.
 const DEFAULT_REVISION: &str = "main";
@@ -85,7 +89,7 @@ impl HuggingFace {
         self.check_size(&repo, &files)?;
         let revision = (commit != revision).then(|| revision.parse::<RepoPath>().ok()).flatten();
         let cache = HubCache { hub: self.hub(), repo: repo_dir_name(reference), commit, revision };
-        Ok(RemoteModel::new(repo.name, files, Place::HuggingFace(cache))?)
+        Ok(RemoteModel::new(Provider::HuggingFace, repo.name, files, Place::HuggingFace(cache))?)
     }
 
     /// What is on disk for `request`, when that is all of it. Never asks anybody.
@@ -175,9 +179,7 @@ impl HuggingFace {
         file: &Listed,
     ) -> Result<(Size, Expected), ProviderError> {
         let headers = self.api.head(url, self.options.token.as_ref()).await.map_err(|error| match error {
-            CallError::Status { status, .. } if status < 500 && status != 408 => {
-                ProviderError::Refused { model: repo.name.clone(), file: file.path.clone(), status }
-            }
+            CallError::Status { status, .. } if status < 500 && status != 408 => refused(repo, &file.path, status),
             error => error.of(PROVIDER),
         })?;
         listing::of_headers(&headers, commit)
@@ -188,9 +190,7 @@ impl HuggingFace {
         let url = self.file_url(repo, commit, path);
         let bytes = self.api.bytes(&url, self.options.token.as_ref(), 0, INDEX_BYTES_MAX).await;
         bytes.map_err(|error| match error {
-            CallError::Status { status, .. } if status < 500 && status != 408 => {
-                ProviderError::Refused { model: repo.name.clone(), file: path.clone(), status }
-            }
+            CallError::Status { status, .. } if status < 500 && status != 408 => refused(repo, path, status),
             error => error.of(PROVIDER),
         })
     }
@@ -210,7 +210,7 @@ impl HuggingFace {
     async fn refusal(&self, repo: &Repo<'_>, error: CallError) -> ProviderError {
         let CallError::Status { status, code } = &error else { return error.of(PROVIDER) };
         let (model, with_credential) = (repo.name.clone(), self.options.token.is_some());
-        let gone = || ProviderError::NotFound { model: model.clone(), with_credential, code: "hf_not_found" };
+        let gone = || ProviderError::NotFound { model: model.clone(), with_credential, code: NOT_FOUND };
         let revision = || ProviderError::Revision { model: model.clone(), revision: repo.revision.to_owned() };
         match (status, code.as_deref()) {
             (_, Some("RevisionNotFound")) => revision(),
@@ -218,7 +218,7 @@ impl HuggingFace {
             (401 | 403, _) => {
                 let page = format!("{}/{}", self.options.endpoint.trim_end_matches('/'), repo.id);
                 let help = format!("accept its terms at {page} and give a token that may read it (HF_TOKEN)");
-                ProviderError::Denied { model, with_credential, help, code: "hf_access_denied" }
+                ProviderError::Denied { model, with_credential, help, code: ACCESS_DENIED }
             }
             (404, None) => {
                 // A server that does not say which of both it is: is the repository there at all?
@@ -247,6 +247,11 @@ impl HuggingFace {
 /// What the library calls the directory of a repository.
 fn repo_dir_name(reference: &RepoRef) -> String {
     format!("models--{}--{}", reference.owner(), reference.repo())
+}
+
+fn refused(repo: &Repo<'_>, file: &RepoPath, status: u16) -> ProviderError {
+    let (model, file) = (repo.name.clone(), file.clone());
+    ProviderError::Refused { provider: Provider::HuggingFace, model, file, status }
 }
 
 fn strange(what: &'static str) -> ProviderError {

@@ -1,12 +1,18 @@
 //! What is wanted of a provider. A value.
 
-use gen_worker_hub::{Blake3Hash, ModelRef, binding::Binding, model_ref::RefError};
+use gen_worker_hub::{
+    Blake3Hash, ModelRef,
+    binding::{Binding, Provider},
+    model_ref::RefError,
+};
 
 /// A model of a provider, and which of its files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelRequest {
     reference: ModelRef,
     files: Vec<String>,
+    /// The reference names a model of Civitai and not a version of it.
+    newest: bool,
 }
 
 /// How far a request may reach.
@@ -24,7 +30,7 @@ impl ModelRequest {
     /// All of `reference` that its provider's rules select.
     #[must_use]
     pub fn new(reference: ModelRef) -> Self {
-        Self { reference, files: Vec::new() }
+        Self { reference, files: Vec::new(), newest: false }
     }
 
     /// The files that match one of `patterns`, instead (rule 4.6).
@@ -39,7 +45,8 @@ impl ModelRequest {
     /// # Errors
     /// See [`ModelRef::of_binding`].
     pub fn of_binding(binding: &Binding) -> Result<Self, RefError> {
-        Ok(Self { reference: ModelRef::of_binding(binding)?, files: binding.files().to_vec() })
+        let newest = binding.provider() == Provider::Civitai && binding.version().is_empty();
+        Ok(Self { reference: ModelRef::of_binding(binding)?, files: binding.files().to_vec(), newest })
     }
 
     /// Which model.
@@ -54,9 +61,15 @@ impl ModelRequest {
         &self.files
     }
 
+    /// Whether the reference names a model of Civitai, of which the newest version is wanted (rule 5.6).
+    pub(crate) fn is_newest(&self) -> bool {
+        self.newest
+    }
+
     /// What tells it from all other requests: two with one key want the same.
     pub(crate) fn key(&self) -> String {
-        let mut text = format!("{}\0{}", self.reference.provider(), self.reference);
+        let kind = if self.newest { "model" } else { "" };
+        let mut text = format!("{}\0{kind}\0{}", self.reference.provider(), self.reference);
         // No pattern has a zero in it that matches anything.
         self.files.iter().for_each(|pattern| text.extend(["\0", pattern]));
         Blake3Hash::of(text.as_bytes()).to_string()

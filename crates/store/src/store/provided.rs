@@ -232,7 +232,7 @@ impl Store {
             let limit_bytes =
                 snapshots.available().await?.map_or(u64::MAX, |free| free.saturating_sub(snapshots.reserve_bytes));
             let job = Job { wanted, part, place, limit_bytes, slots, lock };
-            let named = |failure| of_file(failure, &model.name, &file.path);
+            let named = |failure| of_file(failure, model, &file.path);
             snapshots.downloader.run(&job, progress).await.map_err(named)?;
         }
         progress.transferred(Transferred { bytes_done: bytes, bytes_total: bytes });
@@ -290,11 +290,11 @@ impl Store {
 }
 
 /// What the failure of a transfer is for `file` of `model`.
-fn of_file(failure: Failure, model: &str, file: &RepoPath) -> FetchError {
-    let (model, file) = (model.to_owned(), file.clone());
+fn of_file(failure: Failure, model: &RemoteModel, file: &RepoPath) -> FetchError {
+    let (provider, model, file) = (model.provider, model.name.clone(), file.clone());
     match failure {
         Failure::Final(error) => error,
-        Failure::Refused(status) => ProviderError::Refused { model, file, status }.into(),
+        Failure::Refused(status) => ProviderError::Refused { provider, model, file, status }.into(),
         Failure::Wrong => ProviderError::Mismatch { model, file }.into(),
         Failure::Passing(source) => ProviderError::Transfer { model, file, source }.into(),
     }
