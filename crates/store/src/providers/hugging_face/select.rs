@@ -198,3 +198,6 @@ fn top(path: &RepoPath) -> &str {
 fn is_denoiser(top: &str) -> bool {
     matches!(top, "transformer" | "unet")
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,10 +3,14 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use gen_worker_hub::{Digest, ModelRef, binding::Provider};
-use gen_worker_store::{FetchError, HeldModel, ModelRequest, ProviderError, Reach, Store};
+use gen_worker_store::{
+    DiskSpace, FetchError, HeldModel, HuggingFaceOptions, ModelRequest, ProviderError, Reach, Store, StoreOptions,
+};
+use gen_worker_tasks::Cancel;
 use serde_json::json;
 
 use super::{
@@ -156,4 +160,335 @@ async fn m3_2_a_failure_leaves_no_poison() {
     assert!(files(&hub.repo()).is_empty());
     hub.publish_small();
     hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+}
+
+#[tokio::test]
+async fn m4_7_more_than_the_limit_is_refused_for_good_and_a_subset_is_not() {
+    let hub = Hub::new().await;
+    let sibling = |path: &str, size: u64| json!({"rfilename": path, "size": size, "blobId": git_id(b"{}")});
+    let listing = json!({"sha": COMMIT, "siblings": [sibling("model.gguf", 20_000_000), sibling("a.json", 2)]});
+    hub.0.site.on(REVISION, [Reply::json(&listing)]);
+    hub.0.site.on(&format!("/o/r/resolve/{COMMIT}/a.json"), [Reply::bytes(b"{}")]);
+    let store = hub.0.store().await;
+    let error = provider_error(hub.fetch(&store, "o/r", Reach::Cached).await);
+    assert!(matches!(*error, ProviderError::TooLarge { bytes: 20_000_002, limit: 10_000_000, .. }), "{error}");
+    assert!(!error.is_passing());
+    let held = fetch(&store, &request("o/r").with_files(["*.json"]), Reach::Cached).await.unwrap();
+    assert!(held.dir().join("a.json").exists() && !held.dir().join("model.gguf").exists());
+}
+
+#[test]
+fn m4_7_the_limit_is_a_number_or_none_or_the_default() {
+    let of = HuggingFaceOptions::repo_bytes_max_of;
+    assert_eq!((of("5"), of(" 0 "), of("-1")), (Some(5), None, None));
+    assert_eq!((of("x"), of("")), (Some(60_000_000_000), Some(60_000_000_000)));
+}
+
+#[tokio::test]
+async fn m4_15_a_server_that_says_names_only_is_read_page_by_page() {
+    let hub = Hub::new().await;
+    let names = json!([{"rfilename": "config.json"}, {"rfilename": "model.safetensors"}]);
+    hub.publish_small();
+    hub.0.site.on(REVISION, [Reply::json(&json!({"sha": COMMIT, "siblings": names}))]);
+    let tree = format!("/api/models/o/r/tree/{COMMIT}");
+    let weights = safetensors(3000);
+    let lfs = json!({"oid": Digest::sha256(&weights).hex(), "size": weights.len(), "pointerSize": 134});
+    let first = json!([
+        {"type": "directory", "path": "sub", "oid": "0".repeat(40)},
+        {"type": "file", "path": "config.json", "size": 2, "oid": git_id(b"{}")},
+    ]);
+    let second = json!([{"type": "file", "path": "model.safetensors", "size": 134, "oid": "1".repeat(40), "lfs": lfs}]);
+    // A mirror that names the server that it mirrors.
+    let next =
+        format!("<https://elsewhere.example/api/models/o/r/tree/{COMMIT}?recursive=true&cursor=abc>; rel=\"next\"");
+    hub.0.site.on(&format!("{tree}?recursive=true"), [Reply::json(&first).header("Link", &next)]);
+    hub.0.site.on(&format!("{tree}?recursive=true&cursor=abc"), [Reply::json(&second)]);
+    let held = hub.fetch(&hub.0.store().await, "o/r", Reach::Cached).await.unwrap();
+    assert_eq!(files(&held.dir().join("sub")).len(), 0);
+    assert_eq!(fs::read(held.dir().join("model.safetensors")).unwrap(), weights);
+    // A listing that never ends is left.
+    hub.0.site.on(&tree, [Reply::json(&first).header("Link", &next)]);
+    hub.0.site.on(&format!("{tree}?recursive=true&cursor=abc"), [Reply::json(&first).header("Link", &next)]);
+    let error = provider_error(hub.fetch(&hub.0.store().await, "o/r", Reach::Fresh).await);
+    assert!(matches!(*error, ProviderError::Strange { what: "a listing without an end", .. }), "{error}");
+}
+
+#[tokio::test]
+async fn m4_15_a_file_that_no_listing_describes_is_asked_for_by_its_head() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let listing = json!({"sha": COMMIT, "siblings": [{"rfilename": "model.safetensors"}]});
+    hub.0.site.on(REVISION, [Reply::json(&listing)]);
+    hub.0.site.on(
+        &format!("/api/models/o/r/tree/{COMMIT}"),
+        [Reply::json(&json!([{"type": "file", "path": "model.safetensors"}]))],
+    );
+    let weights = safetensors(3000);
+    let sha256 = Digest::sha256(&weights).hex();
+    let linked = |commit: &str, etag: &str| {
+        let there = format!("{}/{sha256}", hub.0.elsewhere.base);
+        let size = weights.len().to_string();
+        let reply = Reply::redirect(&there).header("X-Linked-Size", &size).header("X-Repo-Commit", commit);
+        reply.header("X-Linked-Etag", &format!("\"{etag}\""))
+    };
+    let target = format!("/o/r/resolve/{COMMIT}/model.safetensors");
+    let store = hub.0.store().await;
+    for (reply, what) in [
+        (linked(&"f".repeat(40), &sha256), "a file of another commit"),
+        (linked(COMMIT, "not-a-hash"), "a file without a hash"),
+        (Reply::bytes(&weights), "a file without a hash"),
+    ] {
+        hub.0.site.on(&target, [reply]);
+        let error = provider_error(hub.fetch(&store, "o/r", Reach::Cached).await);
+        assert!(matches!(&*error, ProviderError::Strange { what: said, .. } if *said == what), "{error} {what}");
+    }
+    assert!(!hub.repo().join("snapshots").exists() && hub.0.elsewhere.asked().is_empty());
+    hub.0.site.on(&target, [linked(COMMIT, &sha256)]);
+    let held = hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    assert_eq!(fs::read(held.dir().join("model.safetensors")).unwrap(), weights);
+}
+
+#[tokio::test]
+async fn m3_2_refusals_say_what_to_do() {
+    let hub = Hub::new().await;
+    let store = hub.0.store().await;
+    let code = |status, code| Reply::status(status).header("X-Error-Code", code);
+    for (reply, denied) in [
+        (code(403, "GatedRepo"), true),
+        (code(401, "GatedRepo"), true),
+        (Reply::status(403), true),
+        (code(401, "RepoNotFound"), false),
+        (code(404, "RepoNotFound"), false),
+        (Reply::status(404), false),
+    ] {
+        hub.0.site.on(REVISION, [reply.clone()]);
+        let error = provider_error(hub.fetch(&store, "o/r", Reach::Cached).await);
+        let page = format!("accept its terms at {}/o/r", hub.0.site.base);
+        assert_eq!(error.to_string().contains(&page), denied, "{reply:?} {error}");
+        assert_eq!(error.code(), Some(if denied { "hf_access_denied" } else { "hf_not_found" }));
+        assert!(!error.is_passing());
+    }
+    let revision =
+        |error: &ProviderError| matches!(error, ProviderError::Revision { revision, .. } if revision == "v9");
+    let at = "/api/models/o/r/revision/v9?blobs=true";
+    hub.0.site.on(at, [code(404, "RevisionNotFound")]);
+    assert!(revision(&provider_error(hub.fetch(&store, "o/r@v9", Reach::Cached).await)));
+    // A server without such codes: the repository is there, so it is the revision that is not.
+    hub.0.site.on(at, [Reply::status(404)]);
+    hub.0.site.on("/api/models/o/r", [Reply::json(&json!({"id": "o/r"}))]);
+    assert!(revision(&provider_error(hub.fetch(&store, "o/r@v9", Reach::Cached).await)));
+}
+
+#[tokio::test]
+async fn m3_6_a_server_that_asks_for_patience_gets_a_little() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let busy = |wait: &str| Reply::status(429).header("Retry-After", wait);
+    let store = hub.0.store().await;
+    hub.0.site.on(REVISION, [busy("0"), busy("0"), busy("0")]);
+    let error = provider_error(hub.fetch(&store, "o/r", Reach::Cached).await);
+    assert!(matches!(*error, ProviderError::RateLimited { .. }) && error.is_passing(), "{error}");
+    assert_eq!(hub.0.site.targets().len(), 3);
+    hub.0.site.on(REVISION, [busy("3600")]);
+    let error = provider_error(hub.fetch(&store, "o/r", Reach::Cached).await);
+    assert_eq!(error.to_string(), "hugging face takes no more requests for now, again in 3600 s");
+    assert_eq!(hub.0.site.targets().len(), 1);
+}
+
+#[tokio::test]
+async fn m6_16_a_listing_that_lies_leaves_nothing() {
+    let hub = Hub::new().await;
+    let store = hub.0.store().await;
+    let git = git_id(b"{}");
+    let sibling = |path: &str| json!({"rfilename": path, "size": 2, "blobId": git});
+    let body = |sha: &str, siblings: serde_json::Value| Reply::json(&json!({"sha": sha, "siblings": siblings}));
+    for reply in [
+        body(COMMIT, json!([sibling("../../out")])),
+        body(COMMIT, json!([sibling("a\\..\\out")])),
+        body(COMMIT, json!([sibling("/etc/x")])),
+        body(COMMIT, json!([sibling("a"), sibling("A")])),
+        body(COMMIT, json!([sibling("a"), sibling("a/b")])),
+        body(COMMIT, json!([{"rfilename": "a", "size": 2, "blobId": "../../../x"}])),
+        body(COMMIT, json!([{"rfilename": "a", "size": 2, "lfs": {"sha256": "..", "size": 2}}])),
+        body(COMMIT, json!([])),
+        body("../../../../out", json!([sibling("a")])),
+        body("main", json!([sibling("a")])),
+        Reply::bytes(b"<html>"),
+        Reply::bytes(b"{\"sha\": 5}"),
+        Reply::status(204),
+        Reply::redirect(REVISION),
+        Reply::redirect("file:///etc/passwd"),
+        Reply::redirect("ftp://127.0.0.1/x"),
+        Reply::status(302),
+    ] {
+        hub.0.site.on(REVISION, [reply.clone()]);
+        let error = provider_error(hub.fetch(&store, "o/r", Reach::Cached).await);
+        assert!(!matches!(*error, ProviderError::Unavailable { .. }), "{reply:?} {error}");
+    }
+    assert!(files(&hub.0.dir.path().join("home")).is_empty());
+}
+
+#[tokio::test]
+async fn m6_6_files_that_lie_are_never_in_a_final_place() {
+    let hub = Hub::new().await;
+    let store = hub.0.store().await;
+    let target = format!("/o/r/resolve/{COMMIT}/config.json");
+    for (replies, passing) in [
+        (vec![Reply::bytes(b"[]")], true),
+        (vec![Reply::bytes(b"{} and more")], true),
+        (vec![Reply::bytes(b"{")], true),
+        (vec![Reply::bytes(b"{}").cut(0)], true),
+        (vec![Reply::status(403)], false),
+        (vec![Reply::redirect("file:///etc/passwd")], true),
+        (vec![Reply::redirect(&target)], true),
+    ] {
+        hub.publish_small();
+        hub.0.site.on(&target, replies.clone());
+        let error = provider_error(hub.fetch(&store, "o/r", Reach::Cached).await);
+        assert_eq!(error.is_passing(), passing, "{replies:?} {error}");
+        assert!(error.to_string().contains("config.json of o/r"), "{error}");
+        assert!(!hub.repo().join("snapshots").exists() && !hub.repo().join("refs").exists(), "{replies:?}");
+        hub.assert_sound();
+    }
+    hub.publish_small();
+    hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    hub.assert_sound();
+}
+
+#[tokio::test]
+async fn m4_15_a_download_goes_on_where_the_library_left_it() {
+    let hub = Hub::new().await;
+    let weights = safetensors(400_000);
+    hub.publish(&[("model.safetensors", weights.clone(), Kept::Lfs)]);
+    let blobs = hub.repo().join("blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    let sha256 = Digest::sha256(&weights).hex();
+    fs::write(blobs.join(format!("{sha256}.incomplete")), &weights[..150_000]).unwrap();
+    hub.fetch(&hub.0.store().await, "o/r", Reach::Cached).await.unwrap();
+    let ranges: Vec<_> = hub.0.elsewhere.asked().into_iter().filter_map(|asked| asked.range).collect();
+    assert_eq!(ranges, ["bytes=150000-"]);
+    assert!(!blobs.join(format!("{sha256}.incomplete")).exists());
+}
+
+/// Puts files where the library puts them.
+fn as_the_library(hub: &Hub, files: &[(&str, &[u8])]) {
+    let blobs = hub.repo().join("blobs");
+    fs::create_dir_all(&blobs).unwrap();
+    fs::create_dir_all(hub.repo().join("refs")).unwrap();
+    fs::write(hub.repo().join("refs/main"), COMMIT).unwrap();
+    for (path, content) in files {
+        let name = git_id(content);
+        fs::write(blobs.join(&name), content).unwrap();
+        let at = hub.snapshot().join(path);
+        fs::create_dir_all(at.parent().unwrap()).unwrap();
+        let up = "../".repeat(path.matches('/').count() + 2);
+        std::os::unix::fs::symlink(format!("{up}blobs/{name}"), at).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn m3_8_offline_a_cache_that_the_library_wrote_is_enough_when_it_is_complete() {
+    let hub = Hub::new().await;
+    let store = hub.0.store().await;
+    let index = br#"{"_class_name": "P", "unet": ["diffusers", "U"], "vae": ["diffusers", "V"], "safety_checker": [null, null]}"#;
+    let map = br#"{"weight_map": {"a": "m-00001-of-00002.safetensors", "b": "m-00002-of-00002.safetensors"}}"#;
+    let (one, two, three) = (safetensors(10), safetensors(20), safetensors(30));
+    let all: [(&str, &[u8]); 5] = [
+        ("model_index.json", index),
+        ("unet/m.safetensors.index.json", map),
+        ("unet/m-00001-of-00002.safetensors", &one),
+        ("unet/m-00002-of-00002.safetensors", &two),
+        ("vae/v.safetensors", &three),
+    ];
+    for missing in 1..all.len() {
+        let _ = fs::remove_dir_all(hub.repo());
+        let some: Vec<_> = all.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, file)| *file).collect();
+        as_the_library(&hub, &some);
+        // The index of weights is no part of what must be there: the weights say enough.
+        if missing != 1 {
+            let error = provider_error(hub.fetch(&store, "o/r", Reach::Offline).await);
+            assert!(matches!(*error, ProviderError::NotLocal { .. }), "{} {error}", all[missing].0);
+        }
+    }
+    fs::remove_dir_all(hub.repo()).unwrap();
+    as_the_library(&hub, &all);
+    let held = hub.fetch(&store, "o/r", Reach::Offline).await.unwrap();
+    assert_eq!(held.dir(), hub.snapshot());
+    let pinned = format!("o/r@{COMMIT}");
+    assert_eq!(hub.fetch(&store, &pinned, Reach::Offline).await.unwrap().dir(), hub.snapshot());
+    provider_error(hub.fetch(&store, "o/r@v9", Reach::Offline).await);
+    assert!(hub.0.site.targets().is_empty());
+    // A link to nowhere, and one to outside.
+    for target in ["/nowhere", "/etc/hostname", "../../../../../cas/ref-index.json"] {
+        let at = hub.snapshot().join("vae/v.safetensors");
+        fs::remove_file(&at).unwrap();
+        std::os::unix::fs::symlink(target, at).unwrap();
+        provider_error(hub.fetch(&store, "o/r", Reach::Offline).await);
+    }
+}
+
+#[tokio::test]
+async fn m6_25_a_damaged_file_leaves_and_comes_again() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let store = hub.0.store().await;
+    hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    let blob = hub.repo().join("blobs").join(Digest::sha256(&safetensors(3000)).hex());
+    let len = fs::metadata(&blob).unwrap().len() as usize;
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, vec![0; len]).unwrap();
+    hub.0.site.asked();
+    provider_error(hub.fetch(&hub.0.store().await, "o/r", Reach::Offline).await);
+    let held = hub.fetch(&hub.0.store().await, "o/r", Reach::Cached).await.unwrap();
+    assert_eq!(fs::read(held.dir().join("model.safetensors")).unwrap(), safetensors(3000));
+}
+
+#[tokio::test]
+async fn m11_3_a_component_with_pickles_only_is_refused_before_it_comes() {
+    let hub = Hub::new().await;
+    hub.publish(&[
+        ("model_index.json", b"{}".to_vec(), Kept::Git),
+        ("text_encoder/pytorch_model.bin", b"pickle".to_vec(), Kept::Lfs),
+        ("unet/model.safetensors", safetensors(10), Kept::Lfs),
+    ]);
+    let error = hub.fetch(&hub.0.store().await, "o/r", Reach::Cached).await.map(drop).unwrap_err();
+    assert!(matches!(error, FetchError::Format(_)), "{error}");
+    assert!(hub.0.elsewhere.asked().is_empty());
+}
+
+#[tokio::test]
+async fn m8_6_a_repository_leaves_as_a_whole_but_not_while_it_is_used() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let store = Store::open(StoreOptions { space: Arc::new(Full), ..hub.0.options() }, &Cancel::new()).await.unwrap();
+    let offline = hub.0.store().await;
+    hub.fetch(&offline, "o/r", Reach::Cached).await.unwrap();
+    let held = hub.fetch(&store, "o/r", Reach::Offline).await.unwrap();
+    assert!(store.collect(1).await.unwrap().is_empty());
+    assert!(held.dir().join("config.json").exists());
+    drop(held);
+    let other = hub.repo().with_file_name("models--o--other");
+    fs::create_dir(&other).unwrap();
+    assert_eq!(store.collect(1).await.unwrap(), ["o/r"]);
+    assert!(!hub.repo().exists() && other.exists());
+    provider_error(hub.fetch(&store, "o/r", Reach::Offline).await);
+}
+
+#[tokio::test]
+async fn m8_9_what_does_not_fit_is_not_begun() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let store = Store::open(StoreOptions { space: Arc::new(Full), ..hub.0.options() }, &Cancel::new()).await.unwrap();
+    let error = hub.fetch(&store, "o/r", Reach::Cached).await.map(drop).unwrap_err();
+    assert!(matches!(error, FetchError::InsufficientDisk { .. }), "{error}");
+    assert_eq!(hub.0.site.targets(), [REVISION]);
+}
+
+/// A disk with nothing left.
+struct Full;
+
+impl DiskSpace for Full {
+    fn available_bytes(&self, _root: &Path) -> std::io::Result<u64> {
+        Ok(0)
+    }
 }
