@@ -43,8 +43,8 @@ pub use format_gate::{FormatError, check_headers, check_names};
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};
 pub use providers::{
-    CivitaiOptions, HuggingFaceOptions, ModelRequest, ModelScopeOptions, ProviderError, ProviderOptions, Reach,
-    SelectError,
+    CivitaiOptions, HuggingFaceOptions, LegacySelection, ModelRequest, ModelScopeOptions, ProviderError,
+    ProviderOptions, Reach, SelectError,
 };
 pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors};

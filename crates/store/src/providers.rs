@@ -21,8 +21,8 @@ mod remote;
 mod request;
 
 pub use error::ProviderError;
-pub use hugging_face::SelectError;
 pub(crate) use hugging_face::is_safe;
+pub use hugging_face::{LegacySelection, SelectError};
 pub use options::{CivitaiOptions, HuggingFaceOptions, ModelScopeOptions, ProviderOptions};
 pub use request::{ModelRequest, Reach};
 
@@ -32,7 +32,7 @@ pub(crate) use remote::{RemoteFile, RemoteModel};
 
 use std::{path::Path, sync::Arc};
 
-use gen_worker_hub::ModelRef;
+use gen_worker_hub::{Blake3Hash, ModelRef};
 use reqwest::Url;
 
 use crate::{disk_pool::DiskPool, fetch_error::FetchError};
@@ -70,6 +70,16 @@ impl Providers {
             hugging_face: HuggingFace::new(options.hugging_face, api, disk.clone())?,
         };
         Ok(Self(Arc::new(clients)))
+    }
+
+    /// What tells `request` from all others, also those under other options: two with one key want the same.
+    pub(crate) fn key(&self, request: &ModelRequest) -> String {
+        match (request.reference(), &self.0.hugging_face.options().legacy) {
+            (ModelRef::HuggingFace(_), Some(legacy)) if request.files().is_empty() => {
+                Blake3Hash::of(format!("{}{legacy:?}", request.key()).as_bytes()).to_string()
+            }
+            _ => request.key(),
+        }
     }
 
     /// What is to be brought for `request`: asks its provider.

@@ -3,13 +3,18 @@
 //! Everything after the first call names the commit and not the revision: a push in between does not mix two trees.
 
 mod cached;
+mod legacy;
 mod listing;
 mod select;
 
+pub use legacy::LegacySelection;
 pub(crate) use select::is_safe;
 pub use select::{SelectError, select};
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gen_worker_hub::{RepoPath, binding::Provider, model_ref::RepoRef};
@@ -70,6 +75,10 @@ impl HuggingFace {
         Ok(Self { endpoint, options, api, disk })
     }
 
+    pub(super) fn options(&self) -> &HuggingFaceOptions {
+        &self.options
+    }
+
     /// Asks what is to come.
     pub(super) async fn resolve(&self, reference: &RepoRef, request: &ModelRequest) -> Result<RemoteModel, FetchError> {
         let revision = reference.revision().unwrap_or(DEFAULT_REVISION);
@@ -77,16 +86,26 @@ impl HuggingFace {
         let (commit, listed) = self.list(&repo).await?;
         let paths: Vec<_> = listed.iter().map(|file| file.path.clone()).collect();
         let refused = |source| ProviderError::Selection { model: repo.name.clone(), source };
-        let mut selection = select(&paths, reference.flavor(), request.files()).map_err(refused)?;
-        if let Some(flavor) = &selection.absent_flavor {
-            warn!(model = %repo.name, flavor, "no weights have the flavor that was asked for");
-        }
-        for index in selection.indexes.clone() {
-            let bytes = self.read(&repo, &commit, &index).await?;
-            selection.add_index(&index, &bytes, &paths).map_err(refused)?;
-        }
+        let legacy = self.options.legacy.clone().or_else(|| request.is_legacy().then(LegacySelection::default));
+        let (selection, bytes_max) = match legacy.filter(|_| request.files().is_empty()) {
+            Some(options) if options.full_repo => {
+                (Selection { files: paths.into_iter().collect(), ..Selection::default() }, None)
+            }
+            Some(options) => (self.select_legacy(&repo, &commit, &listed, &options).await?, Some(legacy::BYTES_MAX)),
+            None => {
+                let mut selection = select(&paths, reference.flavor(), request.files()).map_err(refused)?;
+                if let Some(flavor) = &selection.absent_flavor {
+                    warn!(model = %repo.name, flavor, "no weights have the flavor that was asked for");
+                }
+                for index in selection.indexes.clone() {
+                    let bytes = self.read(&repo, &commit, &index).await?;
+                    selection.add_index(&index, &bytes, &paths).map_err(refused)?;
+                }
+                (selection, self.options.repo_bytes_max)
+            }
+        };
         let files = self.files(&repo, &commit, listed, &selection).await?;
-        self.check_size(&repo, &files)?;
+        check_size(&repo, &files, bytes_max)?;
         let revision = (commit != revision).then(|| revision.parse::<RepoPath>().ok()).flatten();
         let cache = HubCache { hub: self.hub(), repo: repo_dir_name(reference), commit, revision };
         Ok(RemoteModel::new(Provider::HuggingFace, repo.name, files, Place::HuggingFace(cache))?)
@@ -133,6 +152,7 @@ impl HuggingFace {
         for _ in 0..PAGES_MAX {
             let Some(url) = next.take() else { return Ok(files.into_values().collect()) };
             let page = self.api.document::<Vec<TreeEntry>>(&url, self.options.token.as_ref()).await;
+            let asked = url;
             let page = match page {
                 Ok(page) => page,
                 Err(error) => return Err(self.refusal(repo, error).await),
@@ -144,6 +164,9 @@ impl HuggingFace {
             }
             listing::check_count(files.len())?;
             next = page.next;
+            if next.as_ref() == Some(&asked) {
+                break;
+            }
         }
         Err(strange("a listing without an end"))
     }
@@ -195,14 +218,66 @@ impl HuggingFace {
         })
     }
 
-    /// Rule 4.7: where a size is unknown nobody can say.
-    fn check_size(&self, repo: &Repo<'_>, files: &[RemoteFile]) -> Result<(), ProviderError> {
-        let bytes = files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.size.roughly()?));
-        match (bytes, self.options.repo_bytes_max) {
-            (Some(bytes), Some(limit)) if bytes > limit => {
-                Err(ProviderError::TooLarge { model: repo.name.clone(), bytes, limit })
+    /// Chooses by the rules of version 0.3.
+    async fn select_legacy(
+        &self,
+        repo: &Repo<'_>,
+        commit: &str,
+        listed: &[Listed],
+        options: &LegacySelection,
+    ) -> Result<Selection, ProviderError> {
+        let refused = |source| ProviderError::Selection { model: repo.name.clone(), source };
+        let listed: legacy::Sizes = listed.iter().map(|file| (file.path.clone(), file.size())).collect();
+        let pipeline = listed.keys().find(|path| path.as_str() == legacy::PIPELINE);
+        let pipeline = match pipeline {
+            Some(path) => Some(self.read(repo, commit, path).await?),
+            None => None,
+        };
+        let files = legacy::root_files(&listed, options);
+        let mut selection = Selection { files, ..Selection::default() };
+        for component in legacy::components(&listed, pipeline.as_deref(), options).map_err(refused)? {
+            let (mut indexes, mut probes) = (BTreeMap::new(), Vec::new());
+            for path in
+                component.files(&listed).filter(|path| component.has_weights() && legacy::index_of(path).is_some())
+            {
+                indexes.insert(path.clone(), self.read(repo, commit, path).await?);
             }
-            _ => Ok(()),
+            let candidates = legacy::candidates(&listed, &component, &indexes).map_err(refused)?;
+            for candidate in candidates.iter().filter(|_| component.has_weights()) {
+                probes.push(match candidate.files.first() {
+                    Some(first) => self.probe(repo, commit, first).await?,
+                    None => None,
+                });
+            }
+            legacy::add(&mut selection, &listed, &component, &candidates, &probes, options).map_err(refused)?;
+        }
+        Ok(selection)
+    }
+
+    /// The number formats of a file, by two reads of ranges; none when the server does not give them.
+    async fn probe(
+        &self,
+        repo: &Repo<'_>,
+        commit: &str,
+        path: &RepoPath,
+    ) -> Result<Option<BTreeSet<String>>, ProviderError> {
+        let url = self.file_url(repo, commit, path);
+        let token = self.options.token.as_ref();
+        let read = async {
+            let length = self.api.bytes(&url, token, 0, 8).await?;
+            let length = <[u8; 8]>::try_from(length.as_slice()).map(u64::from_le_bytes).ok();
+            let Some(length) = length.filter(|length| (1..=legacy::HEADER_BYTES_MAX).contains(length)) else {
+                return Ok(None);
+            };
+            let length = usize::try_from(length).map_err(|_| CallError::Strange("a header larger than the memory"))?;
+            Ok(legacy::dtypes(&self.api.bytes(&url, token, 8, length).await?))
+        };
+        match read.await {
+            Ok(dtypes) => Ok(dtypes),
+            Err(CallError::Strange(_)) => Ok(None),
+            Err(CallError::Status { status, .. }) if status < 500 && status != 408 => Ok(None),
+            // It would be another choice the next time.
+            Err(error) => Err(error.of(PROVIDER)),
         }
     }
 
@@ -247,6 +322,17 @@ impl HuggingFace {
 /// What the library calls the directory of a repository.
 fn repo_dir_name(reference: &RepoRef) -> String {
     format!("models--{}--{}", reference.owner(), reference.repo())
+}
+
+/// Rule 4.7: where a size is unknown nobody can say.
+fn check_size(repo: &Repo<'_>, files: &[RemoteFile], bytes_max: Option<u64>) -> Result<(), ProviderError> {
+    let bytes = files.iter().try_fold(0u64, |sum, file| sum.checked_add(file.size.roughly()?));
+    match (bytes, bytes_max) {
+        (Some(bytes), Some(limit)) if bytes > limit => {
+            Err(ProviderError::TooLarge { model: repo.name.clone(), bytes, limit })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn refused(repo: &Repo<'_>, file: &RepoPath, status: u16) -> ProviderError {

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use gen_worker_hub::BearerToken;
 
+use super::LegacySelection;
+
 /// Largest selection of a repository of Hugging Face, in bytes (rule 4.7).
 const REPO_BYTES_MAX: u64 = 60_000_000_000;
 
@@ -29,6 +31,8 @@ pub struct HuggingFaceOptions {
     pub token: Option<BearerToken>,
     /// More than this is not downloaded for one model; none when all is.
     pub repo_bytes_max: Option<u64>,
+    /// The rules of version 0.3 for all requests without patterns, when their variables are set.
+    pub legacy: Option<LegacySelection>,
 }
 
 /// Options of Civitai.
@@ -57,6 +61,7 @@ impl ProviderOptions {
                 home: root.join("huggingface"),
                 token: None,
                 repo_bytes_max: Some(REPO_BYTES_MAX),
+                legacy: None,
             },
             civitai: CivitaiOptions { api: "https://civitai.com/api/v1".to_owned(), key: None },
             model_scope: ModelScopeOptions { endpoint: "https://www.modelscope.cn".to_owned() },

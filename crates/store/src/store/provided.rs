@@ -56,7 +56,7 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<HeldModel, FetchError> {
         let collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
-        let known = if reach == Reach::Fresh { None } else { self.on_disk(request).await? };
+        let known = if reach == Reach::Fresh { None } else { self.on_disk(request, reach).await? };
         if let Some(receipt) = known {
             self.gate(&receipt, gate).await?;
             return self.held(reference, &receipt).await;
@@ -68,7 +68,7 @@ impl Store {
         let (this, name, wish) = (self.clone(), reference.to_owned(), request.clone());
         let work =
             |reporter: Arc<Reporter<Receipt>>| async move { this.bring_provided(&name, &wish, gate, reporter).await };
-        let receipt = self.provided.join(request.key(), progress, work).await?;
+        let receipt = self.provided.join(self.providers.key(request), progress, work).await?;
         // Taken anew after the flight: whoever evicted meanwhile is seen.
         let _collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
         self.gate(&receipt, gate).await?;
@@ -76,12 +76,14 @@ impl Store {
     }
 
     /// What is on disk for `request`, when that is all of it and whole (rules 3.4, 3.8, 6.23).
-    async fn on_disk(&self, request: &ModelRequest) -> Result<Option<Receipt>, FetchError> {
-        let at = self.snapshots.layout.receipt(&request.key());
+    async fn on_disk(&self, request: &ModelRequest, reach: Reach) -> Result<Option<Receipt>, FetchError> {
+        let at = self.snapshots.layout.receipt(&self.providers.key(request));
         let noted = move || Ok(Receipt::read(&at).filter(Receipt::is_whole));
         let found = match self.snapshots.disk.run(noted).await? {
             Some(receipt) => Some(receipt),
-            None => self.providers.found(request).await?,
+            // What others put there may be a part: good enough only when there is no other.
+            None if reach == Reach::Offline => self.providers.found(request).await?,
+            None => None,
         };
         let Some(receipt) = found else { return Ok(None) };
         match self.headers(&receipt).await? {
@@ -112,7 +114,7 @@ impl Store {
         self.room(reference, model.place.root(), missing.fold(0u64, u64::saturating_add)).await?;
         let _collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
         self.transfer(&model, incoming, reporter).await?;
-        let (layout, key) = (self.snapshots.layout.clone(), request.key());
+        let (layout, key) = (self.snapshots.layout.clone(), self.providers.key(request));
         let failed = FetchError::disk("finish of a model", &model.place.dir());
         let work = move || {
             model.place.finish(&model.files)?;

@@ -157,9 +157,11 @@ async fn send(socket: &mut TcpStream, reply: Reply, asked: &Asked) -> std::io::R
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
         text.push_str(&format!("Content-Length: {}\r\n", part.len()));
     }
-    socket.write_all(format!("HTTP/1.1 {status} S\r\n{text}\r\n").as_bytes()).await?;
+    let mut whole = format!("HTTP/1.1 {status} S\r\n{text}\r\n").into_bytes();
     if asked.method != "HEAD" {
-        socket.write_all(&part[..cut.unwrap_or(part.len()).min(part.len())]).await?;
+        whole.extend(&part[..cut.unwrap_or(part.len()).min(part.len())]);
     }
+    // At once: two small writes would wait for each other.
+    socket.write_all(&whole).await?;
     Ok(cut.is_none())
 }

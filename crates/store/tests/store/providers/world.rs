@@ -40,6 +40,7 @@ impl World {
             home: self.dir.path().join("home"),
             token: Some(SECRET.parse().unwrap()),
             repo_bytes_max: Some(10_000_000),
+            legacy: None,
         };
         let api = format!("{}/civitai/api/v1", self.site.base);
         let providers = ProviderOptions {
