@@ -94,7 +94,7 @@ pub(super) fn add(
         return Ok(());
     }
     if candidates.is_empty() {
-        let pickles = component.files(listed).any(|path| is_pickle(path));
+        let pickles = component.files(listed).any(is_pickle);
         let refused = || SelectError::OnlyPickles { component: component.name().to_owned() };
         return if pickles { Err(refused()) } else { Ok(()) };
     }

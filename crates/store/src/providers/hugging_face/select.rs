@@ -169,8 +169,8 @@ fn has_suffix(name: &str, suffixes: &[&str]) -> bool {
 fn without_unasked<'a>(listed: &'a [RepoPath], flavor: Option<&str>) -> Vec<&'a RepoPath> {
     let unasked = |path: &RepoPath| {
         let text = path.as_str().to_ascii_lowercase();
-        let foreign = |word: &&str| text.contains(*word) && flavor.is_none_or(|flavor| !flavor.contains(*word));
-        UNASKED.iter().any(|word| foreign(&word))
+        let foreign = |word: &str| text.contains(word) && flavor.is_none_or(|flavor| !flavor.contains(word));
+        UNASKED.iter().any(|word| foreign(word))
     };
     let rest: Vec<_> = listed.iter().filter(|path| !unasked(path)).collect();
     let had_weights = listed.iter().any(is_weight);

@@ -65,14 +65,12 @@ pub async fn fetch(store: &Store, request: &ModelRequest, reach: Reach) -> Resul
 
 /// The error of a provider that `result` is.
 pub fn provider_error(result: Result<HeldModel, FetchError>) -> Arc<ProviderError> {
-    match result.map(|held| held.dir().to_owned()) {
-        Err(FetchError::Provider(error)) => {
-            let shown = format!("{error:?} {error}");
-            assert!(!shown.contains(SECRET), "{shown}");
-            error
-        }
-        other => panic!("{other:?}"),
-    }
+    let error = result.map(|held| held.dir().to_owned()).unwrap_err();
+    assert!(matches!(error, FetchError::Provider(_)), "{error}");
+    let FetchError::Provider(error) = error else { unreachable!("was asserted") };
+    let shown = format!("{error:?} {error}");
+    assert!(!shown.contains(SECRET), "{shown}");
+    error
 }
 
 /// A safetensors file with `len` bytes of data.

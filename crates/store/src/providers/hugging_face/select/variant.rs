@@ -11,7 +11,7 @@ const SHARD_DIGITS: usize = 5;
 pub(in super::super) fn variant(name: &str) -> Option<&'static str> {
     let name = without_shard(&name.to_ascii_lowercase());
     let named = |word: &&str| ['.', '-', '_'].iter().any(|mark| name.contains(&format!("{mark}{word}.")));
-    VARIANTS.into_iter().find(|word| named(&word))
+    VARIANTS.into_iter().find(named)
 }
 
 /// `text` without `-NNNNN-of-NNNNN`: what all shards of one set have in common.
