@@ -43,8 +43,8 @@ pub use format_gate::{FormatError, check_headers, check_names};
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};
 pub use providers::{
-    CivitaiOptions, HuggingFaceOptions, LegacySelection, ModelRequest, ModelScopeOptions, ProviderError,
-    ProviderOptions, Reach, SelectError,
+    CivitaiOptions, Classified, HuggingFaceOptions, Ingest, LegacySelection, ModelRequest, ModelScopeOptions,
+    ProviderError, ProviderOptions, Reach, Refusal, RefusalReason, SelectError, Strategy, classify,
 };
 pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors};

@@ -9,6 +9,7 @@
 
 mod api_client;
 mod civitai;
+mod classify;
 mod error;
 mod hugging_face;
 #[cfg(feature = "modelscope")]
@@ -20,9 +21,11 @@ mod receipt;
 mod remote;
 mod request;
 
+pub use classify::{Classified, Ingest, Refusal, RefusalReason, Strategy, classify};
 pub use error::ProviderError;
 pub(crate) use hugging_face::is_safe;
 pub use hugging_face::{LegacySelection, SelectError};
+use hugging_face::{weights_of_index, without_shard};
 pub use options::{CivitaiOptions, HuggingFaceOptions, ModelScopeOptions, ProviderOptions};
 pub use request::{ModelRequest, Reach};
 

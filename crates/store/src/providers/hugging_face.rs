@@ -9,7 +9,9 @@ mod listing;
 mod select;
 
 pub use legacy::LegacySelection;
+pub(super) use legacy::index_of as weights_of_index;
 pub(crate) use select::is_safe;
+pub(super) use select::without_shard;
 pub use select::{SelectError, select};
 
 use std::{collections::BTreeMap, path::PathBuf};

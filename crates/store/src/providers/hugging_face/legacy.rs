@@ -16,7 +16,8 @@ use gen_worker_hub::RepoPath;
 use super::select::{SelectError, Selection, is_pickle};
 pub(super) use components::{Component, components};
 use weights::choose;
-pub(super) use weights::{Candidate, candidates, dtypes, index_of};
+pub(crate) use weights::index_of;
+pub(super) use weights::{Candidate, candidates, dtypes};
 
 /// Largest selection, in bytes (rule 4.14).
 pub(super) const BYTES_MAX: u64 = 30_000_000_000;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use gen_worker_hub::RepoPath;
 
 use crate::providers::pattern;
-use variant::without_shard;
+pub(crate) use variant::without_shard;
 pub(super) use variant::{indexed, variant};
 
 /// Files that hold weights.

@@ -35,7 +35,7 @@ pub(in super::super) struct Candidate {
 }
 
 /// Of which set of safetensors `path` is the index, in the form that its shards have in common.
-pub(in super::super) fn index_of(path: &RepoPath) -> Option<String> {
+pub(crate) fn index_of(path: &RepoPath) -> Option<String> {
     indexed(path.as_str()).filter(|weights| weights.to_ascii_lowercase().ends_with(".safetensors"))
 }
 

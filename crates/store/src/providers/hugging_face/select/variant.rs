@@ -15,7 +15,7 @@ pub(in super::super) fn variant(name: &str) -> Option<&'static str> {
 }
 
 /// `text` without `-NNNNN-of-NNNNN`: what all shards of one set have in common.
-pub(super) fn without_shard(text: &str) -> String {
+pub(crate) fn without_shard(text: &str) -> String {
     let digits = |text: &str| text.len() == SHARD_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
     // Dash, number, `-of-`, number.
     const SHARD_LEN: usize = 1 + SHARD_DIGITS + 4 + SHARD_DIGITS;
