@@ -97,6 +97,19 @@ impl Place {
         }
     }
 
+    /// Who has this lock is the only one to make the files a model.
+    pub(crate) fn lock(&self, layout: &Layout) -> PathBuf {
+        match self {
+            Self::HuggingFace(cache) => {
+                cache.hub.join(".locks").join(&cache.repo).join(format!("snapshot-{}.lock", cache.commit))
+            }
+            Self::Directory(directory) => {
+                let id = Blake3Hash::of(directory.dir.as_os_str().as_encoded_bytes());
+                layout.locks().join(format!("dir-{id}"))
+            }
+        }
+    }
+
     /// Makes the files a model: they are all there, each in its place. Durable on return.
     pub(crate) fn finish(&self, files: &[RemoteFile]) -> io::Result<()> {
         match self {

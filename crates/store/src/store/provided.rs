@@ -108,10 +108,13 @@ impl Store {
         let collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
         self.transfer(&model, incoming, reporter).await?;
         let (layout, key) = (self.snapshots.layout.clone(), self.providers.key(request));
+        // Its directory is there: the locks of its files are in it.
+        let path = model.place.lock(&layout);
+        let alone = StoreLock::take(&path, Hold::Alone).await.map_err(FetchError::disk("lock", &path))?;
         let failed = FetchError::disk("finish of a model", &model.place.dir());
         let work = move || {
             // Held to the end, also when nobody waits for it any more.
-            let _collects_wait = collects_wait;
+            let _held = (collects_wait, alone);
             model.place.finish(&model.files)?;
             let dir = model.place.dir();
             let within = layout.eviction_unit(&dir).unwrap_or(dir);

@@ -4,6 +4,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use gen_worker_hub::{Digest, ModelRef, binding::Provider};
@@ -69,6 +70,17 @@ impl Hub {
             }
         }
         self.0.site.on(REVISION, [Reply::json(&json!({"id": "o/r", "sha": COMMIT, "siblings": siblings}))]);
+    }
+
+    /// The listing under the address that the library asks for.
+    fn publish_as_the_library_asks(&self) {
+        let siblings = json!([{"rfilename": "config.json"}, {"rfilename": "sub/model.safetensors"}]);
+        let info = json!({"id": "o/r", "sha": COMMIT, "siblings": siblings, "tags": [], "downloads": 0,
+            "likes": 0, "private": false});
+        self.0.site.on("/api/models/o/r/revision/main", [Reply::json(&info)]);
+        let file = |path: &str, content: &[u8]| json!({"type": "file", "path": path, "size": content.len(), "oid": git_id(content)});
+        let tree = json!([file("config.json", b"{}"), file("sub/model.safetensors", &safetensors(3000))]);
+        self.0.site.on(&format!("/api/models/o/r/tree/{COMMIT}"), [Reply::json(&tree)]);
     }
 
     fn publish_small(&self) {
@@ -544,4 +556,86 @@ async fn m4_14_the_whole_repository_has_no_limit_and_a_local_one_needs_no_networ
     // Another choice is another request.
     hub.fetch(&hub.0.store().await, "o/r", Reach::Cached).await.unwrap();
     assert_eq!(hub.0.site.targets(), [REVISION]);
+}
+
+/// Runs `script` in the Python of a peer, whose library is the real one, with the site as its server. What it prints.
+async fn python(hub: &Hub, script: &str) -> String {
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let python = workspace.join("target/peers/gen-worker-0.13.34/bin/python");
+    assert!(python.exists(), "the peers are not there: cargo xtask setup");
+    let command = tokio::process::Command::new(python)
+        .args(["-c", script])
+        .env_clear()
+        .env("HF_HOME", hub.0.dir.path().join("home"))
+        .env("HF_ENDPOINT", &hub.0.site.base)
+        .env("HF_HUB_DISABLE_TELEMETRY", "1")
+        .env("HF_HUB_DISABLE_XET", "1")
+        .kill_on_drop(true)
+        .output();
+    let output = command.await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn m4_15_the_python_library_reads_what_we_wrote() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let held = hub.fetch(&hub.0.store().await, "o/r", Reach::Cached).await.unwrap();
+    hub.0.site.asked();
+    let script = "
+from huggingface_hub import scan_cache_dir, snapshot_download
+print(snapshot_download('o/r', local_files_only=True))
+cache = scan_cache_dir()
+print(len(cache.warnings), [(r.repo_id, r.nb_files) for r in cache.repos])";
+    let expected = format!("{}\n0 [('o/r', 3)]", held.dir().display());
+    assert_eq!(python(&hub, script).await, expected);
+    assert!(hub.0.site.targets().is_empty());
+}
+
+#[tokio::test]
+async fn m3_8_we_read_what_the_python_library_wrote() {
+    let hub = Hub::new().await;
+    let weights = safetensors(3000);
+    hub.publish(&[("config.json", b"{}".to_vec(), Kept::Git), ("sub/model.safetensors", weights.clone(), Kept::Git)]);
+    for (path, content) in [("config.json", b"{}".to_vec()), ("sub/model.safetensors", weights)] {
+        let reply = Reply::bytes(&content).header("ETag", &format!("\"{}\"", git_id(&content)));
+        hub.0.site.on(&format!("/o/r/resolve/{COMMIT}/{path}"), [reply.header("X-Repo-Commit", COMMIT)]);
+    }
+    hub.publish_as_the_library_asks();
+    let script = "from huggingface_hub import snapshot_download; print(snapshot_download('o/r'))";
+    assert_eq!(python(&hub, script).await, hub.snapshot().display().to_string());
+    hub.0.site.asked();
+    let held = hub.fetch(&hub.0.store().await, "o/r", Reach::Offline).await.unwrap();
+    assert_eq!(held.dir(), hub.snapshot());
+    assert!(hub.0.site.targets().is_empty());
+}
+
+#[tokio::test]
+async fn m4_17_a_server_that_stalls_is_left_and_what_came_is_kept() {
+    let hub = Hub::new().await;
+    let weights = safetensors(300_000);
+    hub.publish(&[("model.safetensors", weights.clone(), Kept::Lfs)]);
+    let target = format!("/{}", Digest::sha256(&weights).hex());
+    hub.0.elsewhere.on(&target, [Reply::bytes(&weights).stall(80_000), Reply::bytes(&weights)]);
+    let mut options = hub.0.options();
+    options.transfer.stall = Duration::from_secs(1);
+    let store = Store::open(options, &Cancel::new()).await.unwrap();
+    let held = hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    assert_eq!(fs::read(held.dir().join("model.safetensors")).unwrap(), weights);
+    let ranges: Vec<_> = hub.0.elsewhere.asked().into_iter().map(|asked| asked.range.unwrap_or_default()).collect();
+    assert_eq!(ranges, ["", "bytes=80000-"]);
+}
+
+#[tokio::test]
+async fn m3_4_many_callers_of_one_model_are_one_download() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let (store, other) = (hub.0.store().await, hub.0.store().await);
+    let callers = (0..8).map(|n| hub.fetch(if n % 2 == 0 { &store } else { &other }, "o/r", Reach::Cached));
+    let held = futures::future::try_join_all(callers).await.unwrap();
+    assert!(held.iter().all(|held| held.dir() == hub.snapshot()));
+    let asked = hub.0.site.targets();
+    let files = asked.iter().filter(|target| target.contains("/resolve/")).count();
+    assert_eq!(files, 3, "each file comes once: {asked:?}");
 }

@@ -18,6 +18,8 @@ pub struct Reply {
     body: Vec<u8>,
     /// Bytes of the body after which the connection ends.
     cut: Option<usize>,
+    /// Whether it stays open then, and nothing more comes.
+    stalls: bool,
 }
 
 /// A request that came.
@@ -61,6 +63,10 @@ impl Reply {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    pub fn stall(self, at: usize) -> Self {
+        Self { cut: Some(at), stalls: true, ..self }
     }
 
     pub fn cut(self, at: usize) -> Self {
@@ -142,7 +148,7 @@ fn answer(pages: &mut Pages, asked: &Asked) -> Reply {
 
 /// False when the connection ends with it.
 async fn send(socket: &mut TcpStream, reply: Reply, asked: &Asked) -> std::io::Result<bool> {
-    let Reply { mut status, headers, body, cut } = reply;
+    let Reply { mut status, headers, body, cut, stalls } = reply;
     let range = asked.range.as_deref().filter(|_| status == 200).and_then(|range| range.strip_prefix("bytes="));
     let mut text = String::new();
     let mut part = body.as_slice();
@@ -163,5 +169,7 @@ async fn send(socket: &mut TcpStream, reply: Reply, asked: &Asked) -> std::io::R
     }
     // At once: two small writes would wait for each other.
     socket.write_all(&whole).await?;
+    // Ends when the client has gone.
+    while stalls && socket.read(&mut [0; 64]).await? > 0 {}
     Ok(cut.is_none())
 }
