@@ -68,7 +68,7 @@ impl Civitai {
         for file in version.files().map_err(strange)? {
             let url = Url::parse(&file.url).map_err(|_| strange("a file without an address"))?;
             let url_text = url.as_str().parse().map_err(|_| strange("a file without an address"))?;
-            let credential = self.key.clone().filter(|_| self.may_have_key(&url));
+            let credential = self.key.clone().filter(|_| may_have_key(&self.base, &url));
             let (size, expected) = (file.size, file.expected);
             files.push(RemoteFile { path: file.path, size, expected, url: url_text, credential });
         }
@@ -102,7 +102,7 @@ impl Civitai {
 
     async fn document<T: serde::de::DeserializeOwned>(&self, model: &str, path: [&str; 2]) -> Result<T, ProviderError> {
         let url = super::below(&self.base, path);
-        let key = self.key.as_ref().filter(|_| self.may_have_key(&url));
+        let key = self.key.as_ref().filter(|_| may_have_key(&self.base, &url));
         let answer = self.api.document(&url, key).await;
         answer.map(|document| document.value).map_err(|error| self.refusal(model, error))
     }
@@ -123,12 +123,6 @@ impl Civitai {
         }
     }
 
-    /// Never over a connection that others can read, but to the server of the options, which whoever set them chose.
-    fn may_have_key(&self, url: &Url) -> bool {
-        let known = url.scheme() == "https" && url.host_str().is_some_and(|host| HOSTS.contains(&host));
-        known || url.origin() == self.base.origin()
-    }
-
     fn dir(&self, version: &str) -> PathBuf {
         self.root.join(DIR).join(version)
     }
@@ -137,6 +131,13 @@ impl Civitai {
 /// What a refusal of its server is called outside (rule 5.1).
 pub(super) const ACCESS_DENIED: &str = "civitai_access_denied";
 pub(super) const NOT_FOUND: &str = "civitai_not_found";
+
+/// Whether the key may go to `url`: never over a connection that others can read, but to the server of the options, `base`, which
+/// whoever set them chose.
+fn may_have_key(base: &Url, url: &Url) -> bool {
+    let known = url.scheme() == "https" && url.host_str().is_some_and(|host| HOSTS.contains(&host));
+    known || url.origin() == base.origin()
+}
 
 fn id_of(reference: &CivitaiRef) -> Result<&str, ProviderError> {
     reference.version_id().map_err(|source| ProviderError::Reference { model: reference.to_string(), source })
@@ -170,3 +171,6 @@ fn find(dir: PathBuf) -> io::Result<Option<Receipt>> {
 fn strange(what: &'static str) -> ProviderError {
     ProviderError::Strange { provider: PROVIDER, what }
 }
+
+#[cfg(test)]
+mod tests;

@@ -124,7 +124,7 @@ pub fn classify(ingest: &Ingest) -> Result<Classified, Refusal> {
     if weights.is_empty() {
         return Err(refuse(refusal::without_weights(ingest.files.keys(), RefusalReason::MissingSafetensors)));
     }
-    let sets: BTreeSet<_> = weights.iter().filter_map(|path| weight_set::set_name(path)).collect();
+    let sets: BTreeSet<_> = weights.iter().filter_map(weight_set::set_name).collect();
     let side = ingest.files.keys().filter(|path| is_side_file(path, &sets)).cloned();
     let files: BTreeSet<_> = weights.into_iter().chain(side).collect();
     let sizes = files.iter().map(|path| ingest.files.get(path).copied().flatten().unwrap_or(0));
@@ -217,7 +217,7 @@ fn is_adapter(ingest: &Ingest, root: &[&RepoPath]) -> bool {
     };
     let looks = match &ingest.tensors {
         Some(names) => names.iter().any(|name| ADAPTER_TENSORS.iter().any(|part| name.contains(part))),
-        None => root.iter().all(|path| small(path)),
+        None => root.iter().all(small),
     };
     trained || tagged || looks
 }

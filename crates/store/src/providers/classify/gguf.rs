@@ -44,7 +44,7 @@ pub(super) fn pick<'a>(
 
 /// Whether `name` has `quant` in it as a word: `bf16` is not `f16`, and `q4_0_4_4` not `q4_0`.
 fn has(name: &str, quant: &str) -> bool {
-    let border = |c: Option<char>, inner: bool| c.is_none_or(|c| !c.is_ascii_alphanumeric() && !(inner && c == '_'));
+    let border = |c: Option<char>, inner: bool| c.is_none_or(|c| !(c.is_ascii_alphanumeric() || inner && c == '_'));
     !quant.is_empty()
         && name.match_indices(quant).any(|(at, _)| {
             let before = name.get(..at).and_then(|text| text.chars().next_back());

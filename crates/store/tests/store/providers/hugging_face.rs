@@ -197,6 +197,14 @@ fn m4_7_the_limit_is_a_number_or_none_or_the_default() {
     assert_eq!((of("x"), of("")), (Some(60_000_000_000), Some(60_000_000_000)));
 }
 
+#[test]
+fn m4_16_the_stall_time_is_a_number_or_never_or_the_default() {
+    let of = HuggingFaceOptions::stall_of;
+    assert_eq!((of("20"), of(" 0.5 ")), (Duration::from_secs(20), Duration::from_millis(500)));
+    assert_eq!((of("soon"), of("NaN")), (Duration::from_secs(180), of("0")));
+    assert!(of("0") > Duration::from_secs(1_000_000) && of("0") == of("-3") && of("1e300") == of("0"));
+}
+
 #[tokio::test]
 async fn m4_15_a_server_that_says_names_only_is_read_page_by_page() {
     let hub = Hub::new().await;
