@@ -13,6 +13,10 @@
 
 mod assemble;
 mod blob;
+mod blobs;
+mod build;
+mod builds;
+mod bytes_on_disk;
 mod collect;
 mod disk_pool;
 mod disk_space;
@@ -24,13 +28,17 @@ mod flight;
 mod format_gate;
 mod integrity;
 mod layout;
+mod leaving;
 mod lock;
 mod part;
 mod progress;
+mod quarantine;
 mod ref_index;
+mod room;
 mod safetensors;
 mod snapshots;
 mod store;
+mod sweep;
 mod tree;
 
 pub use disk_space::{DiskSpace, FileSystemSpace};

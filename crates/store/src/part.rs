@@ -47,10 +47,16 @@ impl Part {
         let found = part.file.metadata()?.len();
         if size_bytes.is_none_or(|size| found > size) {
             part.restart()?;
-        } else {
-            blob::feed(&mut part.hasher, part.file.try_clone()?, found)?;
-            part.len = found;
-            part.file.seek(SeekFrom::Start(found))?;
+            return Ok(part);
+        }
+        match blob::feed(&mut part.hasher, &part.file, found) {
+            Ok(()) => {
+                part.len = found;
+                part.file.seek(SeekFrom::Start(found))?;
+            }
+            // What the disk cannot read any more is fetched again, to other sectors.
+            Err(error) if blob::is_damage(&error) => part.restart()?,
+            Err(error) => return Err(error),
         }
         Ok(part)
     }

@@ -74,16 +74,16 @@ impl Downloader {
         self.options.blobs.max(1)
     }
 
-    /// Downloads the file of `job`; it is verified, in its final place and durable on return.
+    /// Downloads the file of `job`; it is verified, in its final place and durable on return. Gives its bytes.
     ///
     /// # Cancel safety
     /// May be dropped: what came is kept for the next download.
-    pub(crate) async fn run(&self, job: &Job, progress: &dyn Progress) -> Result<(), FetchError> {
+    pub(crate) async fn run(&self, job: &Job, progress: &dyn Progress) -> Result<u64, FetchError> {
         let (begun, mut tries) = (Instant::now(), Tries::default());
         let blob = job.blob.blake3;
         loop {
             let (fault, error) = match self.attempt(job, progress).await {
-                Ok(()) => return Ok(()),
+                Ok(bytes) => return Ok(bytes),
                 Err(Failure::Final(error)) => return Err(error),
                 Err(Failure::Wrong) => (Fault::Wrong, FetchError::DigestMismatch { blob }),
                 Err(Failure::Passing(source)) => (Fault::Passing, FetchError::Transfer { blob, source }),
@@ -96,7 +96,7 @@ impl Downloader {
         }
     }
 
-    async fn attempt(&self, job: &Job, progress: &dyn Progress) -> Result<(), Failure> {
+    async fn attempt(&self, job: &Job, progress: &dyn Progress) -> Result<u64, Failure> {
         let part = self.open(job).await?;
         progress.transferred(Transferred { bytes_done: part.len(), bytes_total: job.total() });
         if job.blob.size_bytes.is_some_and(|size| part.len() == size && size > 0) {
@@ -113,14 +113,14 @@ impl Downloader {
         drop((slot, socket, response));
         match ended {
             Ended::Overlong if job.blob.size_bytes.is_none() => return Err(self.too_large(job, part).await.into()),
-            Ended::Overlong => return self.discard(part).await,
+            Ended::Overlong => return Err(self.discard(part).await),
             Ended::Broken(cause) => return Err(Failure::Passing(cause)),
             Ended::Well | Ended::Unwanted => {}
         }
         match job.blob.size_bytes {
             // A server may give less than the rest of a file, and a body that nothing frames ends with its connection.
             Some(size) if part.len() < size && (ranged || !framed) => Err(Failure::Passing(Arc::new(Odd::EndedEarly))),
-            Some(size) if part.len() < size => self.discard(part).await,
+            Some(size) if part.len() < size => Err(self.discard(part).await),
             _ => self.finish(job, part).await,
         }
     }
@@ -190,17 +190,16 @@ impl Downloader {
     }
 
     /// Wrong bytes are not kept.
-    async fn discard(&self, mut part: Part) -> Result<(), Failure> {
+    async fn discard(&self, mut part: Part) -> Failure {
         let cut = move || part.restart().map_err(|error| FetchError::disk("cut of a part", part.path())(error));
-        self.disk.run(cut).await?;
-        Err(Failure::Wrong)
+        self.disk.run(cut).await.map_or_else(Failure::Final, |()| Failure::Wrong)
     }
 
-    async fn finish(&self, job: &Job, part: Part) -> Result<(), Failure> {
-        let (hash, place) = (job.blob.blake3, job.place.clone());
+    async fn finish(&self, job: &Job, part: Part) -> Result<u64, Failure> {
+        let (hash, place, bytes) = (job.blob.blake3, job.place.clone(), part.len());
         let right =
             self.disk.run(move || part.finish(hash, &place).map_err(FetchError::disk("finish of a blob", &place)));
-        if right.await? { Ok(()) } else { Err(Failure::Wrong) }
+        if right.await? { Ok(bytes) } else { Err(Failure::Wrong) }
     }
 }
 

@@ -16,6 +16,7 @@ use gen_worker_store::{
 use gen_worker_tasks::Cancel;
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::server::Server;
 
@@ -26,22 +27,37 @@ pub struct Place {
     budget: Option<u64>,
 }
 
+/// What observers were told.
 #[derive(Default)]
-pub struct Events(Mutex<Vec<String>>);
+pub struct Events {
+    said: Mutex<Vec<String>>,
+    changed: Notify,
+}
 
 impl StoreObserver for Events {
     fn on_disk(&self, reference: &str) {
-        self.0.lock().push(format!("+{reference}"));
+        self.said.lock().push(format!("+{reference}"));
     }
 
     fn evicted(&self, reference: &str) {
-        self.0.lock().push(format!("-{reference}"));
+        self.said.lock().push(format!("-{reference}"));
     }
 }
 
 impl Events {
     pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock())
+        std::mem::take(&mut *self.said.lock())
+    }
+
+    /// Waits for the next step of a transfer that is told to this.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Progress for Events {
+    fn transferred(&self, _so_far: Transferred) {
+        self.changed.notify_one();
     }
 }
 
@@ -129,6 +145,7 @@ impl Place {
         for entry in fs::read_dir(self.layout().snapshots()).unwrap() {
             assert!(!entry.unwrap().file_name().to_str().unwrap().contains(".building."));
         }
+        assert_eq!(fs::read_dir(self.layout().leaving()).unwrap().count(), 0);
     }
 }
 
