@@ -6,7 +6,10 @@ use bytes::Bytes;
 use reqwest::Response;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::transport::{Cause, Odd, cause};
+use super::{
+    batch::Batch,
+    transport::{Cause, Odd, cause},
+};
 use crate::{
     part::Part,
     progress::{Progress, Transferred},
@@ -14,10 +17,9 @@ use crate::{
 
 /// Batches between pump and writer. Two keep the writer busy while the next comes; each has [`BATCH_BYTES`] and a read of the
 /// socket more, so a file has less than 4 MiB on its way.
+///
+/// [`BATCH_BYTES`]: super::batch::BATCH_BYTES
 pub(super) const BATCHES_WAITING_MAX: usize = 2;
-
-/// A batch is written when it is so large: few wake-ups of the writer, little on the way.
-const BATCH_BYTES: usize = 512 * 1024;
 
 /// A server that sends less than this within the stall time has stalled: it may not drip for days.
 pub const PACE_BYTES: u64 = 64 * 1024;
@@ -54,7 +56,7 @@ pub(super) struct Pump<'a> {
 impl Pump<'_> {
     /// Moves the body of `response`.
     pub(super) async fn run(self, response: &mut Response) -> Ended {
-        let (mut batch, mut batched) = (Vec::new(), 0);
+        let mut batch = Batch::default();
         let mut at = self.from;
         let (mut deadline, mut paced) = (Instant::now() + self.stall, 0);
         loop {
@@ -69,11 +71,9 @@ impl Pump<'_> {
                 return Ended::Overlong;
             }
             paced += piece.len() as u64;
-            batched += piece.len();
             batch.push(piece);
-            if batched >= BATCH_BYTES {
-                batched = 0;
-                if self.batches.send(std::mem::take(&mut batch)).await.is_err() {
+            if batch.is_full() {
+                if self.batches.send(batch.take()).await.is_err() {
                     return Ended::Unwanted;
                 }
                 self.progress.transferred(Transferred { bytes_done: at, bytes_total: self.total });
@@ -86,7 +86,8 @@ impl Pump<'_> {
     }
 
     /// The rest to the writer: what came is kept however the body ended.
-    async fn flushed(self, batch: Vec<Bytes>, ended: Ended) -> Ended {
+    async fn flushed(self, mut batch: Batch, ended: Ended) -> Ended {
+        let batch = batch.take();
         if batch.is_empty() || self.batches.send(batch).await.is_ok() { ended } else { Ended::Unwanted }
     }
 }
