@@ -57,7 +57,7 @@ impl Build {
         self.announce().await?;
         let (layout, tree) = (self.room.layout.clone(), Arc::clone(&self.tree));
         let on_disk = self.room.disk.run(move || Ok(BytesOnDisk::of(&layout, &tree))).await?;
-        self.room.make(on_disk.missing, reference).await?;
+        self.room.make(on_disk.missing, Some(reference)).await?;
         let bytes = self.transfer(on_disk.there).await?;
         let (layout, tree, lock) = (self.room.layout.clone(), Arc::clone(&self.tree), Arc::clone(&self.lock));
         let assembled = move || {

@@ -13,7 +13,7 @@ use rustix::fs::OFlags;
 const READ_ONLY: u32 = 0o444;
 
 /// What a file is called while it is written, beside its place. No name of a model has this sign.
-const TEMPORARY: &str = "~";
+pub(crate) const TEMPORARY: &str = "~";
 
 /// A name that no other call gives, of any process: process ids repeat where processes have worlds of their own.
 pub(crate) fn unique() -> String {

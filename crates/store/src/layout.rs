@@ -6,6 +6,7 @@
 //! locks/                          kernel locks: what is held ends with its process
 //! leaving/                        what was taken out of its place and is being removed
 //! ref-index.json                  which ref is where
+//! refs/<owner>/<repo>/<tag>       which snapshot a ref was when somebody asked last
 //! ```
 
 use std::path::{Component, Path, PathBuf};
@@ -107,6 +108,18 @@ impl Layout {
     #[must_use]
     pub fn gc_lock(&self) -> PathBuf {
         self.locks().join("gc")
+    }
+
+    /// Held alone for a moment by who changes the index or what refs were.
+    #[must_use]
+    pub fn index_lock(&self) -> PathBuf {
+        self.locks().join("index")
+    }
+
+    /// Which snapshots refs were the last time that somebody asked the hub.
+    #[must_use]
+    pub fn refs(&self) -> PathBuf {
+        self.root.join("refs")
     }
 
     /// Held by who builds or checks a tree. What is in the file: the blobs that the build needs.

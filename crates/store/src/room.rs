@@ -46,13 +46,13 @@ impl Room {
     }
 
     /// Makes `missing_bytes` fit for `reference` (rules 6.14, 8.3, 8.9). Who calls has announced what it needs besides.
-    pub(crate) async fn make(self: &Arc<Self>, missing_bytes: u64, reference: &str) -> Result<(), FetchError> {
+    pub(crate) async fn make(self: &Arc<Self>, missing_bytes: u64, reference: Option<&str>) -> Result<(), FetchError> {
         let required_bytes = missing_bytes.saturating_add(self.headroom_bytes.max(self.reserve_bytes));
         let short = |available: Option<u64>| available.filter(|available| *available < required_bytes);
         if missing_bytes == 0 || short(self.available().await?).is_none() {
             return Ok(());
         }
-        self.collect(required_bytes, Some(reference.to_owned())).await?;
+        self.collect(required_bytes, reference.map(str::to_owned)).await?;
         match short(self.available().await?) {
             None => Ok(()),
             Some(available_bytes) => {

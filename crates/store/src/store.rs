@@ -1,5 +1,7 @@
 //! The store: what the rest of the worker calls. Owns the tasks of the store; the state is on the disk.
 
+mod checkpoint;
+mod offline;
 mod options;
 
 use std::{

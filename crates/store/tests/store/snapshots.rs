@@ -325,3 +325,44 @@ fn flip(path: &std::path::Path) {
     fs::write(path, content).unwrap();
     fs::set_permissions(path, mode).unwrap();
 }
+
+#[tokio::test]
+async fn m6_27_a_checkpoint_in_shards_is_one_file_that_leaves_with_its_model() {
+    let place = Place::new().await;
+    let shard = |tensor: &str| {
+        let header = format!(r#"{{"{tensor}":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}}}"#);
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes(4)].concat()
+    };
+    let index = br#"{"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}}"#;
+    let (one, two) = (shard("a"), shard("b"));
+    let files =
+        [("m.safetensors.index.json", &index[..]), ("m-1.safetensors", &one[..]), ("m-2.safetensors", &two[..])];
+    let tree = place.tree("t", &files);
+    let store = place.store().await;
+    let held = fetch(&store, &tree).await.unwrap();
+    let before = store.models().await.unwrap()["o/t"].bytes;
+    let merged = store.checkpoint(&held).await.unwrap().unwrap();
+    gen_worker_store::check_safetensors(&merged).unwrap().unwrap();
+    assert_eq!(store.checkpoint(&held).await.unwrap(), Some(merged.clone()));
+    let bytes = fs::metadata(&merged).unwrap().len();
+    assert_eq!(store.models().await.unwrap()["o/t"].bytes, before + bytes);
+    // It is no damage of the tree.
+    assert!(store.is_sound(&tree).await.unwrap());
+    drop(fetch(&place.store().await, &tree).await.unwrap());
+    assert!(merged.exists());
+}
+
+#[tokio::test]
+async fn m3_8_without_a_hub_a_ref_is_what_it_was() {
+    let place = Place::new().await;
+    let store = place.store().await;
+    let tree = place.one(b"content");
+    let reference = |text: &str| gen_worker_hub::HubRef::parse_for_lookup(text).unwrap();
+    assert!(store.recall(&reference("o/r")).await.unwrap().is_none());
+    let held = fetch(&store, &tree).await.unwrap();
+    store.remember(&reference("o/r#fp8"), &tree.snapshot).await.unwrap();
+    let store = place.store().await;
+    assert_eq!(store.recall(&reference("o/r#fp8")).await.unwrap().unwrap().dir(), held.dir());
+    assert!(store.recall(&reference("o/r")).await.unwrap().is_none());
+    assert_eq!(place.server.seen().len(), 1);
+}
