@@ -13,8 +13,9 @@ use rustix::io::Errno;
 
 use crate::{durable, tree::Piece};
 
-/// Reads of files that are hashed: enough for the vector units of any processor, small beside a cache.
-const READ_BYTES: usize = 256 * 1024;
+/// Reads of files that are hashed: enough for the vector units of any processor, and little enough for the stack of a thread, so
+/// that many threads keep nothing.
+const READ_BYTES: usize = 64 * 1024;
 
 /// A file that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -91,7 +92,7 @@ pub(crate) fn is_damage(error: &io::Error) -> bool {
 
 /// Hashes the next `bytes` of `content`.
 pub(crate) fn feed(hasher: &mut DigestHasher, content: impl Read, bytes: u64) -> io::Result<()> {
-    let mut buffer = vec![0; READ_BYTES];
+    let mut buffer = [0; READ_BYTES];
     let mut rest = content.take(bytes);
     loop {
         match rest.read(&mut buffer)? {

@@ -43,6 +43,7 @@ mod snapshots;
 mod store;
 mod sweep;
 mod tree;
+mod verify;
 
 pub use disk_space::{DiskSpace, FileSystemSpace};
 pub use download::{PACE_BYTES, TransferOptions};

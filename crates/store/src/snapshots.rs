@@ -17,6 +17,7 @@ use crate::{
     ref_index::Models,
     room::Room,
     tree::Tree,
+    verify::verify,
 };
 
 /// Trees of one store.
@@ -57,7 +58,7 @@ impl Snapshots {
     pub(crate) async fn is_sound(&self, tree: &Arc<Tree>) -> Result<bool, FetchError> {
         let dir = self.room.layout.snapshot(tree.id());
         let whole = self.presence(tree).await? == Presence::Whole;
-        let sound = whole && integrity::verify(&self.room.disk, &dir, tree).await?.is_empty();
+        let sound = whole && verify(&self.room.disk, &dir, tree).await?.is_empty();
         if !sound {
             self.room.forget(tree.id());
         }
@@ -82,7 +83,7 @@ impl Snapshots {
         let first_use = !room.verified.lock().contains(tree.id());
         let found = self.presence(&tree).await?;
         let wrong = match found {
-            Presence::Whole if first_use => integrity::verify(&room.disk, &dir, &tree).await?,
+            Presence::Whole if first_use => verify(&room.disk, &dir, &tree).await?,
             _ => Vec::new(),
         };
         if found != Presence::Whole || !wrong.is_empty() {
