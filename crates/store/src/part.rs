@@ -11,7 +11,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
 use gen_worker_hub::{
     Blake3Hash,
     digest::{DigestAlgorithm, DigestHasher},
@@ -81,12 +80,10 @@ impl Part {
     }
 
     /// Adds the next bytes.
-    pub(crate) fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
-        for piece in pieces {
-            self.file.write_all(piece)?;
-            self.hasher.update(piece);
-            self.len += piece.len() as u64;
-        }
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
         Ok(())
     }
 

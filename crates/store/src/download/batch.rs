@@ -1,50 +1,45 @@
-//! Bytes on their way from the socket to the writer: few and bounded, in whatever pieces they come. A value.
+//! Bytes on their way from the socket to the writer, in buffers that go round. A value.
+//!
+//! All that comes is copied: a piece of a body keeps the buffer of up to 400 KiB that it was read into, so a server that sends
+//! single bytes would fill the memory with them. What is copied at once lets the connection read into the same buffer again, which
+//! is cheaper than the copy.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes};
 
 /// A batch is written when it is so large: few wake-ups of the writer, little on the way.
 pub(super) const BATCH_BYTES: usize = 256 * 1024;
 
-/// Smaller pieces are copied together. A piece keeps the buffer that it was read into, of up to 400 KiB, and costs some bytes of
-/// its own: a server that sends single bytes would fill the memory with them. Larger ones go on as they came.
-const COPIED_BELOW: usize = 64 * 1024;
-
-/// Pieces that follow each other.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pieces: Vec<Bytes>,
-    small: BytesMut,
-    bytes: usize,
-}
+/// Bytes that follow each other.
+#[derive(Debug)]
+pub(super) struct Batch(Vec<u8>);
 
 impl Batch {
-    /// Adds the next piece.
-    pub(super) fn push(&mut self, piece: Bytes) {
-        self.bytes += piece.len();
-        if piece.len() < COPIED_BELOW {
-            self.small.extend_from_slice(&piece);
-        } else {
-            self.seal();
-            self.pieces.push(piece);
-        }
+    /// An empty one.
+    pub(super) fn new() -> Self {
+        Self(Vec::with_capacity(BATCH_BYTES))
     }
 
-    /// Whether it is worth writing.
+    /// Takes as much of `piece` as fits.
+    pub(super) fn fill(&mut self, piece: &mut Bytes) {
+        let fits = piece.len().min(BATCH_BYTES.saturating_sub(self.0.len()));
+        self.0.extend_from_slice(piece.get(..fits).unwrap_or_default());
+        piece.advance(fits);
+    }
+
+    /// Whether nothing more fits.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= BATCH_BYTES
+        self.0.len() >= BATCH_BYTES
     }
 
-    /// All pieces so far, which leave the batch empty.
-    pub(super) fn take(&mut self) -> Vec<Bytes> {
-        self.seal();
-        self.bytes = 0;
-        std::mem::take(&mut self.pieces)
+    /// What is in it.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
-    fn seal(&mut self) {
-        if !self.small.is_empty() {
-            self.pieces.push(std::mem::take(&mut self.small).freeze());
-        }
+    /// The same buffer for other bytes.
+    pub(super) fn emptied(mut self) -> Self {
+        self.0.clear();
+        self
     }
 }
 

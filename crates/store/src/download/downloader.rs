@@ -170,9 +170,10 @@ impl Downloader {
         progress: &dyn Progress,
     ) -> Result<(Ended, Part), FetchError> {
         let (batches, waiting) = mpsc::channel(BATCHES_WAITING_MAX);
+        let (used, free) = mpsc::channel(BATCHES_WAITING_MAX);
         let (from, limit) = (part.len(), job.blob.size_bytes.unwrap_or(job.limit_bytes));
-        let writer = self.disk.scope().spawn_blocking(move || write(part, waiting));
-        let pump = Pump { batches, from, limit, total: job.total(), stall: self.options.stall, progress };
+        let writer = self.disk.scope().spawn_blocking(move || write(part, waiting, &used));
+        let pump = Pump { batches, free, from, limit, total: job.total(), stall: self.options.stall, progress };
         let ended = pump.run(response).await;
         match writer.await {
             Ok(Ok(part)) => Ok((ended, part)),
