@@ -37,7 +37,8 @@ impl Subtrees {
     /// Cuts a content of `len` bytes into parts of at most `part_bytes`, which is 1024 at least: the tree has no smaller parts.
     #[must_use]
     pub fn of(len: u64, part_bytes: u64) -> Self {
-        let (mut parts, mut open) = (Vec::new(), vec![0..len]);
+        let (mut parts, mut open) = (Vec::new(), Vec::new());
+        open.push(0..len);
         while let Some(part) = open.pop() {
             let bytes = part.end - part.start;
             if bytes <= part_bytes.max(blake3::CHUNK_LEN as u64) {
