@@ -13,6 +13,11 @@
 
 mod assemble;
 mod blob;
+mod blobs;
+mod build;
+mod builds;
+mod bytes_on_disk;
+mod checkpoint;
 mod collect;
 mod disk_pool;
 mod disk_space;
@@ -24,15 +29,22 @@ mod flight;
 mod format_gate;
 mod integrity;
 mod layout;
+mod leaving;
 mod lock;
+mod merge;
 mod part;
 mod progress;
 mod providers;
+mod quarantine;
 mod ref_index;
+mod remembered;
+mod room;
 mod safetensors;
 mod snapshots;
 mod store;
+mod sweep;
 mod tree;
+mod verify;
 mod wanted;
 
 pub use disk_space::{DiskSpace, FileSystemSpace};

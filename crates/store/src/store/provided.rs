@@ -1,22 +1,25 @@
 //! Models of providers: found, brought, held. The same locks, room and downloader as for the hub's.
 
+mod on_disk;
 mod transfer;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use gen_worker_hub::RepoPath;
-use tracing::warn;
+use on_disk::OnDisk;
 
 use super::{FormatGate, HeldModel, Store};
 use crate::{
-    durable,
     fetch_error::FetchError,
     flight::Reporter,
-    format_gate::{FormatError, check_names},
+    format_gate::check_names,
     lock::{Hold, StoreLock},
     progress::Progress,
-    providers::{ModelRequest, ProviderError, Reach, Receipt, is_safe},
-    safetensors::check_safetensors,
+    providers::{ModelRequest, ProviderError, Reach, Receipt, RemoteModel},
+    quarantine::restore,
+    ref_index::Models,
 };
 
 /// How often a model comes again that others evict before it is held: more often the disk is too small for all.
@@ -41,13 +44,15 @@ impl Store {
         gate: FormatGate,
         progress: &dyn Progress,
     ) -> Result<HeldModel, FetchError> {
-        let collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
-        let known = if reach == Reach::Fresh { None } else { self.on_disk(request, reach).await? };
-        if let Some(receipt) = known {
-            self.gate(&receipt, gate).await?;
-            return self.held(reference, &receipt).await;
-        }
-        drop(collects_wait);
+        let known = if reach == Reach::Fresh { OnDisk::Nothing } else { self.on_disk(request, reach).await? };
+        let refs = match known {
+            OnDisk::Whole(receipt, held) => {
+                self.gate(&receipt, gate).await?;
+                return self.held(reference, &receipt, held).await;
+            }
+            OnDisk::Damaged(refs) => refs,
+            OnDisk::Nothing => Models::new(),
+        };
         if reach == Reach::Offline {
             return Err(ProviderError::NotLocal { model: request.reference().to_string() }.into());
         }
@@ -57,37 +62,14 @@ impl Store {
                 this.bring_provided(&name, &wish, gate, reporter).await
             };
             let receipt = self.provided.join(self.providers.key(request), progress, work).await?;
-            let _collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
-            let look = receipt.clone();
-            if self.snapshots.disk.run(move || Ok(look.is_whole())).await? {
+            if let Some(held) = self.hold_whole(&receipt).await? {
                 self.gate(&receipt, gate).await?;
-                return self.held(reference, &receipt).await;
+                self.back(&receipt, refs).await?;
+                return self.held(reference, &receipt, held).await;
             }
         }
-        let path = self.snapshots.layout.root().to_owned();
+        let path = self.room.layout.root().to_owned();
         Err(FetchError::InsufficientDisk { path, required_bytes: 0, available_bytes: 0 })
-    }
-
-    /// What is on disk for `request`, when that is all of it and whole (rules 3.4, 3.8, 6.23).
-    async fn on_disk(&self, request: &ModelRequest, reach: Reach) -> Result<Option<Receipt>, FetchError> {
-        let at = self.snapshots.layout.receipt(&self.providers.key(request));
-        let noted = move || Ok(Receipt::read(&at).filter(Receipt::is_whole));
-        let found = match self.snapshots.disk.run(noted).await? {
-            Some(receipt) => Some(receipt),
-            // What others put there may be a part: good enough only when there is no other.
-            None if reach == Reach::Offline => self.providers.found(request).await?,
-            None => None,
-        };
-        let Some(receipt) = found else { return Ok(None) };
-        match self.headers(&receipt).await? {
-            Ok(()) => Ok(Some(receipt)),
-            Err(FormatError::Broken { file, source: error }) => {
-                warn!(model = %request.reference(), %file, error = &error as &dyn std::error::Error, "a model on disk is damaged");
-                self.quarantine_file(&receipt, &file).await?;
-                Ok(None)
-            }
-            Err(error) => Err(FetchError::Format(error)),
-        }
     }
 
     async fn bring_provided(
@@ -102,75 +84,66 @@ impl Store {
             let files = model.files.iter().map(|file| (&file.path, file.size.roughly().unwrap_or(0)));
             check_names(files).map_err(FetchError::Format)?;
         }
+        // Before anything of it comes: from here on nobody evicts what is there, or came.
+        let held = self.hold(&self.unit(&model.place.dir())).await?;
         let incoming = self.incoming(&model).await?;
         let missing = incoming.iter().map(|next| next.file.size.roughly().unwrap_or(0).saturating_sub(next.there));
-        self.room(reference, model.place.root(), missing.fold(0u64, u64::saturating_add)).await?;
-        let collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
+        self.make_room(reference, model.place.root(), missing.fold(0u64, u64::saturating_add)).await?;
         self.transfer(&model, incoming, reporter).await?;
-        let (layout, key) = (self.snapshots.layout.clone(), self.providers.key(request));
+        self.finish(request, model, held).await
+    }
+
+    /// Makes the files, which are all there, a model, and notes that the request got it.
+    async fn finish(
+        &self,
+        request: &ModelRequest,
+        model: Arc<RemoteModel>,
+        held: StoreLock,
+    ) -> Result<Receipt, FetchError> {
+        let (layout, key) = (self.room.layout.clone(), self.providers.key(request));
         // Its directory is there: the locks of its files are in it.
-        let path = model.place.lock(&layout);
-        let alone = StoreLock::take(&path, Hold::Alone).await.map_err(FetchError::disk("lock", &path))?;
+        let alone = self.room.lock(model.place.lock(&layout), Hold::Alone).await?;
         let failed = FetchError::disk("finish of a model", &model.place.dir());
         let work = move || {
             // Held to the end, also when nobody waits for it any more.
-            let _held = (collects_wait, alone);
+            let _held = (held, alone);
             model.place.finish(&model.files)?;
             let dir = model.place.dir();
             let within = layout.eviction_unit(&dir).unwrap_or(dir);
             let receipt = Receipt::of(&model, within)?;
+            // Others may get another model for the same request meanwhile.
+            let _alone = StoreLock::take_briefly(&layout.index_lock())?;
             receipt.write(layout.root(), &layout.receipt(&key))?;
             Ok(receipt)
         };
-        self.snapshots.disk.run(move || work().map_err(failed)).await
+        self.room.disk.run(move || work().map_err(failed)).await
     }
 
-    /// Whether what is on disk may be loaded (section 11).
-    async fn gate(&self, receipt: &Receipt, gate: FormatGate) -> Result<(), FetchError> {
-        if gate == FormatGate::SafeOnly {
-            check_names(receipt.files.iter().map(|file| (&file.path, file.bytes))).map_err(FetchError::Format)?;
+    /// Notes the refs again that left with a damaged file, where it is back.
+    async fn back(&self, receipt: &Receipt, mut refs: Models) -> Result<(), FetchError> {
+        refs.retain(|_, model| model.path == receipt.dir);
+        if refs.is_empty() {
+            return Ok(());
         }
-        self.headers(receipt).await?.map_err(FetchError::Format)
+        let room = Arc::clone(&self.room);
+        let failed = FetchError::disk("note models", &room.layout.index());
+        self.room.disk.run(move || restore(&room, refs).map_err(failed)).await
     }
 
-    /// Looks into the safetensors files. The inner error is the first that is broken, and where it is.
-    async fn headers(&self, receipt: &Receipt) -> Result<Result<(), FormatError>, FetchError> {
-        let receipt = receipt.clone();
-        let failed = FetchError::disk("look into weights", &receipt.dir);
-        let check = move || {
-            for file in &receipt.files {
-                let Some(at) = receipt.target(&file.path) else { continue };
-                if is_safe(&file.path)
-                    && let Err(source) = check_safetensors(&at)?
-                {
-                    return Ok(Err(FormatError::Broken { file: file.path.clone(), source }));
-                }
-            }
-            Ok(Ok(()))
-        };
-        self.snapshots.disk.run(move || check().map_err(failed)).await
-    }
-
-    /// Takes a damaged file away: the next who wants it brings it anew (rule 6.25).
-    async fn quarantine_file(&self, receipt: &Receipt, file: &RepoPath) -> Result<(), FetchError> {
-        let Some(at) = receipt.target(file) else { return Ok(()) };
-        let failed = FetchError::disk("quarantine of a file", &at);
-        self.snapshots.disk.run(move || durable::remove_file(&at).map_err(failed)).await
-    }
-
-    /// Notes the model and holds it. Whoever calls holds `gc`.
-    async fn held(&self, reference: &str, receipt: &Receipt) -> Result<HeldModel, FetchError> {
-        let layout = &self.snapshots.layout;
-        let unit: PathBuf = layout.eviction_unit(&receipt.dir).unwrap_or_else(|| receipt.dir.clone());
-        let path = layout.use_lock(&unit);
-        let held = StoreLock::take(&path, Hold::Shared).await.map_err(FetchError::disk("lock", &path))?;
-        let (index, name, receipt) = (self.index.clone(), reference.to_owned(), receipt.clone());
+    /// Notes the model, which is `held`.
+    async fn held(&self, reference: &str, receipt: &Receipt, held: StoreLock) -> Result<HeldModel, FetchError> {
+        let (room, name, receipt) = (Arc::clone(&self.room), reference.to_owned(), receipt.clone());
         let dir = receipt.model();
         let failed = FetchError::disk("note a model", &receipt.dir);
-        let noted = move || index.note(&name, &receipt.dir, receipt.bytes()).map_err(failed);
-        if self.snapshots.disk.run(noted).await? {
-            self.observer.on_disk(reference);
+        let noted = move || room.index.note(&name, &receipt.dir, receipt.bytes()).map_err(failed);
+        if self.room.disk.run(noted).await? {
+            self.room.observer.on_disk(reference);
         }
         Ok(HeldModel { dir, _use: held })
+    }
+
+    /// What is deleted with the model in `dir`; outside of the store nothing is, and the directory stands for itself.
+    fn unit(&self, dir: &Path) -> PathBuf {
+        self.room.layout.eviction_unit(dir).unwrap_or_else(|| dir.to_owned())
     }
 }

@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod child;
 mod disk;
 mod downloads;
 mod eviction;
+mod faults;
+mod kills;
 mod pool;
 mod processes;
 mod providers;

@@ -10,10 +10,9 @@ use crate::{
     download::{Failure, Job},
     durable,
     fetch_error::FetchError,
-    lock::{Hold, StoreLock},
-    progress::{Progress, Sum, Transferred},
+    lock::Hold,
+    progress::{Progress, Share, Sum, Transferred},
     providers::{FilePlace, ProviderError, RemoteFile, RemoteModel},
-    snapshots::Share,
     store::Store,
     wanted,
 };
@@ -31,9 +30,9 @@ pub(super) struct Incoming {
 impl Store {
     /// The files of `model`, each place once, and what is there of each: complete ones by their size, others by their parts.
     pub(super) async fn incoming(&self, model: &Arc<RemoteModel>) -> Result<Vec<Incoming>, FetchError> {
-        let (layout, model) = (self.snapshots.layout.clone(), Arc::clone(model));
+        let (layout, model) = (self.room.layout.clone(), Arc::clone(model));
         let len = |path: &Path| std::fs::symlink_metadata(path).ok().filter(|at| at.is_file()).map(|at| at.len());
-        self.snapshots
+        self.room
             .disk
             .run(move || {
                 let places: BTreeMap<FilePlace, &RemoteFile> =
@@ -52,35 +51,23 @@ impl Store {
             .await
     }
 
-    /// Space for what is missing (rule 8.9), where the files go.
-    pub(super) async fn room(&self, reference: &str, root: &Path, missing: u64) -> Result<(), FetchError> {
-        let required_bytes = missing.saturating_add(self.headroom_bytes);
-        let (snapshots, at) = (Arc::clone(&self.snapshots), root.to_owned());
-        let measure = || {
-            let (space, layout, at) = (Arc::clone(&snapshots.space), snapshots.layout.clone(), at.clone());
-            snapshots.disk.run(move || {
-                let failed = FetchError::disk("make of a directory", &at);
-                std::fs::create_dir_all(&at).map_err(failed)?;
-                Ok((space.available_bytes(&at).ok(), durable::same_device(&at, layout.root())))
-            })
+    /// Space for what is missing (rule 8.9), where the files go. Who calls holds what they are part of.
+    pub(super) async fn make_room(&self, reference: &str, root: &Path, missing: u64) -> Result<(), FetchError> {
+        let (layout, at) = (self.room.layout.clone(), root.to_owned());
+        let same = move || {
+            std::fs::create_dir_all(&at).map_err(FetchError::disk("make of a directory", &at))?;
+            Ok(durable::same_device(&at, layout.root()))
         };
-        let (available, same) = measure().await?;
-        let fits = |available: Option<u64>| missing == 0 || available.is_none_or(|bytes| bytes >= required_bytes);
-        if fits(available) {
-            return Ok(());
+        if self.room.disk.run(same).await? {
+            return self.room.make(missing, Some(reference)).await;
         }
         // What is evicted is on the disk of the store: elsewhere that helps nobody.
-        if same {
-            self.collect_for(required_bytes, Some(reference.to_owned()), Default::default()).await?;
-        }
-        let (available, _) = measure().await?;
-        match fits(available) {
-            true => Ok(()),
-            false => Err(FetchError::InsufficientDisk {
-                path: root.to_owned(),
-                required_bytes,
-                available_bytes: available.unwrap_or(0),
-            }),
+        let required_bytes = self.room.required_bytes(missing);
+        match self.room.available_at(root).await? {
+            Some(available_bytes) if missing > 0 && available_bytes < required_bytes => {
+                Err(FetchError::InsufficientDisk { path: root.to_owned(), required_bytes, available_bytes })
+            }
+            _ => Ok(()),
         }
     }
 
@@ -94,9 +81,9 @@ impl Store {
         let there = incoming.iter().map(|next| next.there).fold(0u64, u64::saturating_add);
         let sum = Arc::new(Sum::of(total));
         reporter.transferred(sum.moved(0, there));
-        let slots = Arc::new(Semaphore::new(self.snapshots.downloader.blobs_at_once()));
+        let slots = Arc::new(Semaphore::new(self.downloader.blobs_at_once()));
         let transfers = incoming.into_iter().map(|next| {
-            let share = Share { sum: Arc::clone(&sum), last: next.there.into(), tree: Arc::clone(&reporter) };
+            let share = Share::new(&sum, next.there, &reporter);
             let (model, slots) = (Arc::clone(model), Arc::clone(&slots));
             async move { self.bring_file(&model, next, slots, &share).await }
         });
@@ -113,17 +100,17 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<(), FetchError> {
         let Incoming { file, at: FilePlace { place, part, lock }, .. } = next;
-        let snapshots = &self.snapshots;
+        let room = &self.room;
         let (root, dirs) = (model.place.root().to_owned(), [place.clone(), lock.clone()]);
-        let base = if lock.starts_with(&root) { root.clone() } else { snapshots.layout.root().to_owned() };
+        let base = if lock.starts_with(&root) { root.clone() } else { room.layout.root().to_owned() };
         let failed = FetchError::disk("make of a directory", &place);
         let make = move || {
             dirs.iter()
                 .zip([&root, &base])
                 .try_for_each(|(path, root)| path.parent().map_or(Ok(()), |dir| durable::make_dirs(root, dir)))
         };
-        snapshots.disk.run(move || make().map_err(failed)).await?;
-        let lock = Arc::new(StoreLock::take(&lock, Hold::Alone).await.map_err(FetchError::disk("lock", &lock))?);
+        room.disk.run(move || make().map_err(failed)).await?;
+        let lock = Arc::new(room.lock(lock, Hold::Alone).await?);
         let wanted = file.wanted();
         let (look, expected, size) = (place.clone(), wanted.expected, wanted.size);
         let failed = FetchError::disk("look for a file", &place);
@@ -137,12 +124,14 @@ impl Store {
             }
         };
         let bytes = file.size.roughly().unwrap_or(0);
-        if !snapshots.disk.run(move || found().map_err(failed)).await? {
-            let limit_bytes =
-                snapshots.available().await?.map_or(u64::MAX, |free| free.saturating_sub(snapshots.reserve_bytes));
+        if !room.disk.run(move || found().map_err(failed)).await? {
+            let limit_bytes = room
+                .available_at(model.place.root())
+                .await?
+                .map_or(u64::MAX, |free| free.saturating_sub(room.reserve_bytes));
             let job = Job { wanted, part, place, limit_bytes, slots, lock };
             let named = |failure| of_file(failure, model, &file.path);
-            snapshots.downloader.run(&job, progress).await.map_err(named)?;
+            self.downloader.run(&job, progress).await.map_err(named)?;
         }
         progress.transferred(Transferred { bytes_done: bytes, bytes_total: bytes });
         Ok(())
