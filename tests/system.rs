@@ -5,6 +5,8 @@ mod system {
     mod chaos;
     mod conformance;
     mod crash;
+    mod hub;
+    mod hub_command;
     mod run;
     mod slots;
     mod spans;

@@ -36,6 +36,9 @@ pub struct SseEvent {
     pub data: Value,
 }
 
+/// Largest body that is read.
+const BODY_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
 /// Longer than any wait that the tests ask the server for.
 const TIMEOUT: Duration = Duration::from_secs(90);
 
@@ -53,6 +56,16 @@ impl Api {
     /// When there is no reply.
     pub fn get(&self, path: &str) -> Result<Answer> {
         answer(self.agent.get(self.url(path)).call())
+    }
+
+    /// GET of any body; a redirect is followed.
+    ///
+    /// # Errors
+    /// When there is no reply.
+    pub fn get_bytes(&self, path: &str) -> Result<(u16, Vec<u8>)> {
+        let mut reply = self.agent.get(self.url(path)).call().context("no reply")?;
+        let bytes = reply.body_mut().with_config().limit(BODY_BYTES_MAX).read_to_vec().context("read the reply")?;
+        Ok((reply.status().as_u16(), bytes))
     }
 
     /// POST of a JSON body.
@@ -111,7 +124,7 @@ impl Api {
 fn answer(reply: Result<Response<Body>, ureq::Error>) -> Result<Answer> {
     let mut reply = reply.context("no reply")?;
     let status = reply.status().as_u16();
-    let bytes = reply.body_mut().with_config().limit(64 * 1024 * 1024).read_to_vec().context("read the reply")?;
+    let bytes = reply.body_mut().with_config().limit(BODY_BYTES_MAX).read_to_vec().context("read the reply")?;
     Ok(Answer { status, body: serde_json::from_slice(&bytes).unwrap_or_default() })
 }
 

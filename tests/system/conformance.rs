@@ -123,6 +123,7 @@ mod handshake;
 mod jobs;
 mod messages;
 mod models;
+mod outputs;
 mod refusals;
 mod repeats;
 mod slot;

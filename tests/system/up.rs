@@ -27,7 +27,7 @@ fn all_gone(pids: &[u32]) -> Result<()> {
 fn ready_file_tells_everything_and_ctrl_c_ends_everything() -> Result<()> {
     let mut pool = pool(2)?;
     let keys: Vec<_> = pool.ready.as_object().context("an object")?.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["http", "pid", "wire", "workers"]);
+    assert_eq!(keys, ["http", "hub", "pid", "wire", "workers"]);
     assert_eq!(pool.ready.get("pid"), Some(&json!(pool.process.id())));
     let pids = pool.worker_pids();
     assert!(pids.len() == 2 && pids.iter().all(|pid| is_alive(*pid)));

@@ -60,11 +60,11 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["tokio:fs", "tokio:process", "tonic", "prost", "axum", "rusqlite", "candle-core", "aws-lc-sys"],
     },
     Layer {
-        name: "gen-worker-store", floor: 2, imports: &["gen-worker-hub", "gen-worker-tasks"], tests_import: &[], must_not_import: &["hyper"],
+        name: "gen-worker-store", floor: 2, imports: &["gen-worker-hub", "gen-worker-tasks"], tests_import: &["gen-worker-hubd"], must_not_import: &["hyper"],
         must_not_link: &["tonic", "prost", "axum", "rusqlite", "candle-core", "aws-lc-sys", "gen-worker-core"],
     },
     Layer {
-        name: "gen-worker-core", floor: 3, imports: &["gen-worker-hub", "gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &[],
+        name: "gen-worker-core", floor: 3, imports: &["gen-worker-hub", "gen-worker-proto", "gen-worker-store", "gen-worker-tasks"], tests_import: &[], must_not_import: &[],
         must_not_link: &["axum", "rusqlite", "tokio-postgres", "safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {
@@ -84,7 +84,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["axum", "rusqlite", "candle-core", "tokenizers", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {
-        name: "gen-worker-cli", floor: 6, imports: &["gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &["prost", "rusqlite", "axum"],
+        name: "gen-worker-cli", floor: 6, imports: &["gen-worker-core", "gen-worker-hub", "gen-worker-hubd", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-store", "gen-worker-tasks"], tests_import: &[], must_not_import: &["prost", "rusqlite", "axum"],
         must_not_link: &NUMBERS,
     },
     Layer {

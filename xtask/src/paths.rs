@@ -52,6 +52,11 @@ impl Paths {
         self.target().join("peers").join(format!("gen-worker-{version}"))
     }
 
+    /// The environment that holds an S3 server.
+    pub(crate) fn s3_server(&self) -> PathBuf {
+        self.target().join("peers").join("moto")
+    }
+
     /// The directory with the weights of [`MODEL_REF`].
     pub(crate) fn model(&self) -> PathBuf {
         self.target().join("models/all-MiniLM-L6-v2")

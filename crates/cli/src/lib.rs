@@ -38,7 +38,11 @@ mod worker;
 #[cfg(feature = "pool")]
 mod chaos;
 #[cfg(feature = "pool")]
+mod hub;
+#[cfg(feature = "pool")]
 mod pool;
+#[cfg(feature = "pool")]
+mod ready_file;
 
 pub use embedded::main;
 #[cfg(feature = "pool")]

@@ -16,6 +16,7 @@ use crate::{
     embedded::{finish, print_text},
     env::{ConfigFiles, Environment},
     exit::{Failure, Outcome},
+    hub,
 };
 
 /// The command line of the program `gen-worker`: call it from `main` and return what it returns.
@@ -43,6 +44,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
             runtime.block_on(submit::run(*args, &env))
         }
         Command::Chaos(args) => chaos::run(*args, &env()?),
+        Command::Hub(args) => hub::run(*args, &env()?),
         Command::Run(run) => passthrough::become_endpoint(&run.endpoint, &process(), args),
         Command::Describe(describe) => passthrough::become_endpoint(&describe.endpoint, &process(), args),
     }

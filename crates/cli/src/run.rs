@@ -10,9 +10,11 @@ mod target;
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gen_worker_core::{
-    CancelFlag, ContextParts, Function, Instance, ModelSource, NoProgress, Registry, RequestContext, WorkerError,
+    CancelFlag, ContextParts, Function, Instance, LocalFiles, ModelSource, NoProgress, Registry, RequestContext,
+    WorkerError,
 };
 use gen_worker_proto::Pair;
+use gen_worker_tasks::Scope;
 use serde_json::{Value, json};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -172,6 +174,7 @@ fn context(function: &Function, target: Target, cancel: CancelFlag) -> Result<Re
         device: target.device,
         cancel,
         events: Arc::new(StderrEvents::of(id)),
+        saver: Arc::new(LocalFiles::new(target.outputs, Arc::new(Scope::new("files")))),
         ..ContextParts::new(pair, function.name().clone())
     }))
 }

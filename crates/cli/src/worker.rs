@@ -13,10 +13,11 @@ mod spans;
 use std::{net::SocketAddr, sync::Arc};
 
 use gen_worker_core::{
-    ModelSource, Registry, Worker, WorkerOptions,
+    HubUploader, ModelSource, Registry, Worker, WorkerOptions,
     gpu::{CudaDriver, GpuProbe as _},
     memory::SystemMemory,
 };
+use gen_worker_store::UploadOptions;
 use gen_worker_tasks::{Cancel, Scope};
 use spans::Spans;
 use tracing::{info, level_filters::LevelFilter, warn};
@@ -46,6 +47,10 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     options.gpus = driver.gpus();
     options.memory = Arc::new(SystemMemory::new(driver));
     options.resources.installed_libs = capabilities::present(&registry, !options.gpus.is_empty(), env);
+    let files = UploadOptions { extra_roots: options.ca_bundle.clone(), ..UploadOptions::default() };
+    let hub = Arc::new(HubUploader::new(files, Arc::new(Scope::new("files"))));
+    options.uploader = Some(hub.clone());
+    options.renewer = Some(hub);
     let models = models::source(&args.models, env)?;
     if args.exit_with_stdin {
         parent::exit_with_stdin()?;

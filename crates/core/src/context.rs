@@ -13,11 +13,15 @@ use std::{
 use gen_worker_proto::{Attempt, FunctionName, Pair};
 use serde_json::json;
 
-use crate::worker_error::{Result, WorkerError};
+use crate::{
+    saves::{FileSaver, MediaNames, NoFiles},
+    worker_error::{Result, WorkerError},
+};
 
 mod cancel_flag;
 mod event;
 mod rng;
+mod saving;
 
 pub use cancel_flag::CancelFlag;
 pub use event::{EventSink, Level, NoEvents, RequestEvent};
@@ -91,6 +95,8 @@ pub struct ContextParts {
     pub events: Arc<dyn EventSink>,
     /// How saved media travels.
     pub output_mode: OutputMode,
+    /// Where saved files go.
+    pub saver: Arc<dyn FileSaver>,
     /// Where tensors go.
     pub device: Device,
     /// Most bytes the summary of a stream may have: larger ones are cut, since its chunks told everything.
@@ -112,6 +118,7 @@ impl ContextParts {
             cancel: CancelFlag::new(),
             events: Arc::new(NoEvents),
             output_mode: OutputMode::default(),
+            saver: Arc::new(NoFiles),
             device: Device::default(),
             summary_bytes_max: usize::MAX,
         }
@@ -120,49 +127,54 @@ impl ContextParts {
 
 /// The first argument of every handler. Cheap to clone; clones are the same request.
 #[derive(Clone)]
-pub struct RequestContext(Arc<ContextParts>);
+pub struct RequestContext(Arc<Inner>);
+
+struct Inner {
+    parts: ContextParts,
+    media_names: MediaNames,
+}
 
 impl RequestContext {
     /// Wraps the parts of one request.
     #[must_use]
     pub fn new(parts: ContextParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner { parts, media_names: MediaNames::default() }))
     }
 
     /// Id of the request.
     #[must_use]
     pub fn request_id(&self) -> &str {
-        self.0.pair.request_id.as_str()
+        self.0.parts.pair.request_id.as_str()
     }
 
     /// Number of this dispatch of the request, from 1.
     #[must_use]
     pub fn attempt(&self) -> Attempt {
-        self.0.pair.attempt
+        self.0.parts.pair.attempt
     }
 
     /// Name of the function that runs.
     #[must_use]
     pub fn function(&self) -> &FunctionName {
-        &self.0.function
+        &self.0.parts.function
     }
 
     /// When the handler has to be done, on the wall clock.
     #[must_use]
     pub fn deadline(&self) -> Option<SystemTime> {
-        self.0.deadline.map(|deadline| deadline.wall)
+        self.0.parts.deadline.map(|deadline| deadline.wall)
     }
 
     /// Time left before the deadline, zero once it passed; none without one.
     #[must_use]
     pub fn time_remaining(&self) -> Option<Duration> {
-        self.0.deadline.map(|deadline| deadline.at.saturating_duration_since(Instant::now()))
+        self.0.parts.deadline.map(|deadline| deadline.at.saturating_duration_since(Instant::now()))
     }
 
     /// Whether the request was cancelled. Never turns back.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancel.is_set()
+        self.0.parts.cancel.is_set()
     }
 
     /// Completes once the request is cancelled.
@@ -170,7 +182,7 @@ impl RequestContext {
     /// # Cancel safety
     /// Holds no state; may be dropped and awaited again.
     pub async fn cancelled(&self) {
-        self.0.cancel.wait().await;
+        self.0.parts.cancel.wait().await;
     }
 
     /// Ends the handler, through `?`, when the request was cancelled.
@@ -202,59 +214,62 @@ impl RequestContext {
             Some(stage) => json!({"progress": fraction, "stage": stage}),
             None => json!({"progress": fraction}),
         };
-        self.0.events.emit(RequestEvent::now("request.progress", payload));
+        self.0.parts.events.emit(RequestEvent::now("request.progress", payload));
     }
 
     /// Sends a line to whoever watches the request, best effort.
     pub fn log(&self, level: Level, message: impl Into<String>) {
         let message: String = message.into();
-        self.0.events.emit(RequestEvent::now("request.log", json!({"message": message, "level": level.as_str()})));
+        self.0
+            .parts
+            .events
+            .emit(RequestEvent::now("request.log", json!({"message": message, "level": level.as_str()})));
     }
 
     /// Slot to model ref.
     #[must_use]
     pub fn models(&self) -> &BTreeMap<String, String> {
-        &self.0.models
+        &self.0.parts.models
     }
 
     /// Slot to the adapters active for this request.
     #[must_use]
     pub fn loras(&self) -> &BTreeMap<String, Vec<Lora>> {
-        &self.0.loras
+        &self.0.parts.loras
     }
 
     /// Slug of the owner on whose behalf the request runs; empty when unknown.
     #[must_use]
     pub fn owner(&self) -> &str {
-        &self.0.tenant
+        &self.0.parts.tenant
     }
 
     /// Who invoked it; empty when unknown.
     #[must_use]
     pub fn invoker_id(&self) -> &str {
-        &self.0.invoker_id
+        &self.0.parts.invoker_id
     }
 
     /// How media that the handler saves travels.
     #[must_use]
     pub fn output_mode(&self) -> OutputMode {
-        self.0.output_mode
+        self.0.parts.output_mode
     }
 
     /// Where tensors go.
     #[must_use]
     pub fn device(&self) -> Device {
-        self.0.device
+        self.0.parts.device
     }
 
     /// What it was made of.
     pub(crate) fn parts(&self) -> &ContextParts {
-        &self.0
+        &self.0.parts
     }
 
     /// Most bytes the summary of a stream may have.
     pub(crate) fn summary_bytes_max(&self) -> usize {
-        self.0.summary_bytes_max
+        self.0.parts.summary_bytes_max
     }
 
     /// Random numbers: the same for the same seed, on every machine. Without a seed one is drawn from the
@@ -271,8 +286,8 @@ impl RequestContext {
 impl fmt::Debug for RequestContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RequestContext")
-            .field("pair", &self.0.pair)
-            .field("function", &self.0.function)
+            .field("pair", &self.0.parts.pair)
+            .field("function", &self.0.parts.function)
             .field("cancelled", &self.is_cancelled())
             .finish_non_exhaustive()
     }

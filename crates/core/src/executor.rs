@@ -4,11 +4,14 @@
 //! becomes a task when it is not done by then; streams and everything unproven are tasks from the start; a blocking
 //! handler gets a thread. All of them end with one [`JobEvent`], except where the job machine dropped them.
 
+mod byte_budget;
 mod cell;
 mod gpu_lease;
 mod handler;
 mod inline;
+mod job_files;
 mod metrics;
+mod renewal;
 mod reporting;
 mod upload;
 
@@ -22,8 +25,12 @@ use std::{
 use bytes::Bytes;
 use futures::FutureExt;
 use gen_worker_proto::{FunctionName, pb};
+use gen_worker_store::UploadFailure;
 use gen_worker_tasks::Scope;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 
 use crate::{
     Instance, RequestContext, WorkerError,
@@ -36,14 +43,18 @@ use crate::{
     outbox::{JobEnd, SharedOutbox},
     peaks::VramWatch,
     sanitize::sanitize,
+    saves::{FileSaver, SaveContent},
 };
 
 pub(crate) use cell::{EVENT_BYTES_MAX, JobCell};
 use gpu_lease::GpuLease;
-pub(crate) use gpu_lease::GpusFreed;
+pub(crate) use gpu_lease::{GpuPermit, GpusFreed};
 use handler::Call;
 pub(crate) use inline::InlinePolicy;
+use job_files::JobFiles;
 use metrics::PeakMemory;
+pub(crate) use renewal::Renewals;
+pub use renewal::{NotRenewed, Renewal, TokenRenewer};
 pub(crate) use reporting::Reporting;
 pub(crate) use upload::Uploads;
 pub use upload::{OutputUpload, OutputUploader, UploadError};
@@ -60,6 +71,8 @@ pub(crate) enum JobEvent {
     Returned { job: Arc<JobCell>, outcome: Outcome, ended: Instant, first_poll: Option<FirstPoll> },
     /// The thread of its blocking handler ended.
     ThreadEnded { job: Arc<JobCell>, outcome: Outcome, ended: Instant },
+    /// Its handler has saved its files and wants its accelerators back. Nothing is granted when `grant` drops.
+    GpuWanted { job: Arc<JobCell>, grant: oneshot::Sender<GpuPermit> },
     /// Its output is stored, or could not be.
     Uploaded { job: Arc<JobCell>, result: Result<String, UploadError> },
 }
@@ -80,11 +93,12 @@ pub(crate) enum Started {
 }
 
 pub(crate) struct Executor {
-    scope: Scope,
+    scope: Arc<Scope>,
     events: mpsc::Sender<JobEvent>,
     outbox: SharedOutbox,
     loader: Arc<Loader>,
-    uploads: Uploads,
+    uploads: Arc<Uploads>,
+    renewals: Arc<Renewals>,
     memory: PeakMemory,
     /// Tells of accelerators; none where there are none.
     vram: Option<Arc<dyn MemoryProbe>>,
@@ -98,12 +112,13 @@ impl Executor {
         events: mpsc::Sender<JobEvent>,
         outbox: SharedOutbox,
         loader: Arc<Loader>,
-        uploads: Uploads,
+        files: (Uploads, Renewals),
         reporting: Reporting,
         gpus_freed: GpusFreed,
     ) -> Self {
         let (memory, vram) = (PeakMemory::default(), loader.accelerators());
-        Self { scope, events, outbox, loader, uploads, memory, vram, gpus_freed, reporting }
+        let (scope, uploads, renewals) = (Arc::new(scope), Arc::new(files.0), Arc::new(files.1));
+        Self { scope, events, outbox, loader, uploads, renewals, memory, vram, gpus_freed, reporting }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
@@ -131,7 +146,15 @@ impl Executor {
         let inline = inline && lease.is_none() && payload.len() <= INLINE_PAYLOAD_BYTES_MAX && !function.is_streaming();
         let there = instance.as_ref().map_or(Device::Cpu, |instance| instance.slots().device());
         let device = job.gpu().map_or(Device::Cpu, |span| span.device(there));
-        let context = context(job, function, run, device, self.uploads.output_bytes_max());
+        let saver = Arc::new(JobFiles::new(
+            job.clone(),
+            self.uploads.clone(),
+            self.scope.clone(),
+            lease.as_ref(),
+            self.events.clone(),
+        ));
+        let summary_bytes_max = self.uploads.output_bytes_max();
+        let context = context(job, function, run, ContextPlace { device, saver, summary_bytes_max });
         let call = Call { job: job.clone(), function: function.clone(), context, payload, instance };
         if function.is_blocking() {
             self.start_thread(call, lease, watch);
@@ -205,18 +228,48 @@ impl Executor {
         }));
     }
 
+    /// The file API is there from now on.
+    pub(crate) fn store_files_at(&self, file_base_url: &str) {
+        self.uploads.move_to(file_base_url);
+    }
+
+    /// The worker has another token of its own from now on.
+    pub(crate) fn renew_tokens_as(&self, worker_token: &str) {
+        self.renewals.ask_as(worker_token);
+    }
+
+    /// Keeps the token of a job good that was not over at once.
+    pub(crate) fn keep_token(&self, job: &Arc<JobCell>) {
+        if let Some(renewal) = self.renewals.of(job, &self.uploads) {
+            job.renewed_by(self.scope.spawn_bare(renewal).abort_handle());
+        }
+    }
+
+    /// The accelerators that the job waited for are its own again.
+    pub(crate) fn grant_gpu(&self, job: &JobCell) {
+        if let Some(span) = job.gpu() {
+            // Who does not wait for it any more gives it back by not taking it.
+            job.grant_gpu(GpuPermit::new(span, &self.gpus_freed));
+        }
+    }
+
     /// Stores an output that is too large for the stream.
     ///
     /// # Errors
     /// When nothing would store it. Nothing was begun then.
-    pub(crate) fn upload(&self, job: &Arc<JobCell>, output: Bytes, file_base_url: &str) -> Result<(), NotStored> {
+    pub(crate) fn upload(&self, job: &Arc<JobCell>, output: Bytes) -> Result<(), NotStored> {
         let uploader = self.uploads.of(output.len())?;
-        let upload = job.output_upload(output, file_base_url);
+        let name = format!("results/{}.msgpack", job.pair().request_id);
+        let upload = job.file_upload(name, SaveContent::Bytes(output), None, self.uploads.file_base_url());
         let (events, cell) = (self.events.clone(), job.clone());
         let task = self.scope.spawn_bare(async move {
             let pair = upload.pair.clone();
             let stored = AssertUnwindSafe(async move { uploader.upload(upload).await }).catch_unwind().await;
-            let result = stored.unwrap_or_else(|_| Err(UploadError { pair, source: "the uploader panicked".into() }));
+            let panicked = |_| {
+                let source = "the uploader panicked".into();
+                Err(UploadError { pair, failure: UploadFailure::Terminal, source })
+            };
+            let result = stored.unwrap_or_else(panicked).map(|file| file.reference);
             drop(events.send(JobEvent::Uploaded { job: cell, result }).await);
         });
         job.runs_as(task.abort_handle());
@@ -225,6 +278,7 @@ impl Executor {
 
     /// Queues the result of a job that left the table.
     pub(crate) fn finish(&mut self, job: &JobCell, function: Option<&FunctionName>, ending: Ending) {
+        job.needs_no_token();
         let Ending { status, output, message } = ending;
         let message = if message.is_empty() { message } else { sanitize(&message) };
         let metrics = job.metrics(&mut self.memory);
@@ -234,14 +288,16 @@ impl Executor {
     }
 }
 
-/// What the handler sees of its dispatch.
-fn context(
-    job: &Arc<JobCell>,
-    function: &Function,
-    run: pb::RunJob,
+/// What the handler sees of this worker.
+struct ContextPlace {
     device: Device,
+    saver: Arc<dyn FileSaver>,
     summary_bytes_max: usize,
-) -> RequestContext {
+}
+
+/// What the handler sees of its dispatch.
+fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, place: ContextPlace) -> RequestContext {
+    let ContextPlace { device, saver, summary_bytes_max } = place;
     let mut models = BTreeMap::new();
     let mut loras = BTreeMap::new();
     for binding in run.models {
@@ -264,6 +320,7 @@ fn context(
         } else {
             OutputMode::Url
         },
+        saver,
         summary_bytes_max,
         device,
         ..ContextParts::new(job.pair().clone(), function.name().clone())

@@ -71,6 +71,8 @@ pub enum Action<J> {
     Overdue(J),
     /// Drop everything queued for it: a newer attempt took its place.
     Abandon(J),
+    /// The accelerators that its running handler gave away are its own again.
+    GrantGpu(J),
     /// Nothing: the place of an action that was performed.
     Done,
     /// Queue the result.
@@ -140,6 +142,8 @@ struct Job<J> {
     on_thread: bool,
     /// It holds accelerators, and nobody else will say when it no longer does: its handler has not started.
     on_gpu: bool,
+    /// Its running handler gave its accelerators away and stands in line for them.
+    wants_gpu: bool,
     handle: J,
 }
 
@@ -221,7 +225,16 @@ impl<J: Clone> JobTable<J> {
             actions.push(Action::Start(handle.clone()));
         }
         let (on_thread, on_gpu) = (needs.thread && running, needs.gpu.is_some() && stage == Stage::WaitingForThread);
-        let job = Job { attempt: pair.attempt, stage, needs, cancel_requested: false, on_thread, on_gpu, handle };
+        let job = Job {
+            attempt: pair.attempt,
+            stage,
+            needs,
+            cancel_requested: false,
+            on_thread,
+            on_gpu,
+            wants_gpu: false,
+            handle,
+        };
         self.jobs.insert(pair.request_id, job);
     }
 
@@ -351,6 +364,21 @@ impl<J: Clone> JobTable<J> {
         self.fill_gpus(actions);
     }
 
+    /// The handler of `pair`, which gave its accelerators away ([`JobTable::gpu_ended`]), wants them back: now, or when its
+    /// turn comes. Whether it still runs.
+    pub fn gpu_wanted(&mut self, pair: &Pair, actions: &mut Vec<Action<J>>) -> bool {
+        let Some(job) = self.job(pair).filter(|job| job.stage == Stage::Running && !job.wants_gpu) else {
+            return false;
+        };
+        let (Some(span), handle) = (job.needs.gpu, job.handle.clone()) else { return false };
+        if self.gpus.acquire(pair, span) {
+            actions.push(Action::GrantGpu(handle));
+        } else if let Some(job) = self.job(pair) {
+            job.wants_gpu = true;
+        }
+        true
+    }
+
     /// The grace of a drain is over: every job left goes back to the orchestrator.
     pub fn drain_deadline(&mut self, actions: &mut Vec<Action<J>>) {
         let held: Vec<_> = self.held().collect();
@@ -438,6 +466,7 @@ impl<J: Clone> JobTable<J> {
         match job.stage {
             Stage::WaitingForThread => self.threads.withdraw(&own()),
             Stage::WaitingForGpu => self.gpus.withdraw(&own()),
+            _ if job.wants_gpu => self.gpus.withdraw(&own()),
             _ => {}
         }
         if let (true, Some(span)) = (job.on_gpu, job.needs.gpu) {
@@ -450,6 +479,11 @@ impl<J: Clone> JobTable<J> {
         while self.gpus.has_waiting()
             && let Some(pair) = self.gpus.next()
         {
+            if let Some(job) = self.job(&pair).filter(|job| job.wants_gpu) {
+                job.wants_gpu = false;
+                actions.push(Action::GrantGpu(job.handle.clone()));
+                continue;
+            }
             // Whoever leaves the table leaves the line, so the pair is held.
             self.advance(&pair, |table, needs| table.admit_to_thread(&pair, needs), actions);
         }

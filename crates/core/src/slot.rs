@@ -25,6 +25,7 @@ mod launcher;
 mod options;
 mod parent;
 mod pool;
+mod saves;
 mod translate;
 
 pub(crate) use attach::attach;

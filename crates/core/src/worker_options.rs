@@ -10,7 +10,7 @@ use gen_worker_proto::{
 
 use crate::{
     address::Address,
-    executor::OutputUploader,
+    executor::{OutputUploader, TokenRenewer},
     gpu::{Gpu, NoGpus},
     job::JobLimits,
     ledger::JobObserver,
@@ -62,6 +62,8 @@ pub struct WorkerOptions {
     pub uploader: Option<Arc<dyn OutputUploader>>,
     /// Bytes of the largest file that is given to it; a job whose output is larger ends invalid. 0 = no bound.
     pub upload_bytes_max: usize,
+    /// What renews the tokens of jobs that run on. Without one a job has its token for as long as that lasts.
+    pub renewer: Option<Arc<dyn TokenRenewer>>,
     /// Accelerators that this process may use, by ordinal. Hello describes them, and functions that need others are
     /// not offered.
     pub gpus: Vec<Gpu>,
@@ -105,6 +107,7 @@ impl WorkerOptions {
             dial: Arc::new(TcpDial),
             uploader: None,
             upload_bytes_max: 0,
+            renewer: None,
             gpus: Vec::new(),
             memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
             vram: VramLimits::default(),

@@ -11,6 +11,7 @@ mod dataset;
 mod environment;
 mod error_body;
 mod grant;
+mod manifest;
 mod metadata;
 mod release;
 mod reply;
@@ -26,11 +27,12 @@ pub use dataset::{Dataset, DatasetCreate, DatasetList, DatasetPatch, DatasetSche
 pub use environment::{EnvironmentEntry, EnvironmentName, EnvironmentNameError, EnvironmentScope, ResolvedEnvironment};
 pub use error_body::{ErrorBody, ErrorDetail};
 pub use grant::TransferGrant;
+pub use manifest::ManifestFile;
 pub use metadata::RepoMetadata;
 pub use release::{EndpointTag, Promotion, Rollback, TagChange, TagMoved};
 pub use reply::{REPLY_BYTES_MAX, ReplyError};
 pub use resolve::{FileSource, Resolved, ResolvedFile, SiblingFlavor};
-pub use session::{RepoFields, SessionOpen, SessionOpened};
+pub use session::{RepoFields, SessionCheckpoint, SessionFinalize, SessionOpen, SessionOpened};
 pub use upload::{
     PART_SIZE_DEFAULT, PARTS_MAX, PartRange, PartUrls, UploadCreate, UploadPlace, UploadSource, UploadStart,
 };

@@ -3,13 +3,14 @@
 //! ```text
 //! body ─> receive (hash, count) ─> object of one part ─> … complete ─> segments of a blob ─> read ─> body
 //! ```
-//! Parts stay objects of their own: a blob is read from one after the other, and nothing is ever copied. Memory of a transfer is
-//! a few pieces of [`PIECE_BYTES`], whatever its size.
+//! Parts stay objects of their own: a blob is read from one after the other, and nothing is ever copied. A transfer holds one
+//! piece at a time, whatever its size, and all transfers together hold [`BUDGET_BYTES`].
 
+mod pending;
 mod receive;
 mod subtree;
 
-use std::{ops::Range, path::PathBuf, sync::Arc};
+use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
@@ -18,14 +19,26 @@ use gen_worker_tasks::Scope;
 use object_store::{
     GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path,
 };
+use tokio::sync::Semaphore;
 
 use crate::metadata::Segment;
 
 pub use receive::{Expected, ReceiveError, Received};
 pub use subtree::merge;
 
-/// Bytes that are written at once. With one piece that fills and one on its way to the disk, 32 transfers hold 32 MiB.
-pub const PIECE_BYTES: usize = 512 * 1024;
+/// Bytes that are written to a disk at once.
+const LOCAL_PIECE_BYTES: usize = 512 * 1024;
+
+/// Bytes that are sent to another store at once: what S3 takes at least for every part of an upload but the last. Some of its
+/// kind want all parts alike, so pieces have this size exactly.
+const REMOTE_PIECE_BYTES: usize = 5 * 1024 * 1024;
+
+/// Bytes of all pieces that fill or are being written. Transfers for which there is no room do not read on.
+pub const BUDGET_BYTES: usize = 20 * 1024 * 1024;
+
+/// How long a piece may take to come. Clients give 64 MiB 600 s, so the slowest of them brings the largest piece in time; one
+/// that holds its room any longer would keep out others.
+const PIECE_TIME: Duration = Duration::from_secs(60);
 
 /// Front of all keys.
 const PREFIX: &str = "blobs";
@@ -39,6 +52,9 @@ pub struct BlobStore {
     objects: Arc<dyn ObjectStore>,
     directory: Option<PathBuf>,
     scope: Arc<Scope>,
+    piece_bytes: usize,
+    /// One permit for each byte.
+    budget: Arc<Semaphore>,
 }
 
 impl BlobStore {
@@ -48,13 +64,20 @@ impl BlobStore {
     /// When the directory cannot be used.
     pub fn local(directory: PathBuf, scope: Arc<Scope>) -> object_store::Result<Self> {
         let objects = LocalFileSystem::new_with_prefix(&directory)?.with_automatic_cleanup(true);
-        Ok(Self { objects: Arc::new(objects), directory: Some(directory), scope })
+        let store = Self::remote(Arc::new(objects), scope);
+        Ok(Self { directory: Some(directory), piece_bytes: LOCAL_PIECE_BYTES, ..store })
     }
 
-    /// A store elsewhere.
+    /// A store elsewhere. What it keeps of uploads that a killed process left open is for a rule of the store to remove.
     #[must_use]
     pub fn remote(objects: Arc<dyn ObjectStore>, scope: Arc<Scope>) -> Self {
-        Self { objects, directory: None, scope }
+        let budget = Arc::new(Semaphore::new(BUDGET_BYTES));
+        Self { objects, directory: None, scope, piece_bytes: REMOTE_PIECE_BYTES, budget }
+    }
+
+    /// Where work on the bytes runs.
+    pub(crate) fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// A key for one part of `upload` that was never used before.
@@ -160,5 +183,7 @@ fn remove_staged(folder: &std::path::Path) -> std::io::Result<()> {
     Ok(())
 }
 
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

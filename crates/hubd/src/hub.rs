@@ -1,22 +1,41 @@
 //! The hub: its two stores, its keys, and what it does besides answering.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+mod direct;
+mod finalize;
+mod flights;
+mod sha256;
+
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
 use futures::TryStreamExt as _;
 use gen_worker_hub::{
-    ServerId,
-    api::PART_SIZE_DEFAULT,
-    token::{KeyError, TokenCheck},
+    Blake3Hash, ServerId,
+    api::{PART_SIZE_DEFAULT, TransferGrant},
+    model_ref::RepoName,
+    token::{KeyError, TokenCheck, TokenSigner},
 };
+use gen_worker_tasks::Cancel;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
+
+pub(crate) use finalize::{FinalizeError, Progress};
+pub(crate) use sha256::{Sha256Error, hashed};
+
+use flights::Flights;
+
+pub use direct::Direct;
 
 use crate::{
-    api::OperatorToken,
+    api::{ApiError, OperatorToken},
     blobs::BlobStore,
     clock::Clock,
+    grants::{Access, Grants},
     limiter::Limiter,
-    metadata::{Metadata, MetadataError},
+    metadata::{Finalized, Metadata, MetadataError},
+    renewal::RunningJobs,
     signing::{SECRET_BYTES, UrlSigner, token_signer},
+    vault::Vault,
 };
 
 /// Expired things, and objects, of one step of [`Hub::tidy`].
@@ -25,11 +44,41 @@ const TIDY_STEP: usize = 500;
 /// Steps of one [`Hub::tidy`]: what is left then waits for the next.
 const TIDY_STEPS_MAX: usize = 200;
 
+/// Rest between two rounds of [`Hub::run`]: a round that finds nothing costs a few reads of an index, and what expires lives
+/// for hours.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
 /// How long a content that nothing names stays: longer than any address of it lives.
 const UNUSED_GRACE_S: u64 = 24 * 60 * 60;
 
+/// Largest file of older workers when nothing else is said, in bytes (Hub contract, 11.2).
+const OLD_FILE_BYTES_MAX: u64 = 200 * 1024 * 1024;
+
+/// Connections of a hub: a transfer may hold a megabyte, and each one has a descriptor or two.
+const CONNECTIONS: usize = 256;
+
+/// Connections of one address: eight workers with the eight transfers that each may have (Hub contract, 4.13), and no more than
+/// a quarter of all.
+const CONNECTIONS_PER_ADDRESS: usize = 64;
+
+/// Clients give up themselves after 120 s without progress (Hub contract, section 15); a working one never pauses for half of it.
+const STALL: Duration = Duration::from_secs(60);
+
+/// Work over 5 s is answered with "running" (Hub contract, 6.21).
+const FINALIZE_WAIT: Duration = Duration::from_secs(5);
+
+/// Contents that are hashed again at once, besides those of completes: each keeps a core and the disk busy.
+const HASHES_AT_ONCE: usize = 2;
+
+/// Headers that are held at once: each may have 16 MiB.
+const HEADERS_AT_ONCE: usize = 1;
+
+/// Commits that are taken in at once: the body of one may have 32 MiB, and what is made of it several times that.
+const COMMITS_AT_ONCE: usize = 4;
+
 /// Who may see a repository that a commit makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Visibility {
     /// Everybody.
     Public,
@@ -51,6 +100,18 @@ pub struct HubOptions {
     pub anonymous_per_minute: u32,
     /// Bytes of a part: a power of two, at least 1024.
     pub part_bytes: u64,
+    /// Largest file of older workers, which send it in one call (Hub contract, 11.2).
+    pub old_file_bytes_max: u64,
+    /// Who knows which jobs run, where there are any: their tokens can be renewed.
+    pub jobs: Option<Arc<dyn RunningJobs>>,
+    /// Most connections at once. The next ones wait until one ends.
+    pub connections: usize,
+    /// Most connections from one address (of IPv6: from one /64 network), the machine of the hub itself excepted.
+    pub connections_per_address: usize,
+    /// How long a client may send nothing of a body, or take nothing of a reply, before its connection is closed.
+    pub stall: Duration,
+    /// How long a finalize is waited for before its client is told to ask again (Hub contract, 6.21).
+    pub finalize_wait: Duration,
     /// The time.
     pub clock: Clock,
 }
@@ -64,10 +125,21 @@ pub enum HubSetupError {
     /// Parts of this size are no subtrees of a hash.
     #[error("the part size of the hub is no power of two from 1024")]
     PartSize,
+    /// Nobody could connect.
+    #[error("the hub has no room for a connection")]
+    Connections,
     /// The secret makes no key.
     #[error("the secret of the hub makes no key")]
     Key(#[from] KeyError),
 }
+
+/// What everybody who asks for a finalize is told of it.
+pub(crate) type Told = Result<Finalized, ApiError>;
+
+/// Too much is under way, or the hub ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the hub has too much to do")]
+pub(crate) struct Busy;
 
 /// Why tidying stopped. It may be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -88,11 +160,21 @@ pub struct Hub {
     pub(crate) metadata: Arc<dyn Metadata>,
     pub(crate) blobs: BlobStore,
     pub(crate) signer: UrlSigner,
+    pub(crate) grants: Grants,
+    pub(crate) vault: Vault,
     pub(crate) tokens: TokenCheck,
+    pub(crate) token_signer: TokenSigner,
     pub(crate) options: HubOptions,
     pub(crate) anonymous: Limiter,
     /// Uploads that are being verified (Hub contract, 4.18).
     pub(crate) completing: Mutex<HashSet<ServerId>>,
+    /// Commits that become checkpoints.
+    finalizing: Flights<(RepoName, ServerId), Told>,
+    header_turns: Arc<Semaphore>,
+    pub(crate) commit_turns: Semaphore,
+    /// Contents whose SHA-256 is computed.
+    hashing: Flights<Blake3Hash, Result<String, Sha256Error>>,
+    hashing_turns: Arc<Semaphore>,
     /// Objects that may have been written without being recorded: their request was dropped in between.
     strays: Mutex<Vec<String>>,
 }
@@ -108,6 +190,12 @@ impl HubOptions {
             visibility: Visibility::Private,
             anonymous_per_minute: 60,
             part_bytes: PART_SIZE_DEFAULT,
+            old_file_bytes_max: OLD_FILE_BYTES_MAX,
+            jobs: None,
+            connections: CONNECTIONS,
+            connections_per_address: CONNECTIONS_PER_ADDRESS,
+            stall: STALL,
+            finalize_wait: FINALIZE_WAIT,
             clock: Clock::system(),
         }
     }
@@ -126,16 +214,30 @@ impl Hub {
         if !options.part_bytes.is_power_of_two() || options.part_bytes < blake3::CHUNK_LEN as u64 {
             return Err(HubSetupError::PartSize);
         }
-        let tokens = token_signer(&options.secret)?.check()?;
+        if options.connections == 0 || options.connections_per_address == 0 {
+            return Err(HubSetupError::Connections);
+        }
+        let token_signer = token_signer(&options.secret)?;
+        let tokens = token_signer.check();
         let anonymous = Limiter::new(options.anonymous_per_minute);
+        let grants = Grants::new(&options.secret, &options.public_url);
+        let vault = Vault::new(&options.secret);
         Ok(Self {
             metadata,
             blobs,
             signer,
+            grants,
+            vault,
             tokens,
+            token_signer,
             options,
             anonymous,
             completing: Mutex::default(),
+            finalizing: Flights::default(),
+            header_turns: Arc::new(Semaphore::new(HEADERS_AT_ONCE)),
+            commit_turns: Semaphore::new(COMMITS_AT_ONCE),
+            hashing: Flights::default(),
+            hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),
         })
     }
@@ -165,18 +267,45 @@ impl Hub {
         self.remove_strays().await?;
         let now_s = self.options.clock.now_s();
         for _ in 0..TIDY_STEPS_MAX {
-            self.metadata.sweep(now_s.saturating_sub(UNUSED_GRACE_S), now_s, TIDY_STEP).await?;
+            let more = self.metadata.sweep(now_s.saturating_sub(UNUSED_GRACE_S), now_s, TIDY_STEP).await?;
             let doomed = self.metadata.doomed(TIDY_STEP).await?;
-            if doomed.is_empty() {
-                break;
-            }
             let gone = self.blobs.delete(doomed).await;
-            if gone.is_empty() {
+            let deleted = !gone.is_empty();
+            if deleted {
+                self.metadata.forget_doomed(gone).await?;
+            }
+            if !more && !deleted {
                 break;
             }
-            self.metadata.forget_doomed(gone).await?;
         }
         Ok(())
+    }
+
+    /// Credentials for an hour that read one content, for clients that speak S3 (Hub contract, 4.28). Whether the client may have
+    /// it is for the caller to know.
+    #[must_use]
+    pub fn read_grant(&self, blob: Blake3Hash) -> Option<TransferGrant> {
+        self.grants.grant(&Access::Read(blob), self.options.clock.now_s())
+    }
+
+    /// Tidies now and then until `cancel` asks for a stop. What fails is logged and tried again the next time. Call
+    /// [`Hub::recover`] before, and before the first request.
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub async fn run(&self, cancel: &Cancel) {
+        let rounds = async {
+            loop {
+                tokio::time::sleep(TIDY_EVERY).await;
+                if let Err(error) = self.tidy().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");
+                }
+            }
+        };
+        tokio::select! {
+            () = cancel.stopped() => {}
+            () = rounds => {}
+        }
     }
 
     /// A guard over an object that is about to be written.

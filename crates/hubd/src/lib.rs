@@ -15,14 +15,21 @@
 mod api;
 pub mod blobs;
 pub mod clock;
+mod grants;
 mod hub;
 mod limiter;
 pub mod metadata;
+mod patience;
+mod renewal;
+mod safetensors;
 mod selection;
 mod server;
 pub mod signing;
+mod sigv4;
 mod tree;
+mod vault;
 
 pub use api::{OperatorToken, router};
-pub use hub::{Hub, HubOptions, HubSetupError, TidyError, Visibility};
+pub use hub::{Direct, Hub, HubOptions, HubSetupError, TidyError, Visibility};
+pub use renewal::{NotRunning, RunningJobs};
 pub use server::serve;

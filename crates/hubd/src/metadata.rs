@@ -8,19 +8,35 @@
 //! it; the hub deletes the object and then calls [`Metadata::forget_doomed`]. A blob stays while a tree, a media ref or an open
 //! commit names it, and for a grace after that, which is longer than addresses live.
 
+mod author;
+mod datasets;
+mod environments;
+mod media;
 mod record;
+mod sessions;
 pub mod sqlite;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+mod transfers;
 
 use futures::future::BoxFuture;
 use gen_worker_hub::{Blake3Hash, Digest, ServerId, model_ref::RepoName};
 use serde_json::{Map, Value};
 
+pub use author::{Author, Budget, Reader};
+pub use datasets::{DatasetChange, DatasetRecord, Datasets};
+pub use environments::{EndpointName, Environments, Variable};
+pub use media::{MediaFile, MediaFiles};
 pub use record::{
-    BlobRecord, Checkpoint, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector, Upload,
-    UploadOpened, UploadOwner,
+    BlobRecord, Checkpoint, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector,
+    Upload, UploadOpened, UploadOwner,
 };
+pub use sessions::{SessionUploadOpened, Sessions};
+pub use transfers::Transfers;
+
+/// How long a commit that is done or closed answers as before, from the end of its time on; then it is forgotten, and closed for
+/// whoever still asks. A client asks again for half an hour, the longest job lives for a week.
+pub const COMMIT_KEPT_S: u64 = 7 * 24 * 60 * 60;
 
 /// The outcome of a call.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, MetadataError>>;
@@ -37,6 +53,12 @@ pub enum MetadataError {
     /// The ref is there already and was not to be replaced.
     #[error("the ref exists")]
     RefExists,
+    /// The job has announced more than it may write.
+    #[error("the job may write {bytes_max} bytes in all")]
+    OverBudget {
+        /// What it may write.
+        bytes_max: u64,
+    },
     /// A commit cannot become a checkpoint.
     #[error("the commit makes no checkpoint: {0}")]
     Unfit(String),
@@ -61,12 +83,13 @@ pub enum MetadataError {
 }
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
-pub trait Metadata: Send + Sync {
-    /// Opens an upload, or records the ref at once when its owner can read the content already.
+pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers + Send + Sync {
+    /// Opens an upload, or records the ref at once when its author can read the content already.
     ///
     /// # Errors
-    /// [`MetadataError::RefExists`] for a ref that is only to be created; [`MetadataError::Closed`] for a closed commit.
-    fn open_upload(&self, new: NewUpload, now_s: u64) -> Answer<'_, UploadOpened>;
+    /// [`MetadataError::RefExists`] for a ref that is only to be created; [`MetadataError::Closed`] for a closed commit;
+    /// [`MetadataError::OverBudget`].
+    fn open_upload(&self, new: NewUpload, author: Author, now_s: u64) -> Answer<'_, UploadOpened>;
 
     /// An upload that has not expired, with its parts in order. A completed one has its result.
     fn upload(&self, id: ServerId, now_s: u64) -> Answer<'_, Option<Upload>>;
@@ -92,9 +115,19 @@ pub trait Metadata: Send + Sync {
     /// Gives up an upload that is not complete; its objects are doomed. One that is not there is no error.
     fn drop_upload(&self, id: ServerId) -> Answer<'_, ()>;
 
-    /// Opens a commit: pins what its owner can read already, and answers with the pins, in the order of the operations, one for
-    /// each content. Contents that are not there have to be uploaded.
-    fn open_commit(&self, new: NewCommit, now_s: u64) -> Answer<'_, Vec<Pin>>;
+    /// Opens a commit and the uploads that it needs: it pins what its author can read already, and answers with the pins, in the
+    /// order of the operations, one for each content.
+    ///
+    /// # Errors
+    /// [`MetadataError::OverBudget`]: then nothing is opened.
+    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, Vec<Pin>>;
+
+    /// Contents of an open commit that are there, are named as safetensors, and have no [`Metadata::put_weights`]. None of a
+    /// commit that is not open.
+    fn unread_weights(&self, repo: RepoName, id: ServerId) -> Answer<'_, Vec<Blake3Hash>>;
+
+    /// Records what the header of a content shows.
+    fn put_weights(&self, hash: Blake3Hash, dtypes: Dtypes) -> Answer<'_, ()>;
 
     /// Makes an open commit a checkpoint and moves `latest` and its tags. One that is done answers as before.
     ///
@@ -103,7 +136,7 @@ pub trait Metadata: Send + Sync {
     fn finalize_commit(&self, repo: RepoName, id: ServerId, now_s: u64) -> Answer<'_, Finalized>;
 
     /// Gives up an open commit and its uploads. One that is not there, or is done, is no error.
-    fn close_commit(&self, repo: RepoName, id: ServerId) -> Answer<'_, ()>;
+    fn close_commit(&self, repo: RepoName, id: ServerId, now_s: u64) -> Answer<'_, ()>;
 
     /// What a ref stands for.
     fn resolve(&self, repo: RepoName, selector: Selector) -> Answer<'_, Option<Checkpoint>>;
@@ -114,8 +147,14 @@ pub trait Metadata: Send + Sync {
     /// Replaces all attributes. The repository is made when it is not there.
     fn put_repo_metadata(&self, repo: RepoName, private: bool, metadata: Map<String, Value>) -> Answer<'_, ()>;
 
+    /// Says who may see a repository. False when it is not there.
+    fn put_visibility(&self, repo: RepoName, private: bool) -> Answer<'_, bool>;
+
     /// Where the bytes of a blob are.
     fn blob(&self, hash: Blake3Hash) -> Answer<'_, Option<BlobRecord>>;
+
+    /// Records the SHA-256 of a blob. One that is gone meanwhile is no error.
+    fn learn_sha256(&self, hash: Blake3Hash, sha256: String) -> Answer<'_, ()>;
 
     /// Who has a blob in a tree or under a ref, each once.
     fn holders(&self, hash: Blake3Hash) -> Answer<'_, Vec<Holder>>;
@@ -123,8 +162,9 @@ pub trait Metadata: Send + Sync {
     /// The content of a media ref.
     fn media(&self, owner: String, reference: String) -> Answer<'_, Option<Blake3Hash>>;
 
-    /// Drops what has expired, and dooms blobs that nothing has named since `unused_since_s`, at most `limit` of each.
-    fn sweep(&self, unused_since_s: u64, now_s: u64, limit: usize) -> Answer<'_, ()>;
+    /// Drops what has expired, and dooms blobs that nothing has named since `unused_since_s`, at most `limit` of each. True when
+    /// it did as much as it may, so that there may be more. Costs next to nothing when nothing is left to do.
+    fn sweep(&self, unused_since_s: u64, now_s: u64, limit: usize) -> Answer<'_, bool>;
 
     /// Keys of objects to delete, at most `limit`.
     fn doomed(&self, limit: usize) -> Answer<'_, Vec<String>>;

@@ -1,21 +1,22 @@
 //! The listener: connections, their limits, and how they end. Owns the connection tasks.
 
+mod room;
+
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body};
 use gen_worker_tasks::{Cancel, Scope};
 use hyper::{Request, body::Incoming, server::conn::http1::Builder, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::Semaphore,
-};
+use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt as _;
 
-use crate::{api, hub::Hub};
-
-/// Most connections at once: each transfer holds about 1 MiB. Beyond this new ones wait in the backlog of the listener.
-const CONNECTIONS_MAX: usize = 256;
+use crate::{
+    api,
+    hub::Hub,
+    patience::{PatientBody, PatientSocket},
+};
+use room::Room;
 
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
@@ -23,20 +24,24 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 /// Pause after a failed accept (no descriptors left, mostly), so that the loop does not spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Bytes that a connection reads ahead.
-const READ_AHEAD_BYTES: usize = 128 * 1024;
+/// Bytes that a connection reads ahead, besides the piece that its transfer holds. Twice this is kept of each now and then: a
+/// hundred transfers at once have 12 MiB.
+const READ_AHEAD_BYTES: usize = 64 * 1024;
 
 /// Serves `hub` on `listener` until `cancel` asks for a stop; then finishes replies that are under way, within `drain`.
+/// Connections beyond [`crate::HubOptions::connections`] wait in the backlog of the listener; those beyond what one address may
+/// have are closed.
 ///
 /// # Cancel safety
 /// Dropping the future drops all connections where they stand.
 pub async fn serve(listener: TcpListener, hub: Arc<Hub>, drain: Duration, cancel: &Cancel) {
     let scope = Scope::under("hub", cancel);
+    let options = &hub.options;
+    let (stall, room) = (options.stall, Room::new(options.connections, options.connections_per_address));
     let router = api::router(hub);
-    let room = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let next = async {
-            let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+            let permit = room.free().await.ok_or_else(|| io::Error::other("the room is closed"))?;
             listener.accept().await.map(|accepted| (accepted, permit))
         };
         let accepted = tokio::select! {
@@ -46,10 +51,14 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, drain: Duration, cancel
         };
         match accepted {
             Ok(((stream, peer), permit)) => {
+                let Some(place) = room.enter(peer.ip(), permit) else {
+                    tracing::debug!(%peer, "an address has too many connections");
+                    continue;
+                };
                 let (router, cancel) = (router.clone(), scope.cancel().clone());
                 scope.spawn_bare(async move {
-                    connection(stream, peer, router, cancel).await;
-                    drop(permit);
+                    connection(stream, peer, router, stall, cancel).await;
+                    drop(place);
                 });
             }
             Err(error) => {
@@ -62,16 +71,17 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, drain: Duration, cancel
     scope.join(drain).await;
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, cancel: Cancel) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stall: Duration, cancel: Cancel) {
     // Small replies must not wait for the acknowledgement of the last one. A socket that refuses works all the same.
     drop(stream.set_nodelay(true));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(api::Peer(peer.ip()));
-        let reply = router.clone().oneshot(request.map(Body::new));
+        let reply = router.clone().oneshot(request.map(|body| Body::new(PatientBody::new(body, stall))));
         async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
     });
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(READ_AHEAD_BYTES);
+    let stream = PatientSocket::new(stream, stall);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

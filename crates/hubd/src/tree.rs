@@ -1,6 +1,6 @@
 //! What a commit makes of a tree (Hub contract, 6.13 to 6.15). Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use gen_worker_hub::{
     Digest, RepoPath, Snapshot,
@@ -23,12 +23,15 @@ pub(crate) enum TreeError {
 }
 
 /// The tree of `operations` over `base`. `elsewhere` finds the files of another checkpoint of the repository.
-pub(crate) fn apply(
-    base: &[SnapshotFile],
+pub(crate) fn apply<'a>(
+    base: &'a [SnapshotFile],
     mode: CommitMode,
     operations: &[CommitOperation],
-    elsewhere: &BTreeMap<Digest, Vec<SnapshotFile>>,
+    elsewhere: &'a BTreeMap<Digest, Vec<SnapshotFile>>,
 ) -> Result<Snapshot, TreeError> {
+    let by_path = |files: &'a [SnapshotFile]| files.iter().map(|file| (&file.path, file)).collect::<HashMap<_, _>>();
+    let here = by_path(base);
+    let elsewhere: HashMap<_, _> = elsewhere.iter().map(|(digest, files)| (digest, by_path(files))).collect();
     let mut tree: BTreeMap<RepoPath, SnapshotFile> = match mode {
         CommitMode::Merge => base.iter().map(|file| (file.path.clone(), file.clone())).collect(),
         CommitMode::Replace => BTreeMap::new(),
@@ -42,12 +45,13 @@ pub(crate) fn apply(
             CommitOperation::Delete { path } => drop(tree.remove(path)),
             CommitOperation::Copy { path, from_path, from_checkpoint } => {
                 let files = match from_checkpoint {
-                    Some(digest) => elsewhere.get(digest).map_or(&[][..], Vec::as_slice),
-                    None => base,
+                    Some(digest) => elsewhere.get(digest),
+                    None => Some(&here),
                 };
-                let source = files.iter().find(|file| file.path == *from_path);
+                let source = files.and_then(|files| files.get(from_path));
                 let source = source.ok_or_else(|| TreeError::NoSource(from_path.clone()))?;
-                tree.insert(path.clone(), SnapshotFile { path: path.clone(), ..source.clone() });
+                let (size_bytes, blake3) = (source.size_bytes, source.blake3);
+                tree.insert(path.clone(), SnapshotFile { path: path.clone(), size_bytes, blake3 });
             }
         }
     }

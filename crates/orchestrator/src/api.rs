@@ -10,9 +10,11 @@
 //! Every route stands in the document at `/openapi.json`: routes can be registered only together with their
 //! description.
 
+mod beside;
 mod bindings;
 mod body;
 mod cancel;
+mod capability;
 mod code;
 mod decode;
 mod disconnect;
@@ -64,7 +66,7 @@ pub fn router(handle: Handle, options: Options, scope: Arc<Scope>) -> Router {
     let (routes, document) = described().split_for_parts();
     let api = Arc::new(Api { handle, options, scope, document: openapi::render(&document) });
     routes
-        .fallback(no_such_route)
+        .fallback(beside::elsewhere)
         .method_not_allowed_fallback(no_such_method)
         // Bodies are bounded where they are read, by the limit of the options.
         .layer(axum::extract::DefaultBodyLimit::disable())
@@ -94,14 +96,11 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(workers::get))
         .routes(routes!(workers::drain))
         .routes(routes!(models::list))
+        .routes(routes!(capability::renew))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
         .routes(routes!(openapi::openapi))
-}
-
-async fn no_such_route(_caller: extract::Caller) -> ApiError {
-    ApiError::new(code::Code::NotFound, "there is no such route")
 }
 
 async fn no_such_method(_caller: extract::Caller) -> ApiError {

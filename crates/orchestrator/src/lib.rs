@@ -9,6 +9,7 @@
 //!
 //! No worker code is linked here: the two sides meet in `gen-worker-proto`. SQL stays inside `queue/`.
 
+pub mod hub;
 pub mod orchestrator;
 
 pub mod api;

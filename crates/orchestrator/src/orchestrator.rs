@@ -91,14 +91,45 @@ struct Scopes {
     sessions: Arc<Scope>,
 }
 
+/// Both listeners, before anything is served: who needs the addresses for the options gets them here.
+#[derive(Debug)]
+pub struct Bound {
+    http: (TcpListener, SocketAddr),
+    wire: (TcpListener, SocketAddr),
+}
+
+impl Bound {
+    /// Takes both addresses.
+    ///
+    /// # Errors
+    /// When one is taken.
+    pub async fn bind(http: SocketAddr, wire: SocketAddr) -> Result<Self, StartError> {
+        Ok(Self { http: listen(http, "clients").await?, wire: listen(wire, "workers").await? })
+    }
+
+    /// Where clients will connect.
+    #[must_use]
+    pub fn http_addr(&self) -> SocketAddr {
+        self.http.1
+    }
+}
+
 /// Starts an orchestrator on a store. Both addresses accept connections when this returns, and requests that the
 /// store holds unfinished are live.
 ///
 /// # Errors
 /// When an address is taken or the store cannot be read. Nothing runs then.
 pub async fn start(options: Options, store: Arc<dyn Queue>) -> Result<Running, StartError> {
-    let (http_listener, http) = listen(options.http, "clients").await?;
-    let (wire_listener, wire) = listen(options.wire, "workers").await?;
+    let bound = Bound::bind(options.http, options.wire).await?;
+    start_on(bound, options, store).await
+}
+
+/// [`start`] on listeners that are there already; the addresses of the options do not count.
+///
+/// # Errors
+/// When the store cannot be read. Nothing runs then.
+pub async fn start_on(bound: Bound, options: Options, store: Arc<dyn Queue>) -> Result<Running, StartError> {
+    let Bound { http: (http_listener, http), wire: (wire_listener, wire) } = bound;
     let mut pool_options = options.pool;
     if pool_options.file_base_url.is_empty() {
         pool_options.file_base_url = format!("http://{http}");
@@ -113,14 +144,16 @@ pub async fn start(options: Options, store: Arc<dyn Queue>) -> Result<Running, S
     let server = wire::serve(
         wire_listener,
         handle.clone(),
-        options.workers,
+        Arc::clone(&options.workers),
         Arc::clone(&scopes.sessions),
         scopes.wire.cancel().clone(),
     );
     scopes.wire.spawn_fallible("wire server", OnError::Stop, async move { Ok(server.await?) });
+    let mut api_options = options.api;
+    api_options.workers = options.workers;
     let (api_handle, api_cancel) = (handle.clone(), scopes.api.cancel().clone());
     scopes.api.spawn("http server", async move {
-        api::serve(http_listener, api_handle, options.api, &api_cancel).await;
+        api::serve(http_listener, api_handle, api_options, &api_cancel).await;
     });
     info!(%http, %wire, "orchestrator is up");
     Ok(Running { http, wire, handle, store, scopes })

@@ -10,7 +10,6 @@
 //! overflow closes a stream or becomes a gap. Decisions are plain functions in `lifecycle`, `reconcile` and
 //! `scheduler`.
 
-mod capability;
 mod clock;
 mod event;
 mod handle;
@@ -23,6 +22,7 @@ mod owner;
 mod ring;
 mod roster;
 mod sequence;
+mod snapshots;
 mod start;
 mod subscription;
 mod timers;

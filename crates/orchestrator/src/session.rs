@@ -9,9 +9,10 @@
 
 mod gate;
 pub(crate) mod outbound;
+mod outputs;
 mod reader;
 pub(crate) mod report;
 
 pub(crate) use gate::bearer;
 pub use gate::{Identity, OpenGate, TokenGate, TokenRefused, WorkerVerifier};
-pub(crate) use reader::{SessionId, run};
+pub(crate) use reader::{Owner, SessionId, run};

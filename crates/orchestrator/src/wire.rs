@@ -27,7 +27,7 @@ use tracing::warn;
 
 use crate::{
     pool::Handle,
-    session::{self, SessionId, WorkerVerifier, outbound},
+    session::{self, Owner, SessionId, WorkerVerifier, outbound},
 };
 
 /// HTTP/2 flow-control windows: a full batch of inline outputs from one worker fits without a round trip.
@@ -108,7 +108,7 @@ impl WorkerScheduler for Service {
         })?;
         let id = SessionId(self.last_session.fetch_add(1, Relaxed) + 1);
         let (outbound, stream) = outbound::outbound();
-        let owner = self.handle.inputs.clone();
+        let owner = Owner { inputs: self.handle.inputs.clone(), hub: Arc::clone(&self.handle.hub) };
         self.sessions.spawn("session", session::run(id, identity, request.into_inner(), outbound, owner));
         Ok(Response::new(stream))
     }

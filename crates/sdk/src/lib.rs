@@ -29,7 +29,7 @@
 //! see [`WorkerError`] and [`Classify`]. This crate holds no logic; it gathers what an author needs.
 
 pub use gen_worker_core::{
-    Binding, Classify, FailureClass, Registry, RequestContext, Result, WorkerError,
+    Asset, Binding, Classify, FailureClass, Media, Registry, RequestContext, Result, WorkerError,
     binding::{Dtype, civitai, hf, hub, modelscope},
     context::{Device, Level, Rng},
     instance::{LoadModel, LoadOptions, ModelDir, Slots},

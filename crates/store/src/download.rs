@@ -20,3 +20,4 @@ mod tries;
 pub(crate) use downloader::{Downloader, Failure, Job};
 pub use options::TransferOptions;
 pub use pump::PACE_BYTES;
+pub(crate) use tries::random_unit;

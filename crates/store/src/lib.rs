@@ -44,6 +44,7 @@ mod snapshots;
 mod store;
 mod sweep;
 mod tree;
+mod upload;
 mod verify;
 mod wanted;
 
@@ -62,4 +63,5 @@ pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors};
 pub use store::{FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved};
 pub use tree::TreeError;
+pub use upload::{Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader};
 pub use wanted::{Expected, GitBlobId, SIZE_SLACK_BYTES, Size};

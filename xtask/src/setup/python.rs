@@ -19,6 +19,9 @@ const PEERS: [(&str, &str); 2] = [
     ("0.13.34", include_str!("../../requirements/gen-worker-0.13.34.txt")),
 ];
 
+/// An S3 server that others wrote, with all it needs, pinned.
+const S3_SERVER: &str = include_str!("../../requirements/moto.txt");
+
 /// A Python that is new enough and can make environments with pip, which Debian splits off.
 pub(super) fn interpreter() -> Option<PathBuf> {
     let able = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))";
@@ -46,6 +49,16 @@ pub(super) fn peers() -> impl Iterator<Item = Part> {
         missing: Box::new(move |paths| mark::missing(&paths.peer(version), requirements)),
         install: Box::new(move |paths| make(paths, &paths.peer(version), requirements)),
     })
+}
+
+/// The environment that holds an S3 server.
+pub(super) fn s3_server() -> Part {
+    Part {
+        name: "the S3 server moto".to_owned(),
+        need: Need::Test,
+        missing: Box::new(|paths| mark::missing(&paths.s3_server(), S3_SERVER)),
+        install: Box::new(|paths| make(paths, &paths.s3_server(), S3_SERVER)),
+    }
 }
 
 /// Makes sure that `dir` is an environment with exactly `requirements` in it. One that has them but was made by hand is kept.

@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     args::{DescribeArgs, LogArgs, ModelDir, RunArgs},
     chaos::ChaosArgs,
+    hub::args::HubArgs,
 };
 
 /// The command line of `gen-worker`.
@@ -34,6 +35,8 @@ pub(super) enum Command {
     Run(Box<RunArgs>),
     /// Put an endpoint binary through drops, duplicates, restarts and cancels, and report what of the contract it breaks
     Chaos(Box<ChaosArgs>),
+    /// Serve a hub: repositories of models, and files of jobs; or send a checkpoint to one
+    Hub(Box<HubArgs>),
     /// Print the description document of this project's endpoint
     #[command(hide = true)]
     Describe(DescribeArgs),
@@ -61,6 +64,12 @@ pub(super) struct UpArgs {
     /// Days that ended requests are kept in the queue file, 0 for ever; ids and idempotency keys hold as long
     #[arg(long, value_name = "DAYS", default_value_t = 30)]
     pub(super) history_days: u16,
+    /// Directory of the pool's hub; by default beside the queue file, and gone with this process without one
+    #[arg(long, value_name = "PATH")]
+    pub(super) hub_dir: Option<PathBuf>,
+    /// Where workers and clients find this pool, when that is not the address it listens on
+    #[arg(long, value_name = "URL")]
+    pub(super) public_url: Option<String>,
     /// Endpoint binary to start workers of; repeatable
     #[arg(long = "endpoint", value_name = "PATH")]
     pub(super) endpoints: Vec<PathBuf>,

@@ -8,6 +8,7 @@
 //! The first SIGINT or SIGTERM drains the workers, then stops the orchestrator; the second kills the workers at once.
 
 mod child;
+mod hub;
 mod manifest;
 mod output;
 mod plan;
@@ -56,7 +57,7 @@ pub(super) fn run(args: UpArgs, env: &Environment) -> Outcome {
 async fn up(plan: Plan) -> Outcome {
     let signals = StopSignals::listen()?;
     if let Some(path) = &plan.ready_file {
-        let removed = ready_file::remove(path);
+        let removed = crate::ready_file::remove(path);
         removed.map_err(|error| Failure::usage(format!("ready file {}: {error}", path.display())))?;
     }
     let pool = Pool::start(&plan).await?;
@@ -71,7 +72,7 @@ async fn up(plan: Plan) -> Outcome {
     };
     workers.kill().await;
     pool.stop().await;
-    if let Some(Err(error)) = plan.ready_file.as_deref().map(ready_file::remove) {
+    if let Some(Err(error)) = plan.ready_file.as_deref().map(crate::ready_file::remove) {
         warn!(%error, "ready file stays behind");
     }
     outcome
@@ -122,12 +123,13 @@ async fn announce(
         pid: pid.borrow().unwrap_or_default(),
         worker_id: spec.worker_id.clone(),
     };
-    let ready = Ready::new(pool.http(), pool.wire(), workers.iter().map(entry).collect());
+    let ready = Ready::new(pool.http(), pool.wire(), pool.hub_url().to_owned(), workers.iter().map(entry).collect());
     if let Some(path) = &plan.ready_file {
-        let written = ready.write(path);
+        let written = crate::ready_file::write(path, &ready);
         written.map_err(|error| Failure::usage(format!("ready file {}: {error}", path.display())))?;
     }
-    info!(http = ready.http, wire = ready.wire, workers = workers.len(), "pool is ready");
+    let hub_dir = pool.hub_directory().display();
+    info!(http = ready.http, wire = ready.wire, hub = ready.hub, %hub_dir, workers = workers.len(), "pool is ready");
     Ok(())
 }
 

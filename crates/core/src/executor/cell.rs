@@ -11,12 +11,14 @@ use std::{
 };
 
 use bytes::Bytes;
+use gen_worker_hub::BearerToken;
 use gen_worker_proto::{Pair, pb};
 use parking_lot::Mutex;
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::{sync::oneshot, task::AbortHandle, time::Instant};
 use tracing::warn;
 
 use super::{
+    gpu_lease::GpuPermit,
     metrics::{Clock, PeakMemory},
     upload::OutputUpload,
 };
@@ -27,6 +29,7 @@ use crate::{
     ledger::ColdStart,
     outbox::{Gate, SharedOutbox},
     peaks::{LAST_LOOK_MAX, Peaks},
+    saves::SaveContent,
 };
 
 /// Largest event: a line for people or a few numbers. What is larger belongs into the output.
@@ -59,9 +62,13 @@ struct CellState {
     clock: Clock,
     time_limit: Option<Duration>,
     task: Option<AbortHandle>,
+    /// Renews its token.
+    renewal: Option<AbortHandle>,
     returned: Option<Instant>,
     /// What is seen of its memory, if anybody looks.
     peaks: Option<Arc<Peaks>>,
+    /// Its handler waits for its accelerators.
+    gpu_grant: Option<oneshot::Sender<GpuPermit>>,
     /// Kept for the upload of the output.
     capability_token: String,
     tenant: String,
@@ -93,8 +100,10 @@ impl JobCell {
                 clock,
                 time_limit: None,
                 task: None,
+                renewal: None,
                 returned: None,
                 peaks: None,
+                gpu_grant: None,
                 capability_token: String::new(),
                 tenant: String::new(),
             }),
@@ -112,6 +121,17 @@ impl JobCell {
     /// Accelerators it runs on.
     pub(crate) fn gpu(&self) -> Option<GpuSpan> {
         self.state.lock().gpu
+    }
+
+    /// Its handler waits for its accelerators; without a grant for nothing.
+    pub(crate) fn waits_for_gpu(&self, grant: Option<oneshot::Sender<GpuPermit>>) {
+        self.state.lock().gpu_grant = grant;
+    }
+
+    pub(super) fn grant_gpu(&self, permit: GpuPermit) {
+        let grant = self.state.lock().gpu_grant.take();
+        // What is not taken drops, and is free.
+        drop(grant.map(|grant| grant.send(permit)));
     }
 
     pub(crate) fn gate(&self) -> &Gate {
@@ -224,6 +244,7 @@ impl JobCell {
     /// Tells the handler, and drops its work at its next await point.
     pub(crate) fn interrupt(&self) {
         self.cancel.set();
+        self.needs_no_token();
         if let Some(task) = self.state.lock().task.take() {
             task.abort();
         }
@@ -248,16 +269,46 @@ impl JobCell {
         }
     }
 
-    pub(super) fn output_upload(&self, output: Bytes, file_base_url: &str) -> OutputUpload {
+    /// A file that is stored in its name.
+    pub(super) fn file_upload(
+        &self,
+        name: String,
+        content: SaveContent,
+        mime_type: Option<String>,
+        file_base_url: String,
+    ) -> OutputUpload {
         let state = self.state.lock();
         OutputUpload {
             pair: self.pair.clone(),
-            file_base_url: file_base_url.to_owned(),
+            file_base_url,
             capability_token: state.capability_token.clone(),
             tenant: state.tenant.clone(),
-            name: format!("results/{}.msgpack", self.pair.request_id),
-            output,
+            name,
+            content,
+            mime_type,
         }
+    }
+
+    /// What renews its token from now on.
+    pub(super) fn renewed_by(&self, renewal: AbortHandle) {
+        self.state.lock().renewal = Some(renewal);
+    }
+
+    /// Its bearer for the file API is another one now.
+    pub(super) fn renewed(&self, token: &BearerToken) {
+        token.reveal().clone_into(&mut self.state.lock().capability_token);
+    }
+
+    /// It is over.
+    pub(super) fn needs_no_token(&self) {
+        if let Some(renewal) = self.state.lock().renewal.take() {
+            renewal.abort();
+        }
+    }
+
+    /// Its bearer for the file API.
+    pub(super) fn capability_token(&self) -> String {
+        self.state.lock().capability_token.clone()
     }
 }
 

@@ -62,12 +62,13 @@ async fn a_result_on_its_way_is_waited_for_but_not_for_ever() {
 }
 
 #[tokio::test]
-async fn an_upload_is_named_after_the_request_and_carries_its_token() {
+async fn an_upload_carries_the_token_of_its_job() {
     let run = pb::RunJob { tenant: "acme".into(), capability_token: "secret".into(), ..Default::default() };
     let cell = cell(run);
     cell.begin(None);
-    let upload = cell.output_upload("out".into(), "http://files");
-    assert_eq!(upload.name, "results/r1.msgpack");
+    let content = crate::saves::SaveContent::Bytes("out".into());
+    let upload = cell.file_upload("a".into(), content, None, "http://files".into());
+    assert_eq!(upload.name, "a");
     assert_eq!((upload.tenant.as_str(), upload.capability_token.as_str()), ("acme", "secret"));
     assert_eq!(upload.file_base_url, "http://files");
 }

@@ -1,15 +1,16 @@
-//! The seam to the file API for outputs above the inline limit, and what may pass it. Its implementation comes with the
-//! store.
+//! The seam to the file API: for outputs above the inline limit and for what handlers save, and what may pass it.
 
 use std::{fmt, sync::Arc};
 
-use bytes::Bytes;
 use futures::future::BoxFuture;
+use gen_worker_hub::api::UploadedFile;
 use gen_worker_proto::{Pair, limits::INLINE_OUTPUT_BYTES_MAX};
+use gen_worker_store::UploadFailure;
+use parking_lot::Mutex;
 
-use crate::job::NotStored;
+use crate::{job::NotStored, saves::SaveContent};
 
-/// An output to store.
+/// A file to store.
 #[derive(Clone)]
 pub struct OutputUpload {
     /// The pair that made it.
@@ -20,55 +21,70 @@ pub struct OutputUpload {
     pub capability_token: String,
     /// Owner to store it under.
     pub tenant: String,
-    /// Name to store it under: `results/<request id>.msgpack`.
+    /// Ref to store it under: `results/<request id>.msgpack` for an output.
     pub name: String,
-    /// The encoded output.
-    pub output: Bytes,
+    /// What it holds: the encoded output, or what a handler saved.
+    pub content: SaveContent,
+    /// Kind of content; none means bytes.
+    pub mime_type: Option<String>,
 }
 
 impl fmt::Debug for OutputUpload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Neither the token nor the output: one is a secret, the other the client's.
+        // Neither the token nor the content: one is a secret, the other the client's.
         f.debug_struct("OutputUpload")
             .field("pair", &self.pair)
             .field("name", &self.name)
-            .field("bytes", &self.output.len())
+            .field("content", &self.content)
             .finish_non_exhaustive()
     }
 }
 
-/// Stores outputs.
+/// Stores files.
 pub trait OutputUploader: Send + Sync {
-    /// Stores `upload` and returns the file ref under which others find it.
+    /// Stores `upload` and tells under which ref others find it.
     ///
     /// # Errors
-    /// When it is not stored; the job then goes back to the orchestrator.
+    /// When it is not stored; a job whose output it was then goes back to the orchestrator.
     ///
     /// # Cancel safety
     /// The future may be dropped: what was stored so far is never visible under a ref.
-    fn upload(&self, upload: OutputUpload) -> BoxFuture<'static, Result<String, UploadError>>;
+    fn upload(&self, upload: OutputUpload) -> BoxFuture<'static, Result<UploadedFile, UploadError>>;
 }
 
-/// Why an output is not stored. For the log; the client sees `output upload failed`.
+/// Why a file is not stored. For the log; the client sees `output upload failed`.
 #[derive(Debug, thiserror::Error)]
-#[error("output of {pair} cannot be stored")]
+#[error("a file of {pair} cannot be stored")]
 pub struct UploadError {
     /// The pair that made it.
     pub pair: Pair,
+    /// What to do about it.
+    pub failure: UploadFailure,
     /// What failed.
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// The uploader, if there is one, and the largest file it is given.
+/// The uploader, if there is one, where the file API is, and the largest file it is given.
 pub(crate) struct Uploads {
     uploader: Option<Arc<dyn OutputUploader>>,
     bytes_max: usize,
+    file_base_url: Mutex<String>,
 }
 
 impl Uploads {
     /// Files of at most `bytes_max` bytes go to `uploader`; 0 = of any size.
     pub(crate) fn new(uploader: Option<Arc<dyn OutputUploader>>, bytes_max: usize) -> Self {
-        Self { uploader, bytes_max: if bytes_max == 0 { usize::MAX } else { bytes_max } }
+        let bytes_max = if bytes_max == 0 { usize::MAX } else { bytes_max };
+        Self { uploader, bytes_max, file_base_url: Mutex::default() }
+    }
+
+    /// The file API is there from now on.
+    pub(super) fn move_to(&self, file_base_url: &str) {
+        file_base_url.clone_into(&mut self.file_base_url.lock());
+    }
+
+    pub(super) fn file_base_url(&self) -> String {
+        self.file_base_url.lock().clone()
     }
 
     /// What stores a file of this size.

@@ -416,3 +416,35 @@ fn c20_the_permit_is_free_before_the_upload() {
     assert_eq!(actions.len(), 2);
     assert_eq!(table.gpus.in_use(), 1, "a cancel in that window leaks nothing");
 }
+
+#[test]
+fn c20_accelerators_are_given_back_during_saves_and_come_back_in_line() {
+    let mut table = table();
+    let span = FIRST_GPU.expect("set");
+    arrive(&mut table, pair("a", 1), GPU);
+    arrive(&mut table, pair("b", 1), GPU);
+    let actions = collect(|actions| table.gpu_ended(span, actions));
+    assert_eq!(actions, [Action::Start(pair("b", 1))], "while a saves");
+    let actions = collect(|actions| assert!(table.gpu_wanted(&pair("a", 1), actions)));
+    assert_eq!(actions, [], "b has them");
+    assert!(!table.gpu_wanted(&pair("a", 1), &mut Vec::new()), "it stands in line once");
+    let actions = collect(|actions| table.gpu_ended(span, actions));
+    assert_eq!(actions, [Action::GrantGpu(pair("a", 1))]);
+    assert_eq!(table.gpus.in_use(), 1);
+
+    // Free again: at once.
+    table.gpu_ended(span, &mut Vec::new());
+    let actions = collect(|actions| assert!(table.gpu_wanted(&pair("a", 1), actions)));
+    assert_eq!(actions, [Action::GrantGpu(pair("a", 1))]);
+
+    // Canceled in line: whoever is behind it does not wait for it.
+    let actions = collect(|actions| assert!(table.gpu_wanted(&pair("b", 1), actions)));
+    assert_eq!(actions, []);
+    arrive(&mut table, pair("c", 1), GPU);
+    table.cancel(&pair("b", 1), &mut Vec::new());
+    let actions = collect(|actions| table.gpu_ended(span, actions));
+    assert_eq!(actions, [Action::Start(pair("c", 1))]);
+    assert!(!table.gpu_wanted(&pair("b", 1), &mut Vec::new()), "it is gone");
+    table.gpu_ended(span, &mut Vec::new());
+    assert_eq!(table.gpus.in_use(), 0);
+}

@@ -17,6 +17,7 @@ use super::{
     frame::{Chunk, Empty, Event, Frame, Measures},
     parent::{Lost, Slot},
     pool::Shared,
+    saves::Saves,
     translate,
 };
 use crate::{
@@ -57,6 +58,7 @@ struct Running {
     /// When it was told to end.
     cancelled: Option<Instant>,
     pool: Arc<Shared>,
+    saves: Saves,
 }
 
 enum Progress {
@@ -81,7 +83,15 @@ impl SlotCall {
         }
         // Should it crash or be killed, what it used before is all that is known.
         attached.saw(slot.measured());
-        Ok(Self(Some(Running { slot, place, attached, context: call.context.clone(), cancelled: None, pool })))
+        Ok(Self(Some(Running {
+            slot,
+            place,
+            attached,
+            context: call.context.clone(),
+            cancelled: None,
+            pool,
+            saves: Saves::default(),
+        })))
     }
 
     /// What comes next.
@@ -134,6 +144,7 @@ impl Running {
     fn cancel(&mut self) {
         if self.cancelled.is_none() {
             self.cancelled = Some(Instant::now());
+            self.saves.clear();
             // Of a fixed size that always fits.
             drop(self.slot.say(Frame::Cancel(Empty {})));
         }
@@ -141,13 +152,18 @@ impl Running {
 
     async fn progress(&mut self) -> Progress {
         loop {
-            let Self { slot, context, cancelled, pool, .. } = self;
+            let Self { slot, context, cancelled, pool, saves, .. } = self;
             let kill_at = cancelled.map(|at| at + pool.options.cancel_grace);
             // The clock first: a child that never stops sending must not outrun it.
             let heard = tokio::select! {
                 biased;
                 () = reached(kill_at) => return Progress::GraceOver,
                 () = context.cancelled(), if cancelled.is_none() => None,
+                saved = saves.next() => {
+                    // An answer is a few texts and always fits.
+                    drop(slot.say(Frame::Saved(saved)));
+                    continue;
+                }
                 heard = slot.hear() => Some(heard),
             };
             match heard {
@@ -168,6 +184,14 @@ impl Running {
             Frame::Event(event) => {
                 self.event(event);
                 None
+            }
+            Frame::Save(save) => {
+                // Nobody waits for what comes after a cancel.
+                if self.cancelled.is_some() {
+                    return None;
+                }
+                let asked = self.saves.asked(save, &self.context.parts().saver);
+                asked.err().map(|_| Progress::Lost(Lost::Garbled("more files to save than there may be".to_owned())))
             }
             Frame::Returned(ended) => {
                 let measures = ended.measures.unwrap_or_default();

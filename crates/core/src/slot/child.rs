@@ -6,6 +6,7 @@
 
 mod call;
 mod measures;
+mod saves;
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -149,6 +150,12 @@ impl Child<'_> {
                 }
                 Ok(())
             }
+            Frame::Saved(saved) => {
+                if let Some(running) = &self.call {
+                    running.saves.answered(saved);
+                }
+                Ok(())
+            }
             Frame::Ping(_) => self.say(Frame::Pong(Empty {})),
             other => {
                 debug!(?other, "frame that is not for a child ignored");
@@ -205,7 +212,8 @@ impl Child<'_> {
         let (cancel, outlet) = (CancelFlag::new(), self.outlet.next_call());
         let memory = start.cuda.is_some().then(|| self.memory.clone());
         let (parts, payload, caller) =
-            translate::call(start, cancel.clone(), Arc::new(outlet.clone())).map_err(SlotIoError::Frame)?;
+            translate::call(start, cancel.clone(), Arc::new(outlet.clone()), Arc::new(outlet.clone()))
+                .map_err(SlotIoError::Frame)?;
         let call = Call { context: RequestContext::new(parts), payload, instance: self.instance.clone(), caller };
         let _here = self.handlers.enter();
         self.call = Some(Running::start(&self.scope, function, call, outlet, cancel, memory));

@@ -11,8 +11,8 @@ use gen_worker_proto::limits::MESSAGE_BYTES_MAX;
 use prost::Message as _;
 
 /// Version of these frames: another one whenever what a child does with a frame changes. 2: a set-up names the
-/// accelerator of its models.
-pub const PROTOCOL: u32 = 2;
+/// accelerator of its models. 3: handlers save files through the worker.
+pub const PROTOCOL: u32 = 3;
 
 /// Bytes of the length in front of a frame.
 pub const HEADER_BYTES: usize = 4;
@@ -55,6 +55,9 @@ pub enum Frame {
     /// To the child: shut the instance down and exit.
     #[prost(message, tag = "5")]
     Shutdown(Empty),
+    /// To the child: what became of a file it wanted saved.
+    #[prost(message, tag = "6")]
+    Saved(Saved),
     /// From the child, first of all.
     #[prost(message, tag = "16")]
     Hello(Hello),
@@ -73,6 +76,9 @@ pub enum Frame {
     /// From the child: yes.
     #[prost(message, tag = "21")]
     Pong(Empty),
+    /// From the child: a file that its handler wants saved.
+    #[prost(message, tag = "22")]
+    Save(Save),
 }
 
 /// Nothing to add.
@@ -195,6 +201,40 @@ pub struct Event {
     pub timestamp: f64,
 }
 
+/// A file to save, or one piece of its bytes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Save {
+    /// Number of the save in its call.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Ref in the author's words; with the last piece only.
+    #[prost(string, tag = "2")]
+    pub reference: String,
+    /// The file, as the system spells it; absent when its bytes are here.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub path: Option<Bytes>,
+    /// Its bytes, or the next piece of them.
+    #[prost(bytes = "bytes", tag = "4")]
+    pub data: Bytes,
+    /// Whether another piece follows.
+    #[prost(bool, tag = "5")]
+    pub more: bool,
+}
+
+/// What became of a save.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Saved {
+    /// Its number.
+    #[prost(uint64, tag = "1")]
+    pub id: u64,
+    /// Why it failed; absent when it did not.
+    #[prost(message, optional, tag = "2")]
+    pub failure: Option<Failure>,
+    /// JSON of the asset.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub asset: Bytes,
+}
+
 /// The end of a set-up or a call.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Ended {
@@ -250,7 +290,7 @@ pub struct Failure {
 /// What stands in the bytes of a frame.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Envelope {
-    #[prost(oneof = "Frame", tags = "1, 2, 3, 4, 5, 16, 17, 18, 19, 20, 21")]
+    #[prost(oneof = "Frame", tags = "1, 2, 3, 4, 5, 6, 16, 17, 18, 19, 20, 21, 22")]
     frame: Option<Frame>,
 }
 

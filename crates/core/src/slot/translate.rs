@@ -12,11 +12,12 @@ use std::{
 use bytes::Bytes;
 use gen_worker_proto::{FunctionName, Pair};
 
-use super::frame::{Ended, Event, Failure, FrameError, Model, Overlay, Start};
+use super::frame::{Ended, Event, Failure, FrameError, Model, Overlay, Saved, Start};
 use crate::{
     context::{CancelFlag, ContextParts, Deadline, Device, EventSink, Lora, OutputMode, RequestEvent},
     executor::EVENT_BYTES_MAX,
     function::{Call, Caller},
+    saves::{Asset, FileSaver},
     worker_error::{FailureParts, WorkerError},
 };
 
@@ -67,6 +68,7 @@ pub(super) fn call(
     start: Start,
     cancel: CancelFlag,
     events: Arc<dyn EventSink>,
+    saver: Arc<dyn FileSaver>,
 ) -> Result<(ContextParts, Bytes, Caller), FrameError> {
     let garbled = |error: &dyn std::error::Error| FrameError::Garbled(error.to_string());
     let pair = Pair::parse(start.request_id, start.attempt).map_err(|error| garbled(&error))?;
@@ -83,6 +85,7 @@ pub(super) fn call(
         deadline: start.remaining_ms.and_then(|left| Deadline::after(Duration::from_millis(left))),
         cancel,
         events,
+        saver,
         output_mode: if start.inline { OutputMode::Inline } else { OutputMode::Url },
         device: device(start.cuda),
         summary_bytes_max: usize::try_from(start.summary_bytes_max).unwrap_or(usize::MAX),
@@ -95,11 +98,7 @@ pub(super) fn call(
 pub(super) fn ended(outcome: Result<Option<Bytes>, WorkerError>) -> Ended {
     match outcome {
         Ok(output) => Ended { failure: None, output, measures: None },
-        Err(error) => {
-            let FailureParts { class, kind, about, mut message } = error.to_parts();
-            message.truncate(message.floor_char_boundary(FAILURE_BYTES_MAX));
-            Ended { failure: Some(Failure { class, kind, message, about }), ..Ended::default() }
-        }
+        Err(error) => Ended { failure: Some(failure(&error)), ..Ended::default() },
     }
 }
 
@@ -107,8 +106,39 @@ pub(super) fn ended(outcome: Result<Option<Bytes>, WorkerError>) -> Ended {
 pub(super) fn outcome(ended: Ended) -> Result<Option<Bytes>, WorkerError> {
     match ended.failure {
         None => Ok(ended.output),
-        Some(Failure { class, kind, message, about }) => {
-            Err(WorkerError::from_parts(FailureParts { class, kind, about, message }))
+        Some(failure) => Err(error(failure)),
+    }
+}
+
+fn failure(error: &WorkerError) -> Failure {
+    let FailureParts { class, kind, about, mut message } = error.to_parts();
+    message.truncate(message.floor_char_boundary(FAILURE_BYTES_MAX));
+    Failure { class, kind, message, about }
+}
+
+fn error(failure: Failure) -> WorkerError {
+    let Failure { class, kind, message, about } = failure;
+    WorkerError::from_parts(FailureParts { class, kind, about, message })
+}
+
+/// What became of a save as a frame.
+pub(super) fn saved(id: u64, outcome: Result<Asset, WorkerError>) -> Saved {
+    // An asset is a few texts and numbers: they can be written.
+    let written = outcome.and_then(|asset| {
+        serde_json::to_vec(&asset).map_err(|error| WorkerError::fatal("AssetError", error.to_string()))
+    });
+    match written {
+        Ok(asset) => Saved { id, failure: None, asset: asset.into() },
+        Err(error) => Saved { id, failure: Some(failure(&error)), asset: Bytes::new() },
+    }
+}
+
+/// And back.
+pub(super) fn save_outcome(saved: Saved) -> Result<Asset, WorkerError> {
+    match saved.failure {
+        Some(failure) => Err(error(failure)),
+        None => {
+            serde_json::from_slice(&saved.asset).map_err(|error| WorkerError::fatal("AssetError", error.to_string()))
         }
     }
 }
@@ -135,5 +165,10 @@ pub(super) fn model(reference: String, dir: &Path) -> Model {
 
 /// And back.
 pub(super) fn dir(model: &Model) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(&model.dir))
+    path(&model.dir)
+}
+
+/// A path that came as the system spells it.
+pub(super) fn path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
 }

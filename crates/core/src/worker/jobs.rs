@@ -50,7 +50,7 @@ impl Serving {
             }
             Action::Start(job) => self.start(&job),
             Action::Upload { job, output } => {
-                if let Err(why) = self.executor.upload(&job, output, &self.acknowledged.file_base_url) {
+                if let Err(why) = self.executor.upload(&job, output) {
                     warn!(pair = %job.pair(), %why, "an output cannot be stored");
                     self.table.uploaded(job.pair(), Err(why), &mut self.actions);
                 }
@@ -71,6 +71,7 @@ impl Serving {
                 let function = self.roster.get(job.function()).map(|entry| entry.function.name());
                 self.executor.finish(&job, function, ending);
             }
+            Action::GrantGpu(job) => self.executor.grant_gpu(&job),
             Action::Done => {}
         }
     }
@@ -87,6 +88,12 @@ impl Serving {
             JobEvent::ThreadEnded { job, outcome, ended } => {
                 self.returned(&job, outcome, ended);
                 self.table.thread_ended(job.pair(), job.function(), &mut self.actions);
+            }
+            JobEvent::GpuWanted { job, grant } => {
+                job.waits_for_gpu(Some(grant));
+                if !self.table.gpu_wanted(job.pair(), &mut self.actions) {
+                    job.waits_for_gpu(None);
+                }
             }
             JobEvent::Uploaded { job, result } => {
                 let file_ref = match result {
@@ -114,6 +121,7 @@ impl Serving {
                 self.returned(job, outcome, ended);
             }
             Started::Running => {
+                self.executor.keep_token(job);
                 if let Some(at) = job.deadline() {
                     self.timers.deadline(at, job.pair().clone());
                 }

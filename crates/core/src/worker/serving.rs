@@ -35,7 +35,7 @@ use crate::{
     availability::{Availability, Readiness},
     backoff::random_unit,
     drain::{Drain, DrainStep, DrainView},
-    executor::{Executor, JobCell, JobEvent, Reporting, Uploads},
+    executor::{Executor, JobCell, JobEvent, Renewals, Reporting, Uploads},
     gate, gpu,
     job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
@@ -157,7 +157,10 @@ impl Serving {
                 events,
                 outbox.clone(),
                 loader.clone(),
-                Uploads::new(options.uploader.clone(), options.upload_bytes_max),
+                (
+                    Uploads::new(options.uploader.clone(), options.upload_bytes_max),
+                    Renewals::new(options.renewer.clone(), options.token.clone()),
+                ),
                 Reporting { spool, stats: stats.clone(), observer: options.observer.clone() },
                 gpus_freed,
             ),
@@ -341,6 +344,7 @@ impl Serving {
     /// A HelloAck, first or repeated: its content replaces what was there, and state follows (W6).
     pub(super) fn acknowledge(&mut self, ack: pb::HelloAck) {
         self.models.spare(&ack.keep);
+        self.executor.store_files_at(&ack.file_base_url);
         self.acknowledged = ack;
         self.resolve_models();
         self.sample_memory();

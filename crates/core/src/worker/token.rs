@@ -59,6 +59,7 @@ impl Serving {
     }
 
     fn use_token(&mut self, token: String) {
+        self.executor.renew_tokens_as(&token);
         self.options.token = Some(token);
         self.policy.forgive();
     }

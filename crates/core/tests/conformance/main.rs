@@ -19,6 +19,8 @@ mod metrics;
 mod models;
 mod orchestrator;
 mod queue;
+mod renewals;
+mod saves;
 mod shelf;
 mod slots;
 mod spool;

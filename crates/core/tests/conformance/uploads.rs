@@ -3,26 +3,66 @@
 use std::sync::Arc;
 
 use futures::{FutureExt, future::BoxFuture};
-use gen_worker_core::{OutputUpload, OutputUploader, UploadError};
+use gen_worker_core::{OutputUpload, OutputUploader, UploadError, UploadFailure, saves::SaveContent};
+use gen_worker_hub::{
+    Blake3Hash,
+    api::{LocalFile, UploadedFile},
+};
 use gen_worker_proto::pb::{self, JobStatus, job_result::Output, scheduler_message::Msg as Outbound};
 use parking_lot::Mutex;
+use tokio::sync::Semaphore;
 
 use crate::{fixture::Fixture, functions::count};
 
-/// Keeps what it is given; refuses outputs above `bytes_max`.
-struct Shelf {
-    bytes_max: usize,
-    uploads: Mutex<Vec<OutputUpload>>,
+/// Keeps what it is told of; refuses files above `bytes_max`.
+#[derive(Default)]
+pub struct Shelf {
+    pub bytes_max: usize,
+    pub uploads: Mutex<Vec<OutputUpload>>,
+    /// How files are refused.
+    pub refusal: Option<UploadFailure>,
+    /// Uploads wait for it, if there is one.
+    pub gate: Option<Arc<Semaphore>>,
+}
+
+impl Shelf {
+    pub fn of(bytes_max: usize) -> Self {
+        Self { bytes_max, ..Self::default() }
+    }
+
+    /// Waits until so many uploads have come.
+    pub async fn arrivals(&self, count: usize) {
+        while self.uploads.lock().len() < count {
+            tokio::task::yield_now().await;
+        }
+    }
 }
 
 impl OutputUploader for Shelf {
-    fn upload(&self, upload: OutputUpload) -> BoxFuture<'static, Result<String, UploadError>> {
-        let fits = upload.output.len() <= self.bytes_max;
-        let pair = upload.pair.clone();
-        let file_ref = format!("stored/{}", upload.name);
+    fn upload(&self, upload: OutputUpload) -> BoxFuture<'static, Result<UploadedFile, UploadError>> {
+        let bytes = match &upload.content {
+            SaveContent::Bytes(bytes) => bytes.to_vec(),
+            SaveContent::File(path) => std::fs::read(path).expect("a file"),
+        };
+        let failure = self.refusal.or_else(|| (bytes.len() > self.bytes_max).then_some(UploadFailure::Retryable));
+        let (pair, gate) = (upload.pair.clone(), self.gate.clone());
+        let local = LocalFile {
+            reference: format!("stored/{}", upload.name),
+            size_bytes: bytes.len() as u64,
+            blake3: Blake3Hash::of(&bytes),
+            mime_type: upload.mime_type.clone().unwrap_or_default(),
+        };
         self.uploads.lock().push(upload);
-        async move { if fits { Ok(file_ref) } else { Err(UploadError { pair, source: "the shelf is full".into() }) } }
-            .boxed()
+        async move {
+            if let Some(gate) = gate {
+                gate.acquire().await.expect("never closed").forget();
+            }
+            match failure {
+                None => Ok(UploadedFile::from_reply(b"", &local).expect("nothing to misread")),
+                Some(failure) => Err(UploadError { pair, failure, source: "the shelf is full".into() }),
+            }
+        }
+        .boxed()
     }
 }
 
@@ -40,7 +80,7 @@ fn large(request_id: &str, bytes: u64) -> pb::RunJob {
 
 #[tokio::test(start_paused = true)]
 async fn c30_c31_large_outputs_are_uploaded_to_the_latest_base_url() {
-    let shelf = Arc::new(Shelf { bytes_max: 100_000, uploads: Mutex::default() });
+    let shelf = Arc::new(Shelf::of(100_000));
     let uploader = shelf.clone();
     let mut fixture = Fixture::with(|options| options.uploader = Some(uploader));
     let mut session = fixture.session().await;
@@ -92,7 +132,8 @@ fn an_upload_shows_neither_its_token_nor_its_output() {
         capability_token: "s3cret".into(),
         tenant: "acme".into(),
         name: "results/r1.msgpack".into(),
-        output: "private".into(),
+        content: SaveContent::Bytes("private".into()),
+        mime_type: None,
     };
     let shown = format!("{upload:?}");
     assert!(shown.contains("results/r1.msgpack") && !shown.contains("s3cret") && !shown.contains("private"), "{shown}");
@@ -100,7 +141,7 @@ fn an_upload_shows_neither_its_token_nor_its_output() {
 
 #[tokio::test(start_paused = true)]
 async fn c30_a_file_above_the_cap_is_refused_before_any_uploader_sees_it() {
-    let shelf = Arc::new(Shelf { bytes_max: usize::MAX, uploads: Mutex::default() });
+    let shelf = Arc::new(Shelf::of(usize::MAX));
     let uploader = shelf.clone();
     let mut fixture = Fixture::with(|options| {
         options.uploader = Some(uploader);
@@ -124,7 +165,7 @@ async fn c30_a_file_above_the_cap_is_refused_before_any_uploader_sees_it() {
 #[tokio::test(start_paused = true)]
 async fn w8_7_the_summary_of_a_stream_is_cut_to_what_may_be_uploaded() {
     for (bytes_max, blob) in [(0, true), (1, false)] {
-        let uploader = Arc::new(Shelf { bytes_max: usize::MAX, uploads: Mutex::default() });
+        let uploader = Arc::new(Shelf::of(usize::MAX));
         let mut fixture = Fixture::with(|options| {
             options.uploader = Some(uploader);
             options.upload_bytes_max = bytes_max;

@@ -103,13 +103,14 @@ impl CommitUpload {
 }
 
 impl CommitFinalized {
-    /// Reads the reply to a finalize that is done.
+    /// Reads the reply to a finalize that is done. Newer hubs have the id in an object of its own.
     ///
     /// # Errors
     /// [`ReplyError`] when it names no checkpoint.
     pub fn from_reply(body: &[u8]) -> Result<Self, ReplyError> {
         let object = read_object(body)?;
-        let id = text(&object, &["checkpoint_id"]).ok_or(ReplyError::Missing("checkpoint_id"))?;
+        let nested = || text(object.get("checkpoint")?.as_object()?, &["checkpoint_id"]);
+        let id = text(&object, &["checkpoint_id"]).or_else(nested).ok_or(ReplyError::Missing("checkpoint_id"))?;
         let checkpoint_id = id.parse().map_err(|_| ReplyError::Invalid("checkpoint_id"))?;
         Ok(Self { checkpoint_id, normalized_flavor: text(&object, &["normalized_flavor"]).map(str::to_owned) })
     }

@@ -3,11 +3,10 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::reply::ReplyError;
+use super::{manifest::ManifestFile, reply::ReplyError};
 use crate::{
     digest::Digest,
     names::ServerId,
-    repo_path::RepoPath,
     snapshot::{SNAPSHOT_FILES_MAX, Snapshot, SnapshotError, SnapshotFile},
 };
 
@@ -71,14 +70,6 @@ pub struct DatasetList {
 #[serde(transparent)]
 pub struct DatasetSchema(Map<String, Value>);
 
-/// A file of a dataset, as its schema has it.
-#[derive(Serialize, Deserialize)]
-struct ManifestFile {
-    path: RepoPath,
-    digest: Digest,
-    size_bytes: u64,
-}
-
 impl DatasetSchema {
     /// The schema of `features`: an object that has `features` in it is one already, another is wrapped.
     #[must_use]
@@ -114,6 +105,14 @@ impl DatasetSchema {
         self
     }
 
+    /// Which files it has; none for one that names none.
+    ///
+    /// # Errors
+    /// [`ReplyError`] when it names what cannot be a tree.
+    pub fn files(&self) -> Result<Option<Snapshot>, ReplyError> {
+        files_of(&self.0)
+    }
+
     /// The whole object.
     #[must_use]
     pub fn as_object(&self) -> &Map<String, Value> {
@@ -128,19 +127,25 @@ impl Dataset {
     /// [`ReplyError`] when it does not say, or names what cannot be a tree.
     pub fn files(&self) -> Result<Snapshot, ReplyError> {
         let schema = if self.features.is_empty() { self.schema.as_object() } else { &self.features };
-        let listed = schema.get(MANIFEST).and_then(Value::as_array).ok_or(ReplyError::Missing(MANIFEST))?;
-        if listed.len() > SNAPSHOT_FILES_MAX {
-            return Err(ReplyError::TooMany("files"));
-        }
-        let file = |entry: &Value| {
-            let ManifestFile { path, digest, size_bytes } = ManifestFile::deserialize(entry).ok()?;
-            Some(SnapshotFile { path, size_bytes, blake3: digest.as_blake3()? })
-        };
-        let files: Option<Vec<SnapshotFile>> = listed.iter().map(file).collect();
-        Snapshot::new(files.ok_or(ReplyError::Invalid(MANIFEST))?).map_err(|error| match error {
-            SnapshotError::Empty => ReplyError::Missing(MANIFEST),
-            _ => ReplyError::Invalid(MANIFEST),
-        })
+        files_of(schema)?.ok_or(ReplyError::Missing(MANIFEST))
+    }
+}
+
+fn files_of(schema: &Map<String, Value>) -> Result<Option<Snapshot>, ReplyError> {
+    let Some(listed) = schema.get(MANIFEST).filter(|listed| !listed.is_null()) else { return Ok(None) };
+    let listed = listed.as_array().ok_or(ReplyError::Missing(MANIFEST))?;
+    if listed.len() > SNAPSHOT_FILES_MAX {
+        return Err(ReplyError::TooMany("files"));
+    }
+    let file = |entry: &Value| {
+        let ManifestFile { path, digest, size_bytes } = ManifestFile::deserialize(entry).ok()?;
+        Some(SnapshotFile { path, size_bytes, blake3: digest.as_blake3()? })
+    };
+    let files: Option<Vec<SnapshotFile>> = listed.iter().map(file).collect();
+    match Snapshot::new(files.ok_or(ReplyError::Invalid(MANIFEST))?) {
+        Ok(files) => Ok(Some(files)),
+        Err(SnapshotError::Empty) => Ok(None),
+        Err(_) => Err(ReplyError::Invalid(MANIFEST)),
     }
 }
 

@@ -142,6 +142,17 @@ impl HubError {
         matches!(self, Self::Timeout { .. } | Self::Transport { .. })
     }
 
+    /// The status of a refusal.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Self::Auth { status, .. } | Self::Status { status, .. } => Some(*status),
+            Self::NotFound { .. } => Some(404),
+            Self::RateLimited { .. } => Some(429),
+            _ => None,
+        }
+    }
+
     /// The server's word for its refusal.
     #[must_use]
     pub fn code(&self) -> Option<&str> {

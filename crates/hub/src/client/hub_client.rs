@@ -68,6 +68,12 @@ impl HubClient {
         Self { token, ..self.clone() }
     }
 
+    /// The same client for files of another tenant.
+    #[must_use]
+    pub fn with_owner(&self, owner: &str) -> Self {
+        Self { owner: Some(owner.to_owned()).filter(|owner| !owner.is_empty()), ..self.clone() }
+    }
+
     pub(super) fn http(&self) -> &reqwest::Client {
         &self.http
     }

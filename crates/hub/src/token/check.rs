@@ -1,12 +1,12 @@
 //! Tells good tokens from bad ones.
 
-use ring::signature::{ED25519, UnparsedPublicKey};
+use ring::hmac;
 use serde::Deserialize;
 
 use super::{
     claims::{CapabilityClaims, GRANTS_MAX},
     decode,
-    signer::{KeyError, SEED_BYTES},
+    signer::{KeyError, key},
 };
 use crate::secret::BearerToken;
 
@@ -19,9 +19,9 @@ const RENEWAL_GRACE_S: u64 = 5 * 60;
 /// Most keys of one check: the one in use and a few that are being replaced.
 const KEYS_MAX: usize = 16;
 
-/// Checks tokens with public keys.
+/// Checks tokens. Who can check can also sign: its keys are secret.
 #[derive(Clone, Debug)]
-pub struct TokenCheck(Vec<[u8; SEED_BYTES]>);
+pub struct TokenCheck(Vec<hmac::Key>);
 
 /// Why a token does not count. Nothing of the token is in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum TokenError {
     #[error("it is no capability token")]
     Form,
     /// Signed in another way than these tokens are, `none` included.
-    #[error("its algorithm is not EdDSA")]
+    #[error("its algorithm is not HS256")]
     Algorithm,
     /// No key of the check has signed it.
     #[error("its signature is wrong")]
@@ -50,16 +50,20 @@ struct Header {
 }
 
 impl TokenCheck {
-    /// A check that trusts `keys`, Ed25519 public keys of 32 bytes.
+    /// A check that trusts the signers of `seeds`, 32 secret bytes each.
     ///
     /// # Errors
     /// When one has another length, or when there are none or more than a hub has.
-    pub fn new(keys: &[&[u8]]) -> Result<Self, KeyError> {
-        if keys.is_empty() || keys.len() > KEYS_MAX {
+    pub fn new(seeds: &[&[u8]]) -> Result<Self, KeyError> {
+        if seeds.is_empty() || seeds.len() > KEYS_MAX {
             return Err(KeyError);
         }
-        let keys: Result<Vec<_>, _> = keys.iter().map(|key| (*key).try_into().map_err(|_| KeyError)).collect();
-        keys.map(Self)
+        seeds.iter().map(|seed| key(seed)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// A check that trusts one signer.
+    pub(super) fn of(key: hmac::Key) -> Self {
+        Self(vec![key])
     }
 
     /// What `token` says, if it is genuine and in time at `now_s`.
@@ -83,14 +87,11 @@ impl TokenCheck {
         let (header, claims) = signed.split_once('.').ok_or(TokenError::Form)?;
         let header = decode(header).and_then(|header| serde_json::from_slice::<Header>(&header).ok());
         let header = header.ok_or(TokenError::Form)?;
-        if header.alg != "EdDSA" || header.crit.is_some() {
+        if header.alg != "HS256" || header.crit.is_some() {
             return Err(TokenError::Algorithm);
         }
         let signature = decode(signature).ok_or(TokenError::Form)?;
-        let good = |key: &[u8; SEED_BYTES]| {
-            UnparsedPublicKey::new(&ED25519, key).verify(signed.as_bytes(), &signature).is_ok()
-        };
-        if !self.0.iter().any(good) {
+        if !self.0.iter().any(|key| hmac::verify(key, signed.as_bytes(), &signature).is_ok()) {
             return Err(TokenError::Signature);
         }
         let claims = decode(claims).and_then(|claims| serde_json::from_slice::<CapabilityClaims>(&claims).ok());

@@ -31,11 +31,11 @@ fn unsigned(claims: &serde_json::Value) -> BearerToken {
 #[test]
 fn h9_7_what_is_signed_is_read() {
     let token = signer(1).sign(&claims()).unwrap();
-    assert_eq!(signer(1).check().unwrap().verify(&token, NOW_S), Ok(claims()));
+    assert_eq!(signer(1).check().verify(&token, NOW_S), Ok(claims()));
     // Several keys, while one replaces the other.
-    let both = TokenCheck::new(&[signer(2).public_key(), signer(1).public_key()]).unwrap();
+    let both = TokenCheck::new(&[&[2; 32], &[1; 32]]).unwrap();
     assert_eq!(both.verify(&token, NOW_S), Ok(claims()));
-    assert_eq!(signer(2).check().unwrap().verify(&token, NOW_S), Err(TokenError::Signature));
+    assert_eq!(signer(2).check().verify(&token, NOW_S), Err(TokenError::Signature));
     assert!(TokenCheck::new(&[]).is_err() && TokenCheck::new(&[b"short"]).is_err());
 }
 
@@ -43,12 +43,12 @@ fn h9_7_what_is_signed_is_read() {
 fn h9_7_no_header_chooses_the_algorithm() {
     let token = signer(1).sign(&claims()).unwrap();
     let rest = token.reveal().split_once('.').unwrap().1;
-    for header in [r#"{"alg":"none"}"#, r#"{"alg":"HS256"}"#, r#"{"alg":"EdDSA","crit":["b64"]}"#] {
+    for header in [r#"{"alg":"none"}"#, r#"{"alg":"EdDSA"}"#, r#"{"alg":"HS256","crit":["b64"]}"#] {
         let forged: BearerToken = format!("{}.{rest}", encode(header.as_bytes())).parse().unwrap();
-        assert_eq!(signer(1).check().unwrap().verify(&forged, NOW_S), Err(TokenError::Algorithm));
+        assert_eq!(signer(1).check().verify(&forged, NOW_S), Err(TokenError::Algorithm));
     }
     for text in ["a", "a.b", "a.b.c", "..", &format!("{}.e30.", encode(HEADER.as_bytes()))] {
-        let found = signer(1).check().unwrap().verify(&text.parse().unwrap(), NOW_S);
+        let found = signer(1).check().verify(&text.parse().unwrap(), NOW_S);
         assert!(matches!(found, Err(TokenError::Form | TokenError::Signature)), "{text}");
     }
 }
@@ -61,7 +61,7 @@ fn h9_2_lifetimes_by_workload() {
 
 #[test]
 fn h9_4_an_old_token_can_be_renewed_for_five_minutes() {
-    let check = signer(1).check().unwrap();
+    let check = signer(1).check();
     let token = signer(1).sign(&claims()).unwrap();
     let end = claims().exp;
     assert!(check.verify(&token, end - 1).is_ok());
@@ -139,6 +139,6 @@ proptest! {
         prop_assume!(text.get(at..=at) != Some(to.as_str()));
         text.replace_range(at..=at, &to);
         let changed: BearerToken = text.parse().unwrap();
-        prop_assert!(signer(1).check().unwrap().verify(&changed, NOW_S).is_err());
+        prop_assert!(signer(1).check().verify(&changed, NOW_S).is_err());
     }
 }

@@ -41,7 +41,8 @@ pub(crate) async fn by_address(
     send(&hub, hash, &headers).await
 }
 
-async fn send(hub: &Hub, hash: Blake3Hash, headers: &HeaderMap) -> Result<Response, ApiError> {
+/// A blob, or the range of it that `headers` ask for.
+pub(super) async fn send(hub: &Hub, hash: Blake3Hash, headers: &HeaderMap) -> Result<Response, ApiError> {
     let blob = hub.metadata.blob(hash).await?.ok_or_else(|| ApiError::not_found("blob"))?;
     let BlobRecord { size_bytes, segments, .. } = blob;
     let etag = format!("\"{hash}\"");

@@ -1,5 +1,7 @@
 //! Bodies of control calls, in and out.
 
+use std::time::Duration;
+
 use axum::{
     body::Body,
     http::{StatusCode, header},
@@ -10,6 +12,11 @@ use http_body_util::{BodyExt as _, Limited};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::ApiError;
+use crate::patience::Stalled;
+
+/// How long a body may take in all. The connection ends sooner when nothing comes at all; this is for those who send a byte now
+/// and then. Clients wait 120 s for the answer.
+const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// Largest body of a call that names one thing, in bytes.
 pub(crate) const SMALL_MAX: usize = 1024 * 1024;
@@ -19,15 +26,36 @@ pub(crate) const COMMIT_MAX: usize = 32 * 1024 * 1024;
 
 /// Reads a body of at most `bytes_max`.
 pub(crate) async fn read<T: DeserializeOwned>(body: Body, bytes_max: usize) -> Result<T, ApiError> {
-    let collected = Limited::new(body, bytes_max).collect().await.map_err(|error| {
+    parse(&collected(body, bytes_max).await?)
+}
+
+/// The same; an empty body is the default (Hub contract, 1.11).
+pub(crate) async fn read_or_default<T: DeserializeOwned + Default>(
+    body: Body,
+    bytes_max: usize,
+) -> Result<T, ApiError> {
+    let bytes = collected(body, bytes_max).await?;
+    if bytes.trim_ascii().is_empty() { Ok(T::default()) } else { parse(&bytes) }
+}
+
+async fn collected(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
+    let stalled = || ApiError::new(StatusCode::REQUEST_TIMEOUT, "stalled", "the body did not come in time");
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, bytes_max).collect()).await;
+    let collected = collected.map_err(|_| stalled())?.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
             ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is over {bytes_max} bytes"))
+        } else if Stalled::is_in(error.as_ref()) {
+            stalled()
         } else {
             ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", "the body did not come to its end")
         }
     })?;
+    Ok(collected.to_bytes())
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // The text of the parser may repeat a value, but only to the one who sent it.
-    serde_json::from_slice(&collected.to_bytes()).map_err(|error| ApiError::invalid("invalid_body", error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| ApiError::invalid("invalid_body", error.to_string()))
 }
 
 /// A reply.

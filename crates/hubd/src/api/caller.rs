@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{
     extract::FromRequestParts,
-    http::{StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, header, request::Parts},
 };
 use gen_worker_hub::{
     BearerToken,
@@ -12,8 +12,18 @@ use gen_worker_hub::{
     token::{Area, CapabilityClaims, Right},
 };
 
+use serde_json::json;
+
 use super::error::ApiError;
-use crate::{hub::Hub, metadata::Holder, signing::same_token};
+use crate::{
+    hub::Hub,
+    metadata::{Author, Budget, Holder, Reader},
+    signing::same_token,
+};
+
+/// How long the bytes of a job stay counted when its last token has ended: the longest that a job lives (Hub contract, 9.2), so
+/// that a token that is renewed late finds the count.
+const BUDGET_KEPT_S: u64 = 7 * 24 * 60 * 60;
 
 /// A token that may do everything, for those who run the hub.
 #[derive(Clone, Debug)]
@@ -27,17 +37,13 @@ pub(crate) enum Caller {
     /// Who runs the hub.
     Operator,
     /// A job.
-    Job(Box<CapabilityClaims>),
+    Job(Arc<CapabilityClaims>),
 }
 
 impl Caller {
     /// Whether the caller may do this.
     pub fn may(&self, area: Area, right: Right, owner: &str, name: &str) -> bool {
-        match self {
-            Self::Anonymous => false,
-            Self::Operator => true,
-            Self::Job(claims) => claims.allows(area, right, owner, name),
-        }
+        self.reader().may(area, right, owner, name)
     }
 
     /// Refuses who may not write there.
@@ -53,22 +59,45 @@ impl Caller {
 
     /// Whether the caller may read what a holder has.
     pub fn may_read(&self, holder: &Holder) -> bool {
-        match holder {
-            Holder::Repo { repo, private } => self.may_read_repo(repo, *private),
-            Holder::Media { owner } => self.may(Area::Media, Right::Read, owner, "*"),
-        }
+        self.reader().may_read(holder)
     }
 
     /// Whether the caller may read a repository.
     pub fn may_read_repo(&self, repo: &RepoName, private: bool) -> bool {
-        !private || self.may(Area::Repo, Right::Read, repo.owner(), repo.repo())
+        self.reader().may_read_repo(repo, private)
     }
 
-    /// Largest file that the caller may write.
-    pub fn file_bytes_max(&self) -> u64 {
+    /// What the caller may read.
+    pub fn reader(&self) -> Reader {
         match self {
-            Self::Job(claims) => claims.limits.per_file.unwrap_or(u64::MAX),
-            _ => u64::MAX,
+            Self::Anonymous => Reader::Anyone,
+            Self::Operator => Reader::Operator,
+            Self::Job(claims) => Reader::Job(Arc::clone(claims)),
+        }
+    }
+
+    /// What the caller may write in all.
+    pub fn author(&self) -> Author {
+        let budget = match self {
+            Self::Job(claims) => claims.limits.total.map(|bytes_max| Budget {
+                // Tokens of one attempt share the count: to renew one is not to have more.
+                job: json!([claims.tenant, claims.request_id, claims.attempt]).to_string(),
+                bytes_max,
+                expires_s: claims.exp.saturating_add(BUDGET_KEPT_S),
+            }),
+            _ => None,
+        };
+        Author { reader: self.reader(), budget }
+    }
+
+    /// Refuses a file that is larger than the caller may write (Hub contract, 9.1).
+    pub fn check_file(&self, size_bytes: u64) -> Result<(), ApiError> {
+        match self {
+            Self::Job(claims) if claims.limits.per_file.is_some_and(|bytes_max| size_bytes > bytes_max) => {
+                let message = "the token does not allow files of this size";
+                Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", message))
+            }
+            _ => Ok(()),
         }
     }
 }
@@ -77,18 +106,24 @@ impl FromRequestParts<Arc<Hub>> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, hub: &Arc<Hub>) -> Result<Self, ApiError> {
-        let Some(header) = parts.headers.get(header::AUTHORIZATION) else { return Ok(Self::Anonymous) };
+        let Some(token) = bearer(&parts.headers)? else { return Ok(Self::Anonymous) };
         let refused = |why: &str| ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", why);
-        let text = header.to_str().ok().and_then(|text| text.split_once(' '));
-        let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let token = token.and_then(|(_, token)| token.parse::<BearerToken>().ok());
-        let token = token.ok_or_else(|| refused("the token is none"))?;
         if hub.options.operators.iter().any(|operator| same_token(&operator.0, &token)) {
             return Ok(Self::Operator);
         }
         let claims = hub.tokens.verify(&token, hub.options.clock.now_s());
-        claims.map(|claims| Self::Job(Box::new(claims))).map_err(|error| refused(&format!("the token: {error}")))
+        claims.map(|claims| Self::Job(Arc::new(claims))).map_err(|error| refused(&format!("the token: {error}")))
     }
+}
+
+/// The token of a request, if it has one.
+pub(super) fn bearer(headers: &HeaderMap) -> Result<Option<BearerToken>, ApiError> {
+    let Some(header) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let text = header.to_str().ok().and_then(|text| text.split_once(' '));
+    let token = text.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let token = token.and_then(|(_, token)| token.parse::<BearerToken>().ok());
+    let refused = || ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "the token is none");
+    token.map(Some).ok_or_else(refused)
 }
 
 /// The repository of an address, in the form in which it is stored.

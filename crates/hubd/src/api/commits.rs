@@ -1,6 +1,6 @@
 //! Commits: open, bring the bytes, finalize (Hub contract, section 6).
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     body::Body,
@@ -8,7 +8,6 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
-use futures::{StreamExt as _, TryStreamExt as _};
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{COMMIT_OPERATIONS_MAX, CommitCreate, CommitOperation, CompleteRequest},
@@ -26,12 +25,9 @@ use super::{
     uploads::{OPEN_S, new_id},
 };
 use crate::{
-    hub::{Hub, Visibility},
-    metadata::{NewCommit, NewUpload, Pin, UploadOpened, UploadOwner},
+    hub::{FinalizeError, Hub, Progress, Visibility},
+    metadata::{Finalized, NewCommit, NewUpload, UploadOwner},
 };
-
-/// Uploads of one commit that are opened at once: they share the fsyncs of the metadata.
-const OPENS_AT_ONCE: usize = 64;
 
 /// Tags of one commit, and flavors: each is looked at for every label of the tree.
 const LABELS_MAX: usize = 64;
@@ -48,6 +44,7 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let repo = writable(&owner, &repo, &caller)?;
+    let _turn = hub.commit_turns.acquire().await.map_err(|error| ApiError::unavailable(&error))?;
     let commit: CommitCreate = body::read(body, COMMIT_MAX).await?;
     check(&hub, &caller, &commit)?;
     let now_s = hub.options.clock.now_s();
@@ -59,24 +56,20 @@ pub(crate) async fn create(
         expires_s: now_s.saturating_add(OPEN_S),
     };
     let id = new.id.clone();
-    let pins = hub.metadata.open_commit(new, now_s).await.map_err(ApiError::of_commit)?;
-    let mut pins: BTreeMap<Blake3Hash, Pin> = pins.into_iter().map(|pin| (pin.blake3, pin)).collect();
-    let (mut adds, mut deletions, mut copies) = (Vec::new(), 0, 0);
+    let pins = hub.metadata.open_commit(new, caller.author()).await.map_err(ApiError::of_commit)?;
+    let mut wanted: HashMap<Blake3Hash, NewUpload> =
+        pins.into_iter().filter_map(|pin| Some((pin.blake3, pin.upload?))).collect();
+    let (mut uploads, mut deletions, mut copies) = (Vec::new(), 0, 0);
     for operation in &commit.operations {
         match operation {
             // The second file of one content needs no upload of its own (6.19).
             CommitOperation::Add { path, blake3, .. } => {
-                adds.push((path.clone(), *blake3, pins.remove(blake3).filter(|pin| !pin.here)));
+                uploads.push(answered(&hub, path.as_str(), *blake3, wanted.remove(blake3)));
             }
             CommitOperation::Delete { .. } => deletions += 1,
             CommitOperation::Copy { .. } => copies += 1,
         }
     }
-    let uploads = futures::stream::iter(adds).map(|(path, blake3, pin)| {
-        let (hub, id) = (Arc::clone(&hub), id.clone());
-        async move { answered(&hub, &id, path.as_str(), blake3, pin, now_s).await }
-    });
-    let uploads: Vec<Value> = uploads.buffered(OPENS_AT_ONCE).try_collect().await?;
     let reply = json!({
         "revision_id": id, "uploads": uploads, "deletions": deletions, "copies": copies, "tags": commit.tags,
         "mode": commit.mode,
@@ -111,11 +104,16 @@ pub(crate) async fn finalize(
 ) -> Result<Response, ApiError> {
     let repo = writable(&owner, &repo, &caller)?;
     let revision = revision_id(&revision)?;
-    let now_s = hub.options.clock.now_s();
-    let done = hub.metadata.finalize_commit(repo, revision.clone(), now_s).await.map_err(ApiError::of_commit)?;
+    let told = |done: Result<Finalized, FinalizeError>| done.map_err(ApiError::of_finalize);
+    let done = match hub.finalize(repo, revision.clone(), told).await? {
+        Progress::Done(done) => done?,
+        Progress::Running => return body::json(StatusCode::ACCEPTED, &json!({"status": "running"})),
+    };
+    let id = done.checkpoint_id;
     let mut reply = json!({
-        "checkpoint_id": done.checkpoint_id, "revision_id": revision, "tags": done.tags,
-        "unsafe_weights": done.unsafe_weights,
+        // Newer peers look for the id in an object.
+        "checkpoint_id": id, "checkpoint": {"checkpoint_id": id},
+        "revision_id": revision, "tags": done.tags, "unsafe_weights": done.unsafe_weights, "dtype": done.dtype,
     });
     if let (Some(flavor), Some(object)) = (done.normalized_flavor, reply.as_object_mut()) {
         object.insert("normalized_flavor".to_owned(), flavor.into());
@@ -130,11 +128,11 @@ pub(crate) async fn abort(
     caller: Caller,
 ) -> Result<Response, ApiError> {
     let repo = writable(&owner, &repo, &caller)?;
-    hub.metadata.close_commit(repo, revision_id(&revision)?).await?;
+    hub.metadata.close_commit(repo, revision_id(&revision)?, hub.options.clock.now_s()).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-fn writable(owner: &str, repo: &str, caller: &Caller) -> Result<RepoName, ApiError> {
+pub(super) fn writable(owner: &str, repo: &str, caller: &Caller) -> Result<RepoName, ApiError> {
     let repo = repo_name(owner, repo)?;
     caller.must_write(Area::Repo, repo.owner(), repo.repo())?;
     Ok(repo)
@@ -144,7 +142,8 @@ fn revision_id(text: &str) -> Result<ServerId, ApiError> {
     text.parse().map_err(|_| ApiError::not_found("commit"))
 }
 
-fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {
+/// Refuses what can be no commit, whatever is there.
+pub(super) fn check_form(commit: &CommitCreate) -> Result<(), ApiError> {
     if commit.operations.is_empty() || commit.operations.len() > COMMIT_OPERATIONS_MAX {
         let message = format!("a commit has 1 to {COMMIT_OPERATIONS_MAX} operations");
         return Err(ApiError::invalid("invalid_commit", message));
@@ -158,7 +157,12 @@ fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiErr
         let message = format!("a commit has at most {LABELS_MAX} tags and as many flavors");
         return Err(ApiError::invalid("invalid_commit", message));
     }
-    let (mut sizes, mut part_count) = (BTreeMap::new(), 0_u64);
+    Ok(())
+}
+
+fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {
+    check_form(commit)?;
+    let (mut sizes, mut part_count) = (HashMap::new(), 0_u64);
     for operation in &commit.operations {
         if let CommitOperation::Add { size_bytes, blake3, path, .. } = operation {
             parts::check_size(hub, *size_bytes)?;
@@ -170,10 +174,7 @@ fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiErr
                     return Err(ApiError::invalid("invalid_commit", message));
                 }
             }
-            if *size_bytes > caller.file_bytes_max() {
-                let message = "the token does not allow files of this size";
-                return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", message));
-            }
+            caller.check_file(*size_bytes)?;
         }
     }
     if part_count > COMMIT_PARTS_MAX {
@@ -184,36 +185,11 @@ fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiErr
 }
 
 /// What the client is told of one file.
-async fn answered(
-    hub: &Hub,
-    commit: &ServerId,
-    path: &str,
-    blake3: Blake3Hash,
-    pin: Option<Pin>,
-    now_s: u64,
-) -> Result<Value, ApiError> {
-    match pin {
-        Some(pin) => wanted(hub, commit, path, &pin, now_s).await,
-        None => Ok(json!({"path": path, "blake3": blake3, "exists": true})),
-    }
-}
-
-async fn wanted(hub: &Hub, commit: &ServerId, path: &str, pin: &Pin, now_s: u64) -> Result<Value, ApiError> {
-    let new = NewUpload {
-        id: new_id()?,
-        owner: UploadOwner::Commit(commit.clone()),
-        blake3: pin.blake3,
-        size_bytes: pin.size_bytes,
-        mime_type: "application/octet-stream".to_owned(),
-        expires_s: now_s.saturating_add(OPEN_S),
-    };
+fn answered(hub: &Hub, path: &str, blake3: Blake3Hash, upload: Option<NewUpload>) -> Value {
+    let Some(new) = upload else { return json!({"path": path, "blake3": blake3, "exists": true}) };
     let urls = parts::addresses(hub, &new);
-    let id = new.id.clone();
-    match hub.metadata.open_upload(new, now_s).await.map_err(ApiError::of_commit)? {
-        UploadOpened::Known(_) => Ok(json!({"path": path, "blake3": pin.blake3, "exists": true})),
-        UploadOpened::Wanted => Ok(json!({
-            "path": path, "blake3": pin.blake3, "size_bytes": pin.size_bytes, "exists": false, "upload_id": id,
-            "part_urls": urls, "part_size": hub.options.part_bytes, "total_parts": urls.len(),
-        })),
-    }
+    json!({
+        "path": path, "blake3": blake3, "size_bytes": new.size_bytes, "exists": false, "upload_id": new.id,
+        "total_parts": urls.len(), "part_urls": urls, "part_size": hub.options.part_bytes,
+    })
 }

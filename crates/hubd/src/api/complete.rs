@@ -3,28 +3,26 @@
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
-use futures::StreamExt as _;
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{CompleteRequest, same_etag},
-    digest::{DigestAlgorithm, DigestHasher},
 };
 
 use super::{error::ApiError, parts::part_count};
 use crate::{
     blobs::merge,
-    hub::Hub,
+    hub::{Hub, hashed},
     metadata::{Segment, Upload, UploadOwner},
 };
 
 /// Who verifies an upload; the others are told to come again.
-struct Verifying<'a> {
+pub(super) struct Verifying<'a> {
     hub: &'a Hub,
     id: ServerId,
 }
 
 impl<'a> Verifying<'a> {
-    fn begin(hub: &'a Hub, id: &ServerId) -> Result<Self, ApiError> {
+    pub fn begin(hub: &'a Hub, id: &ServerId) -> Result<Self, ApiError> {
         if !hub.completing.lock().insert(id.clone()) {
             let message = "the upload is being verified";
             return Err(ApiError::new(StatusCode::CONFLICT, "upload_complete_in_progress", message));
@@ -84,10 +82,6 @@ async fn sha256(hub: &Hub, upload: &Upload) -> Result<Option<String>, ApiError> 
         return Ok(None);
     }
     let segments: Vec<Segment> = upload.parts.iter().map(|part| part.segment.clone()).collect();
-    let mut bytes = std::pin::pin!(hub.blobs.read(segments, 0..upload.new.size_bytes));
-    let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
-    while let Some(piece) = bytes.next().await {
-        hasher.update(&piece.map_err(|error| ApiError::unavailable(&error))?);
-    }
-    Ok(Some(hasher.digest().hex()))
+    let sha256 = hashed(&hub.blobs, segments, upload.new.size_bytes).await;
+    Ok(Some(sha256.map_err(|error| ApiError::unavailable(&error))?))
 }

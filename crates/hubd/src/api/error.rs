@@ -7,10 +7,13 @@ use axum::{
 use gen_worker_hub::api::{ErrorBody, ErrorDetail};
 use serde_json::{Map, Value};
 
-use crate::metadata::MetadataError;
+use crate::{
+    hub::{Busy, FinalizeError, Sha256Error},
+    metadata::MetadataError,
+};
 
 /// A refusal. Its text names what is wrong and holds no secret.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ApiError {
     status: StatusCode,
     detail: Box<ErrorDetail>,
@@ -57,6 +60,7 @@ impl ApiError {
             MetadataError::Closed => Self::not_found("upload"),
             MetadataError::Changed => Self::new(StatusCode::CONFLICT, "upload_incomplete", error.to_string()),
             MetadataError::RefExists => Self::new(StatusCode::CONFLICT, "ref_exists", "the ref exists already"),
+            MetadataError::OverBudget { .. } => Self::over_budget(&error),
             error => Self::unavailable(&error),
         }
     }
@@ -70,8 +74,36 @@ impl ApiError {
                     .with("missing", paths.into())
             }
             MetadataError::Unfit(why) => Self::invalid("invalid_commit", why),
+            MetadataError::OverBudget { .. } => Self::over_budget(&error),
             error => Self::unavailable(&error),
         }
+    }
+}
+
+impl ApiError {
+    /// The job has no bytes left (Hub contract, 9.1).
+    fn over_budget(error: &MetadataError) -> Self {
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "total_too_large", error.to_string())
+    }
+
+    /// A refusal to finalize.
+    pub fn of_finalize(error: FinalizeError) -> Self {
+        match error {
+            FinalizeError::Metadata(error) => Self::of_commit(error),
+            error => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<Busy> for ApiError {
+    fn from(error: Busy) -> Self {
+        Self::unavailable(&error)
+    }
+}
+
+impl From<Sha256Error> for ApiError {
+    fn from(error: Sha256Error) -> Self {
+        Self::unavailable(&error)
     }
 }
 

@@ -47,6 +47,8 @@ struct ResolveReply {
     tenant: String,
     name: String,
     tag: Option<String>,
+    /// What the headers of the weights show (6.20).
+    dtype: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -82,6 +84,7 @@ pub(crate) async fn resolve(
         tenant: name.owner().to_owned(),
         name: name.repo().to_owned(),
         tag: tag.map(str::to_owned),
+        dtype: found.dtype,
     };
     body::json(StatusCode::OK, &reply)
 }
@@ -94,7 +97,7 @@ fn selector(asked: &Asked, tag: Option<&str>) -> Option<Selector> {
     })
 }
 
-fn described(hub: &Hub, found: &Checkpoint) -> Result<Resolved, ApiError> {
+pub(crate) fn described(hub: &Hub, found: &Checkpoint) -> Result<Resolved, ApiError> {
     let expires_s = hub.options.clock.now_s().saturating_add(READ_S);
     let snapshot = SnapshotId::from_digest(&found.digest.to_string());
     let mut files = Vec::with_capacity(found.files.len());

@@ -1,4 +1,4 @@
-//! Uploads to the media of a tenant (Hub contract, 4a, 4c and 9.8).
+//! Uploads to the media of a tenant (Hub contract, 4a and 4c).
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use axum::{
 };
 use gen_worker_hub::{
     ServerId,
-    api::{CompleteRequest, MediaUrlsRequest, UploadCreate, UploadPlace, UploadedFile},
-    token::{Area, Right},
+    api::{CompleteRequest, UploadCreate, UploadPlace, UploadedFile},
+    token::Area,
 };
 use serde_json::{Map, Value, json};
 
@@ -25,17 +25,13 @@ use super::{
 use crate::{
     hub::Hub,
     metadata::{NewUpload, Upload, UploadOpened, UploadOwner},
-    signing::Use,
 };
 
 /// How long an upload or a commit may stay open (Hub contract, 4.14 and 6.21).
 pub(super) const OPEN_S: u64 = 24 * 60 * 60;
 
 /// How long an address for reading lives (Hub contract, 3.9: at least an hour).
-pub(super) const READ_S: u64 = 6 * 60 * 60;
-
-/// Most refs of one call for addresses.
-const REFS_MAX: usize = 1_000;
+pub(crate) const READ_S: u64 = 6 * 60 * 60;
 
 /// A new id of an upload or a commit.
 pub(super) fn new_id() -> Result<ServerId, ApiError> {
@@ -56,10 +52,7 @@ pub(crate) async fn create(
     let UploadPlace::Ref(reference) = create.place else {
         return Err(ApiError::invalid("invalid_body", "media uploads need a ref"));
     };
-    if create.size_bytes > caller.file_bytes_max() {
-        let message = "the token does not allow files of this size";
-        return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "file_too_large", message));
-    }
+    caller.check_file(create.size_bytes)?;
     parts::check_size(&hub, create.size_bytes)?;
     let now_s = hub.options.clock.now_s();
     let new = NewUpload {
@@ -70,8 +63,11 @@ pub(crate) async fn create(
         mime_type: create.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
         expires_s: now_s.saturating_add(OPEN_S),
     };
-    match hub.metadata.open_upload(new.clone(), now_s).await.map_err(ApiError::of_upload)? {
-        UploadOpened::Known(upload) => {
+    match hub.metadata.open_upload(new.clone(), caller.author(), now_s).await.map_err(ApiError::of_upload)? {
+        UploadOpened::Known(mut upload) => {
+            if upload.sha256.is_none() {
+                upload.sha256 = Some(hub.sha256_of(upload.new.blake3).await?);
+            }
             let mut reply = object(&uploaded(&upload));
             reply.insert("dedup".to_owned(), true.into());
             body::json(StatusCode::OK, &reply)
@@ -110,31 +106,6 @@ pub(crate) async fn abort(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Addresses of media. Refs that are not there, or not for this caller, are missing alike.
-pub(crate) async fn urls(State(hub): State<Arc<Hub>>, caller: Caller, body: Body) -> Result<Response, ApiError> {
-    let owner = match &caller {
-        Caller::Job(claims) => claims.tenant.to_ascii_lowercase(),
-        _ => return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs the token of a job")),
-    };
-    let request: MediaUrlsRequest = body::read(body, SMALL_MAX).await?;
-    if request.refs.len() > REFS_MAX {
-        return Err(ApiError::invalid("too_many", format!("there are more than {REFS_MAX} refs")));
-    }
-    let expires_s = hub.options.clock.now_s().saturating_add(READ_S);
-    let (mut urls, mut missing) = (Map::new(), Vec::new());
-    for reference in request.refs {
-        let reference = reference.to_string();
-        let may = caller.may(Area::Media, Right::Read, &owner, "*");
-        let hash = if may { hub.metadata.media(owner.clone(), reference.clone()).await? } else { None };
-        let path = hash.map(|hash| format!("/api/v1/files/{hash}"));
-        match path.and_then(|path| hub.signer.sign(Use::Read, &path, expires_s)) {
-            Some(url) => drop(urls.insert(reference, json!({"url": url, "expires_at": expires_s.to_string()}))),
-            None => missing.push(reference),
-        }
-    }
-    body::json(StatusCode::OK, &json!({"urls": urls, "missing": missing}))
-}
-
 async fn find(hub: &Hub, owner: &str, id: &str, caller: &Caller) -> Result<Upload, ApiError> {
     let owner = owner_name(owner)?;
     caller.must_write(Area::Media, &owner, "*")?;
@@ -144,14 +115,17 @@ async fn find(hub: &Hub, owner: &str, id: &str, caller: &Caller) -> Result<Uploa
     upload.filter(own).ok_or_else(|| ApiError::not_found("upload"))
 }
 
-/// What a client is told of a file that is there (Hub contract, 4.21).
 fn uploaded(upload: &Upload) -> UploadedFile {
-    let reference = match &upload.new.owner {
-        UploadOwner::Media { reference, .. } => reference.clone(),
-        UploadOwner::Commit(_) => String::new(),
-    };
+    match &upload.new.owner {
+        UploadOwner::Media { reference, .. } => described(upload, reference),
+        UploadOwner::Commit(_) => described(upload, ""),
+    }
+}
+
+/// What a client is told of a file that is there (Hub contract, 4.21).
+pub(super) fn described(upload: &Upload, reference: &str) -> UploadedFile {
     UploadedFile {
-        reference,
+        reference: reference.to_owned(),
         size_bytes: upload.new.size_bytes,
         blake3: upload.new.blake3,
         mime_type: upload.new.mime_type.clone(),
@@ -166,7 +140,7 @@ fn uploaded(upload: &Upload) -> UploadedFile {
     }
 }
 
-fn object(file: &UploadedFile) -> Map<String, Value> {
+pub(super) fn object(file: &UploadedFile) -> Map<String, Value> {
     match serde_json::to_value(file) {
         Ok(Value::Object(object)) => object,
         _ => Map::new(),

@@ -1,6 +1,6 @@
 //! A part comes in: it is counted and hashed on its way to the object store.
 
-use std::time::Duration;
+use std::{pin::Pin, sync::Arc};
 
 use blake3::hazmat::HasherExt as _;
 use bytes::{Bytes, BytesMut};
@@ -9,12 +9,11 @@ use gen_worker_hub::{
     Blake3Hash,
     digest::{DigestAlgorithm, DigestHasher},
 };
-use object_store::{MultipartUpload, ObjectStoreExt as _, PutPayload, path::Path};
+use object_store::{ObjectStoreExt as _, PutPayload, path::Path};
+use tokio::sync::SemaphorePermit;
 
-use super::{BlobStore, PIECE_BYTES};
-
-/// How long a sender may send nothing. Senders give up themselves after 120 s.
-const STALL: Duration = Duration::from_secs(60);
+use super::{BlobStore, PIECE_TIME, pending::Pending};
+use crate::patience::Stalled;
 
 /// What has to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,8 +44,8 @@ pub enum ReceiveError {
     /// The sender broke off.
     #[error("the part did not come to its end")]
     Body,
-    /// The sender sends nothing.
-    #[error("nothing came for {} s", STALL.as_secs())]
+    /// The sender sends nothing, or next to nothing.
+    #[error("the part did not come in time")]
     Stall,
     /// The object store refuses.
     #[error("the part cannot be stored")]
@@ -54,7 +53,7 @@ pub enum ReceiveError {
 }
 
 impl BlobStore {
-    /// Stores `body` under `key`. When this fails, or is dropped, nothing is there.
+    /// Stores `body` under `key`. When this fails nothing is there, and when it is dropped nothing will be soon.
     ///
     /// # Errors
     /// See [`ReceiveError`].
@@ -63,50 +62,106 @@ impl BlobStore {
         key: &str,
         expected: Expected,
         body: impl Stream<Item = Result<Bytes, E>> + Send,
-    ) -> Result<Received, ReceiveError> {
-        let mut upload = self.objects.put_multipart(&Path::from(key)).await?;
-        let outcome = match transfer(upload.as_mut(), expected, body).await {
-            Ok(received) => upload.complete().await.map(|_| received).map_err(ReceiveError::from),
-            Err(error) => Err(error),
-        };
-        if outcome.is_err()
-            && let Err(error) = upload.abort().await
-        {
-            tracing::debug!(%error, "a part that failed was not removed at once");
+    ) -> Result<Received, ReceiveError>
+    where
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let path = Path::from(key);
+        let mut body = Incoming { body: std::pin::pin!(body), rest: Bytes::new() };
+        let mut hash = PartHash::new(expected);
+        if expected.size_bytes <= self.piece_bytes as u64 {
+            let (piece, _room) = self.piece(&mut body, expected.size_bytes, &mut hash).await?;
+            body.end().await?;
+            self.objects.put(&path, PutPayload::from(piece)).await?;
+            return Ok(hash.finish());
         }
-        outcome
+        let mut upload = Pending::new(self.objects.put_multipart(&path).await?, Arc::clone(&self.scope));
+        let sent = async {
+            let mut left = expected.size_bytes;
+            while left > 0 {
+                let (piece, _room) = self.piece(&mut body, left, &mut hash).await?;
+                left = left.saturating_sub(piece.len() as u64);
+                upload.put(PutPayload::from(piece)).await?;
+            }
+            body.end().await
+        };
+        match sent.await {
+            Ok(()) => upload.complete().await?,
+            Err(error) => {
+                upload.abort().await;
+                return Err(error);
+            }
+        }
+        Ok(hash.finish())
+    }
+
+    /// The next piece of `left` bytes, hashed, and its room in the budget.
+    async fn piece<S, E>(
+        &self,
+        body: &mut Incoming<'_, S>,
+        left: u64,
+        hash: &mut PartHash,
+    ) -> Result<(Bytes, SemaphorePermit<'_>), ReceiveError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece_bytes);
+        let permits = u32::try_from(wanted).expect("pieces are some megabytes");
+        let room = self.budget.acquire_many(permits).await.expect("the budget is never closed");
+        let filled = tokio::time::timeout(PIECE_TIME, body.take(wanted)).await;
+        let piece = filled.map_err(|_| ReceiveError::Stall)??;
+        hash.update(&piece);
+        Ok((piece, room))
     }
 }
 
-async fn transfer<E>(
-    upload: &mut dyn MultipartUpload,
-    expected: Expected,
-    body: impl Stream<Item = Result<Bytes, E>> + Send,
-) -> Result<Received, ReceiveError> {
-    let mut body = std::pin::pin!(body);
-    let mut hash = PartHash::new(expected);
-    let (mut piece, mut count) = (BytesMut::new(), 0u64);
-    loop {
-        let next = tokio::time::timeout(STALL, body.next()).await.map_err(|_| ReceiveError::Stall)?;
-        let Some(bytes) = next else { break };
-        let bytes = bytes.map_err(|_| ReceiveError::Body)?;
-        count = count.saturating_add(bytes.len() as u64);
-        if count > expected.size_bytes {
-            return Err(ReceiveError::Size);
+/// A body, and what of its last bytes belongs to the next piece.
+struct Incoming<'a, S> {
+    body: Pin<&'a mut S>,
+    rest: Bytes,
+}
+
+impl<S, E> Incoming<'_, S>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    /// Exactly so many bytes.
+    async fn take(&mut self, wanted: usize) -> Result<Bytes, ReceiveError> {
+        let mut piece = BytesMut::with_capacity(wanted);
+        while piece.len() < wanted {
+            if self.rest.is_empty() && !self.more().await? {
+                return Err(ReceiveError::Size);
+            }
+            let part = self.rest.split_to(self.rest.len().min(wanted.saturating_sub(piece.len())));
+            piece.extend_from_slice(&part);
         }
-        hash.update(&bytes);
-        piece.extend_from_slice(&bytes);
-        if piece.len() >= PIECE_BYTES {
-            upload.put_part(PutPayload::from(piece.split().freeze())).await?;
-        }
+        Ok(piece.freeze())
     }
-    if count != expected.size_bytes {
-        return Err(ReceiveError::Size);
+
+    /// There is nothing more.
+    async fn end(&mut self) -> Result<(), ReceiveError> {
+        let over = tokio::time::timeout(PIECE_TIME, async {
+            while self.rest.is_empty() {
+                if !self.more().await? {
+                    return Ok(());
+                }
+            }
+            Err(ReceiveError::Size)
+        });
+        over.await.map_err(|_| ReceiveError::Stall)?
     }
-    if !piece.is_empty() {
-        upload.put_part(PutPayload::from(piece.freeze())).await?;
+
+    /// Reads on; false at the end.
+    async fn more(&mut self) -> Result<bool, ReceiveError> {
+        let Some(bytes) = self.body.next().await else { return Ok(false) };
+        self.rest = bytes.map_err(|error| {
+            let stalled = Stalled::is_in(error.into().as_ref());
+            if stalled { ReceiveError::Stall } else { ReceiveError::Body }
+        })?;
+        Ok(true)
     }
-    Ok(hash.finish())
 }
 
 /// The hashes of one part.

@@ -85,3 +85,78 @@ async fn h5_4_what_a_killed_process_left_is_removed() {
     let left: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
     assert_eq!(left, ["2-x"]);
 }
+
+const MIB: usize = 1024 * 1024;
+
+/// So many bytes in pieces of 64 KiB.
+fn zeros(bytes: usize) -> impl Stream<Item = Result<Bytes, std::io::Error>> + Send {
+    let piece = Bytes::from(vec![0; 64 * 1024]);
+    stream::iter(
+        (0..bytes.div_ceil(piece.len())).map(move |at| Ok(piece.slice(..piece.len().min(bytes - at * piece.len())))),
+    )
+}
+
+fn whole(size_bytes: usize) -> Expected {
+    Expected { size_bytes: size_bytes as u64, offset: 0, is_whole: false }
+}
+
+#[tokio::test]
+async fn pieces_for_another_store_are_as_large_as_s3_wants_them_and_all_alike() {
+    let bucket = Arc::new(testing::Bucket::default());
+    let store = BlobStore::remote(Arc::<testing::Bucket>::clone(&bucket), Arc::new(Scope::new("test")));
+    store.receive("blobs/u1/1-x", whole(11 * MIB + 1), zeros(11 * MIB + 1)).await.unwrap();
+    assert_eq!(*bucket.pieces.lock(), [5 * MIB, 5 * MIB, MIB + 1]);
+    assert_eq!((bucket.completed(), bucket.aborted()), (1, 0));
+    // What is no more than a piece needs no upload in parts.
+    store.receive("blobs/u1/2-x", whole(5 * MIB), zeros(5 * MIB)).await.unwrap();
+    assert_eq!((bucket.completed(), bucket.pieces.lock().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn all_transfers_together_stay_within_the_budget() {
+    let bucket = Arc::new(testing::Bucket::default());
+    let store = BlobStore::remote(Arc::<testing::Bucket>::clone(&bucket), Arc::new(Scope::new("test")));
+    let received = (0..32).map(|number| {
+        let store = store.clone();
+        async move { store.receive(&format!("blobs/u1/{number}-x"), whole(5 * MIB + 1), zeros(5 * MIB + 1)).await }
+    });
+    futures::future::try_join_all(received).await.unwrap();
+    assert_eq!(bucket.completed(), 32);
+    let most = bucket.most_bytes();
+    assert!((2 * REMOTE_PIECE_BYTES..=BUDGET_BYTES).contains(&most), "{most} bytes at once");
+    assert_eq!(store.budget.available_permits(), BUDGET_BYTES);
+}
+
+#[tokio::test]
+async fn a_request_that_is_dropped_leaves_no_upload_open_and_no_room_taken() {
+    let bucket = Arc::new(testing::Bucket::default());
+    let scope = Arc::new(Scope::new("test"));
+    let store = BlobStore::remote(Arc::<testing::Bucket>::clone(&bucket), Arc::clone(&scope));
+    let endless = zeros(6 * MIB).chain(stream::pending());
+    let mut receive = Box::pin(store.receive("blobs/u1/1-x", whole(20 * MIB), endless));
+    // Until the first piece is there: what follows never comes.
+    while bucket.pieces.lock().is_empty() {
+        assert!(futures::poll!(receive.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(bucket.aborted(), 0);
+    drop(receive);
+    scope.join(Duration::from_secs(60)).await;
+    assert_eq!((bucket.aborted(), bucket.completed()), (1, 0));
+    assert_eq!(store.budget.available_permits(), BUDGET_BYTES);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sender_that_trickles_does_not_keep_its_room() {
+    let bucket = Arc::new(testing::Bucket::default());
+    let store = BlobStore::remote(bucket, Arc::new(Scope::new("test")));
+    let trickle = stream::repeat(()).then(|()| async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        Ok::<_, std::io::Error>(Bytes::from_static(b"x"))
+    });
+    let begun = tokio::time::Instant::now();
+    let refused = store.receive("blobs/u1/1-x", whole(20 * MIB), trickle).await;
+    assert!(matches!(refused, Err(ReceiveError::Stall)), "{refused:?}");
+    assert_eq!(begun.elapsed(), PIECE_TIME);
+    assert_eq!(store.budget.available_permits(), BUDGET_BYTES);
+}

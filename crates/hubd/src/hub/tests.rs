@@ -1,9 +1,12 @@
 use bytes::Bytes;
-use futures::stream;
+use futures::{StreamExt as _, stream};
 use gen_worker_tasks::Scope;
 
 use super::*;
-use crate::{blobs::Expected, metadata::sqlite::SqliteMetadata};
+use crate::{
+    blobs::Expected,
+    metadata::{Part, Segment, sqlite::SqliteMetadata},
+};
 
 const KEY: &str = "blobs/u1/1-x";
 
@@ -39,8 +42,41 @@ async fn options_that_make_no_hub_are_refused() {
     let make = |options| Hub::new(Arc::<SqliteMetadata>::clone(&metadata), blobs.clone(), options);
     let refused = make(HubOptions::new("hub.test", [1; SECRET_BYTES]));
     assert!(matches!(refused, Err(HubSetupError::PublicUrl)));
+    for (connections, connections_per_address) in [(0, 1), (1, 0)] {
+        let options = HubOptions::new("http://hub.test", [1; SECRET_BYTES]);
+        let refused = make(HubOptions { connections, connections_per_address, ..options });
+        assert!(matches!(refused, Err(HubSetupError::Connections)));
+    }
     for part_bytes in [0, 512, 3000] {
         let options = HubOptions { part_bytes, ..HubOptions::new("http://hub.test", [1; SECRET_BYTES]) };
         assert!(matches!(make(options), Err(HubSetupError::PartSize)), "{part_bytes}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h4_14_a_hub_that_runs_removes_what_has_expired_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let scope = Arc::new(Scope::new("test"));
+    let metadata = Arc::new(SqliteMetadata::open(&directory.path().join("hub.db"), &scope).unwrap());
+    let blobs = BlobStore::local(directory.path().to_owned(), Arc::clone(&scope)).unwrap();
+    let clock = Clock::standing(1_000);
+    let options = HubOptions { clock: clock.clone(), ..HubOptions::new("http://hub.test", [1; SECRET_BYTES]) };
+    let hub = Hub::new(Arc::<SqliteMetadata>::clone(&metadata), blobs, options).unwrap();
+    std::fs::create_dir_all(directory.path().join("blobs/u1")).unwrap();
+    std::fs::write(directory.path().join(KEY), "one").unwrap();
+    metadata.put_part("u1".parse().unwrap(), part(), 1_000).await.unwrap();
+    let gone = async {
+        while !metadata.doomed(1).await.unwrap().is_empty() {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+        scope.cancel().stop();
+    };
+    tokio::join!(hub.run(scope.cancel()), gone);
+    assert_eq!(hub.blobs.keys().count().await, 0);
+}
+
+/// Of an upload that is not there: its object is doomed.
+fn part() -> Part {
+    let chaining = Blake3Hash::of(b"one");
+    Part { number: 1, segment: Segment { key: KEY.to_owned(), size_bytes: 3 }, chaining, sha256: None }
 }

@@ -1,5 +1,7 @@
 //! The values that go through the seam.
 
+use std::collections::BTreeMap;
+
 use gen_worker_hub::{
     Blake3Hash, Digest, ServerId,
     api::CommitCreate,
@@ -7,6 +9,7 @@ use gen_worker_hub::{
     names::{Flavor, Tag},
     snapshot::SnapshotFile,
 };
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 /// An object and its size.
@@ -123,12 +126,15 @@ pub struct Pin {
     pub blake3: Blake3Hash,
     /// Its size.
     pub size_bytes: u64,
-    /// Whether it is there for this commit.
-    pub here: bool,
+    /// The upload that has to bring it; none for what is there for this commit.
+    pub upload: Option<NewUpload>,
 }
 
+/// How many tensors have which type, by the names that safetensors gives them.
+pub type Dtypes = BTreeMap<String, u64>;
+
 /// What a commit became.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finalized {
     /// Digest of the tree.
     pub checkpoint_id: Digest,
@@ -138,6 +144,8 @@ pub struct Finalized {
     pub normalized_flavor: Option<String>,
     /// Whether it has pickled weights.
     pub unsafe_weights: bool,
+    /// The type that most of its tensors have, as the headers show it.
+    pub dtype: Option<String>,
 }
 
 /// What is asked for.
@@ -160,6 +168,8 @@ pub struct Checkpoint {
     pub files: Vec<SnapshotFile>,
     /// Other labels of the tag, with the bytes of each.
     pub siblings: Vec<(String, u64)>,
+    /// The type that most of its tensors have.
+    pub dtype: Option<String>,
 }
 
 /// What is known of a repository itself.
@@ -185,5 +195,14 @@ pub enum Holder {
     Media {
         /// The tenant.
         owner: String,
+    },
+    /// A dataset.
+    Dataset {
+        /// Who owns it.
+        owner: String,
+        /// What it is called.
+        name: String,
+        /// Whether it is private.
+        private: bool,
     },
 }

@@ -1,14 +1,24 @@
 //! What every implementation of [`Metadata`] must do: call [`conformance`] with a factory of empty stores.
 
+mod datasets;
+mod environments;
+mod media;
+mod sessions;
+mod transfers;
+mod upkeep;
+
 use std::{future::Future, sync::Arc};
 
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{CommitCreate, CommitMode, CommitOperation},
     model_ref::RepoName,
+    token::{Area, ByteLimits, CapabilityClaims, Grant, Right, Workload},
 };
 
-use super::{Metadata, MetadataError, NewCommit, NewUpload, Part, Segment, Selector, UploadOpened, UploadOwner};
+use super::{
+    Author, Metadata, MetadataError, NewCommit, NewUpload, Part, Reader, Segment, Selector, UploadOpened, UploadOwner,
+};
 
 /// When the suite begins, in seconds since 1970.
 const NOW_S: u64 = 1_000_000;
@@ -31,7 +41,18 @@ where
     commits(Store(make().await)).await;
     racing_merges(Store(make().await)).await;
     privacy(Store(make().await)).await;
+    upkeep::budgets(Store(make().await)).await;
     collection(Store(make().await)).await;
+    upkeep::last_names(Store(make().await)).await;
+    upkeep::retention(Store(make().await)).await;
+    upkeep::weights(Store(make().await)).await;
+    upkeep::visibility(Store(make().await)).await;
+    transfers::transfers(Store(make().await)).await;
+    sessions::sessions(Store(make().await)).await;
+    sessions::ends(Store(make().await)).await;
+    datasets::datasets(Store(make().await)).await;
+    environments::environments(Store(make().await)).await;
+    media::media(Store(make().await)).await;
 }
 
 /// A store, and shorter words for it.
@@ -47,6 +68,18 @@ impl Store {
             mime_type: "text/plain".to_owned(),
             expires_s: END_S,
         }
+    }
+
+    /// Opens an upload of a job of `acme`.
+    async fn open_upload(&self, new: NewUpload) -> Result<UploadOpened, MetadataError> {
+        self.0.open_upload(new, job("acme", &[Area::Media, Area::Repo]), NOW_S).await
+    }
+
+    /// Brings a content under a media ref.
+    async fn save(&self, id: &str, reference: &str, content: &str) {
+        self.open_upload(self.media(id, reference, content)).await.expect("an upload opens");
+        assert!(self.part(id, id, content).await);
+        self.0.complete_upload(parse(id), vec![id.to_owned()], None, NOW_S).await.expect("it completes");
     }
 
     async fn part(&self, id: &str, key: &str, content: &str) -> bool {
@@ -68,15 +101,15 @@ impl Store {
         };
         let body = CommitCreate::new(mode, vec![add]);
         let new = NewCommit { id: parse(id), repo: repo(), private, body, expires_s: END_S };
-        let pins = self.0.open_commit(new, NOW_S).await.expect("a commit opens");
-        pins.iter().all(|pin| pin.here)
+        let pins = self.0.open_commit(new, job("acme", &[Area::Repo])).await.expect("a commit opens");
+        pins.iter().all(|pin| pin.upload.is_none())
     }
 
     /// Brings the content of an open commit.
     async fn bring(&self, commit: &str, content: &str) {
         let id = format!("up-{commit}");
         let new = NewUpload { owner: UploadOwner::Commit(parse(commit)), ..self.media(&id, "", content) };
-        self.0.open_upload(new, NOW_S).await.expect("an upload opens");
+        self.open_upload(new).await.expect("an upload opens");
         assert!(self.part(&id, &format!("key-{commit}"), content).await);
         self.0
             .complete_upload(parse(&id), vec![format!("key-{commit}")], None, NOW_S)
@@ -99,6 +132,23 @@ impl Store {
     }
 }
 
+/// A job that may write everything of `owner` in these areas, as much as it likes.
+fn job(owner: &str, areas: &[Area]) -> Author {
+    let grants = areas.iter().map(|area| Grant::new(*area, Right::Write, owner, "*").expect("a grant"));
+    let claims = CapabilityClaims {
+        sub: "worker".to_owned(),
+        tenant: owner.to_owned(),
+        request_id: "r1".to_owned(),
+        attempt: 1,
+        kind: Workload::Conversion,
+        grants: grants.collect(),
+        limits: ByteLimits::default(),
+        iat: NOW_S,
+        exp: END_S,
+    };
+    Author::unlimited(Reader::Job(Arc::new(claims)))
+}
+
 fn parse(id: &str) -> ServerId {
     id.parse().expect("an id")
 }
@@ -113,7 +163,7 @@ fn repo() -> RepoName {
 
 async fn uploads(store: Store) {
     let new = store.media("u1", "a.txt", "one");
-    assert_eq!(store.0.open_upload(new.clone(), NOW_S).await.expect("it opens"), UploadOpened::Wanted);
+    assert_eq!(store.open_upload(new.clone()).await.expect("it opens"), UploadOpened::Wanted);
     assert!(store.part("u1", "k1", "one").await);
     assert!(store.part("u1", "k2", "one").await);
     assert_eq!(store.doomed().await, ["k1"], "the part that came first is replaced");
@@ -127,13 +177,13 @@ async fn uploads(store: Store) {
     let blob = store.0.blob(new.blake3).await.expect("a read").expect("a blob");
     assert_eq!((blob.size_bytes, blob.sha256.as_deref()), (3, Some("aa")));
     assert_eq!(blob.segments, [Segment { key: "k2".to_owned(), size_bytes: 3 }]);
-    let known = store.0.open_upload(store.media("u2", "a.txt", "one"), NOW_S).await.expect("it opens");
+    let known = store.open_upload(store.media("u2", "a.txt", "one")).await.expect("it opens");
     assert!(matches!(known, UploadOpened::Known(upload) if upload.complete && !upload.created));
     assert_eq!(store.0.unknown(keys(["k1", "k2", "k3"])).await.expect("a look"), ["k3"]);
 }
 
 async fn closed_uploads(store: Store) {
-    store.0.open_upload(store.media("u1", "a.txt", "one"), NOW_S).await.expect("it opens");
+    store.open_upload(store.media("u1", "a.txt", "one")).await.expect("it opens");
     assert!(store.part("u1", "k1", "one").await);
     store.0.drop_upload(parse("u1")).await.expect("it is dropped");
     assert!(!store.part("u1", "k2", "one").await, "a part that comes late counts for nothing");
@@ -142,7 +192,7 @@ async fn closed_uploads(store: Store) {
     assert!(matches!(closed, Err(MetadataError::Closed)));
     store.0.forget_doomed(vec!["k1".to_owned(), "k2".to_owned()]).await.expect("they are forgotten");
     assert!(store.doomed().await.is_empty());
-    store.0.open_upload(store.media("u3", "a.txt", "one"), NOW_S).await.expect("it opens");
+    store.open_upload(store.media("u3", "a.txt", "one")).await.expect("it opens");
     assert!(store.part("u3", "k3", "one").await);
     assert_eq!(store.0.upload(parse("u3"), END_S).await.expect("a read"), None, "its time is over");
     store.0.sweep(0, END_S, 100).await.expect("a sweep");
@@ -155,14 +205,14 @@ async fn create_only(store: Store) {
         NewUpload { owner, ..store.media(id, "a", content) }
     };
     for id in ["u1", "u2"] {
-        store.0.open_upload(create(id, id), NOW_S).await.expect("it opens");
+        store.open_upload(create(id, id)).await.expect("it opens");
         assert!(store.part(id, id, id).await);
     }
     store.0.complete_upload(parse("u1"), keys(["u1"]), None, NOW_S).await.expect("the first completes");
     let second = store.0.complete_upload(parse("u2"), keys(["u2"]), None, NOW_S).await;
     assert!(matches!(second, Err(MetadataError::RefExists)));
     assert_eq!(store.0.blob(Blake3Hash::of(b"u2")).await.expect("a read"), None, "nothing of it stays");
-    let third = store.0.open_upload(create("u3", "x"), NOW_S).await;
+    let third = store.open_upload(create("u3", "x")).await;
     assert!(matches!(third, Err(MetadataError::RefExists)));
 }
 
@@ -175,10 +225,10 @@ async fn commits(store: Store) {
     let done = store.finalize("c1").await.expect("it is a checkpoint");
     assert_eq!(store.finalize("c1").await.expect("the same again"), done);
     assert_eq!(store.latest().await, ["a"]);
-    store.0.close_commit(repo(), parse("c1")).await.expect("too late to close");
+    store.0.close_commit(repo(), parse("c1"), NOW_S).await.expect("too late to close");
     assert_eq!(store.finalize("c1").await.expect("the same again"), done);
     assert!(store.open("c2", CommitMode::Replace, "b", "one", false).await, "the content is there");
-    store.0.close_commit(repo(), parse("c2")).await.expect("it closes");
+    store.0.close_commit(repo(), parse("c2"), NOW_S).await.expect("it closes");
     assert!(matches!(store.finalize("c2").await, Err(MetadataError::Closed)));
     assert_eq!(store.latest().await, ["a"]);
 }
@@ -202,10 +252,16 @@ async fn privacy(store: Store) {
     store.finalize("c1").await.expect("a checkpoint");
     let mut other = store.media("u1", "a", "secret");
     other.owner = UploadOwner::Media { owner: "eve".to_owned(), reference: "a".to_owned(), create: false };
-    let opened = store.0.open_upload(other, NOW_S).await.expect("it opens");
+    let opened = store.0.open_upload(other, job("eve", &[Area::Media, Area::Repo]), NOW_S).await.expect("it opens");
     assert_eq!(opened, UploadOpened::Wanted, "to know a hash is not to have the content");
-    let own = store.0.open_upload(store.media("u2", "a", "secret"), NOW_S).await.expect("it opens");
+    // What counts is what the token may read, not who is named as the owner.
+    let media = store.0.open_upload(store.media("u2", "a", "secret"), job("acme", &[Area::Media]), NOW_S).await;
+    assert_eq!(media.expect("it opens"), UploadOpened::Wanted, "the token may not read the repository");
+    let own = store.open_upload(store.media("u3", "a", "secret")).await.expect("it opens");
     assert!(matches!(own, UploadOpened::Known(_)));
+    let operator = Author::unlimited(Reader::Operator);
+    let any = store.0.open_upload(store.media("u4", "b", "secret"), operator, NOW_S).await.expect("it opens");
+    assert!(matches!(any, UploadOpened::Known(_)));
 }
 
 async fn collection(store: Store) {
@@ -217,6 +273,8 @@ async fn collection(store: Store) {
     store.open("c2", CommitMode::Replace, "a", "lost", false).await;
     store.bring("c2", "lost").await;
     store.0.sweep(END_S, END_S, 100).await.expect("a sweep");
+    assert!(store.doomed().await.is_empty(), "until now its commit named it");
+    store.0.sweep(END_S + 1, END_S, 100).await.expect("a sweep");
     assert_eq!(store.doomed().await, ["key-c2"], "its commit has expired, and nothing else names it");
     assert!(matches!(store.finalize("c2").await, Err(MetadataError::Closed)));
     assert_eq!(store.0.blob(Blake3Hash::of(b"lost")).await.expect("a read"), None);

@@ -58,3 +58,17 @@ fn h6_22_pickled_weights_are_seen_by_their_names() {
     assert!(pickled("unet/model.BIN") && pickled("a.pt") && pickled("a.ckpt"));
     assert!(!pickled("model.safetensors") && !pickled("bin"));
 }
+
+#[test]
+fn h6_15_a_tree_of_as_many_files_as_there_can_be_is_copied_file_by_file() {
+    // Looked up one after the other, each from the front, this would take minutes.
+    let files = |folder: &str| (0..50_000).map(|at| file(&format!("{folder}/{at}"), "1")).collect::<Vec<_>>();
+    let base = files("a");
+    let copies: Vec<_> = (0..50_000).map(|at| copy(&format!("b/{at}"), &format!("a/{at}"), None)).collect();
+    let made = apply(&base, CommitMode::Merge, &copies, &BTreeMap::new()).unwrap();
+    assert_eq!(made.files().len(), 100_000);
+    let old = Digest::sha256(b"old");
+    let copies: Vec<_> = (0..50_000).map(|at| copy(&format!("b/{at}"), &format!("a/{at}"), Some(old))).collect();
+    let made = apply(&[], CommitMode::Replace, &copies, &BTreeMap::from([(old, base)])).unwrap();
+    assert_eq!(made.files().len(), 50_000);
+}

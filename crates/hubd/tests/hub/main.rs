@@ -2,5 +2,19 @@
 
 mod blobs;
 mod commits;
+mod connections;
+mod datasets;
+mod environment;
+mod finalize;
+mod gate;
+mod grants;
+mod grants_refused;
+mod kill;
+mod limits;
+mod old_files;
+mod refusals;
+mod renewal;
 mod server;
+mod sessions;
+mod sign;
 mod uploads;

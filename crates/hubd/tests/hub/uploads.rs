@@ -165,7 +165,7 @@ async fn h5_4_what_was_acknowledged_outlives_the_process_and_half_a_part_does_no
 }
 
 /// Objects on the disk.
-fn files_below(directory: &std::path::Path) -> usize {
+pub fn files_below(directory: &std::path::Path) -> usize {
     let folders = std::fs::read_dir(directory.join("objects/blobs")).into_iter().flatten().flatten();
     folders.map(|folder| std::fs::read_dir(folder.path()).map_or(0, Iterator::count)).sum()
 }

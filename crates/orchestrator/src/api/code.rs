@@ -26,6 +26,10 @@ pub enum Code {
     IdConflict,
     /// The request had ended. 409
     AlreadyFinished,
+    /// The request is in another attempt. 409
+    AttemptMismatch,
+    /// The request does not run. 409
+    NotRunning,
     /// The body is larger than the limit. 413
     PayloadTooLarge,
     /// The queue is full. 429
@@ -54,7 +58,7 @@ impl Code {
             Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownFunction => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::IdConflict | Self::AlreadyFinished => StatusCode::CONFLICT,
+            Self::IdConflict | Self::AlreadyFinished | Self::AttemptMismatch | Self::NotRunning => StatusCode::CONFLICT,
             Self::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::QueueFull => StatusCode::TOO_MANY_REQUESTS,
             Self::NoWorker => StatusCode::FAILED_DEPENDENCY,

@@ -19,6 +19,7 @@ use crate::request::State as Phase;
     responses(
         (status = 200, description = "The output", content(
             (Object = "application/json"), (Binary = "application/msgpack"))),
+        (status = 303, description = "It is a file: `Location` is where it can be read for some hours"),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
         (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
         (status = 404, description = "No such request, or it has no output", body = ErrorBody),
@@ -34,7 +35,7 @@ pub(super) async fn output(
     let why = match request.state {
         Phase::Succeeded => {
             let packed = body::accepts(&headers, body::is_messagepack);
-            return reply::output(&request, if packed { Form::Packed } else { Form::Output });
+            return reply::output(&api, &request, if packed { Form::Packed } else { Form::Output }).await;
         }
         Phase::Failed => "the request failed and has no output",
         Phase::Canceled => "the request was canceled and has no output",

@@ -13,6 +13,7 @@ use super::{
     error::ApiError,
     object::{AttemptObject, RequestObject, write_output},
     request_id,
+    state::Api,
 };
 use crate::request::{Output, Request, State, Timings};
 
@@ -55,27 +56,24 @@ pub(super) fn object(status: StatusCode, request: &Request, bytes_inline: bool) 
 }
 
 /// The reply of a call that waited: by the state of the request, or 202 when it has not ended.
-pub(super) fn waited(request: &Request, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn waited(api: &Api, request: &Request, form: Form) -> Result<Response, ApiError> {
     let bytes_inline = matches!(form, Form::Object { bytes_inline: true });
     match (request.state, form) {
         (State::Succeeded, Form::Object { .. }) => Ok(object(StatusCode::OK, request, bytes_inline)),
-        (State::Succeeded, Form::Output | Form::Packed) => output(request, form),
+        (State::Succeeded, Form::Output | Form::Packed) => output(api, request, form).await,
         (State::Failed | State::Canceled, _) => Ok(failure(request)),
         _ => Ok(object(StatusCode::ACCEPTED, request, bytes_inline)),
     }
 }
 
 /// The output of a request that succeeded.
-pub(super) fn output(request: &Request, form: Form) -> Result<Response, ApiError> {
+pub(super) async fn output(api: &Api, request: &Request, form: Form) -> Result<Response, ApiError> {
     let output = request.ending.as_ref().and_then(|ending| ending.output.as_ref());
     let raw = match output {
         Some(Output::Inline(raw)) if !raw.is_empty() => raw.clone(),
         // Streams end without an output of their own: nil.
         None | Some(Output::Inline(_)) => bytes::Bytes::from_static(&[0xc0]),
-        Some(Output::Blob(blob)) => {
-            let message = format!("the output is kept as `{blob}`, and this server has no file store to fetch it from");
-            return Err(ApiError::new(Code::NotFound, message).about(&request.submitted.id));
-        }
+        Some(Output::Blob(reference)) => return elsewhere(api, request, reference).await,
     };
     let mut response = if form == Form::Packed {
         ([(header::CONTENT_TYPE, MESSAGEPACK)], raw).into_response()
@@ -84,6 +82,24 @@ pub(super) fn output(request: &Request, form: Form) -> Result<Response, ApiError
         write_output(&raw, &mut body);
         ([(header::CONTENT_TYPE, JSON)], body).into_response()
     };
+    about(&mut response, request);
+    Ok(response)
+}
+
+/// Sends the caller to a file.
+async fn elsewhere(api: &Api, request: &Request, reference: &str) -> Result<Response, ApiError> {
+    let refused = |code, message: String| ApiError::new(code, message).about(&request.submitted.id);
+    let hub = &api.handle.hub;
+    if !hub.is_present() {
+        let message =
+            format!("the output is kept as `{reference}`, and this server has no file store to fetch it from");
+        return Err(refused(Code::NotFound, message));
+    }
+    let url = hub.output(&request.submitted.tenant, reference).await;
+    let url = url.map_err(|error| refused(Code::Unavailable, error.to_string()))?;
+    let url = url.and_then(|url| HeaderValue::try_from(url).ok());
+    let url = url.ok_or_else(|| refused(Code::NotFound, format!("the output `{reference}` is not there any more")))?;
+    let mut response = (StatusCode::SEE_OTHER, [(header::LOCATION, url)]).into_response();
     about(&mut response, request);
     Ok(response)
 }

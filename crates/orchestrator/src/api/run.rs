@@ -40,6 +40,7 @@ use super::{
         (status = 200, description = "It succeeded", content(
             (RequestObject<'_> = "application/json"), (String = "text/event-stream"), (Binary = "application/msgpack"))),
         (status = 202, description = "It has not ended yet", body = RequestObject<'_>),
+        (status = 303, description = "The output alone was asked for, and it is a file at `Location`"),
         (status = 400, description = "The payload or an option is wrong", body = ErrorBody),
         (status = 401, description = "No or bad credentials", body = ErrorBody),
         (status = 403, description = "A web page of another origin, without tokens", body = ErrorBody),
@@ -80,7 +81,7 @@ pub(super) async fn run(
     let ended = api.handle.wait(id, call.wait).await;
     guard.disarm();
     let ended = ended?.ok_or_else(|| ApiError::no_such_request().about(id))?;
-    reply::waited(&ended, form(&headers, prefer))
+    reply::waited(&api, &ended, form(&headers, prefer)).await
 }
 
 fn form(headers: &HeaderMap, prefer: Prefer) -> Form {

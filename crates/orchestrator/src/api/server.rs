@@ -1,8 +1,8 @@
 //! The listener: connections, their limits, and how they end. Owns the connection tasks.
 
-use std::{future::Future, io, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::Router;
+use axum::{Extension, Router, extract::ConnectInfo, middleware::AddExtension};
 use gen_worker_tasks::{Cancel, Scope};
 use hyper::rt::Executor;
 use hyper_util::{
@@ -15,6 +15,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 
+use tower::Layer as _;
+
 use super::{router, state::Options};
 use crate::pool::Handle;
 
@@ -26,6 +28,9 @@ const HEAD_TIME: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept (no descriptors left, mostly), so that the loop does not spin until one is free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The routes, which know where a connection comes from.
+type Service = AddExtension<Router, ConnectInfo<SocketAddr>>;
 
 /// Serves the API on `listener` until `cancel` asks for a stop; then finishes replies that are under way, within
 /// `options.drain`, and returns.
@@ -40,7 +45,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, canc
     loop {
         let next = async {
             let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
-            listener.accept().await.map(|(stream, _)| (stream, permit))
+            listener.accept().await.map(|(stream, peer)| (stream, peer, permit))
         };
         let accepted = tokio::select! {
             biased;
@@ -48,8 +53,9 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, canc
             accepted = next => accepted,
         };
         match accepted {
-            Ok((stream, permit)) => {
-                let connection = connection(stream, permit, router.clone(), Arc::clone(&scope));
+            Ok((stream, peer, permit)) => {
+                let router = Extension(ConnectInfo(peer)).layer(router.clone());
+                let connection = connection(stream, permit, router, Arc::clone(&scope));
                 scope.spawn_bare(connection);
             }
             Err(error) => {
@@ -63,7 +69,7 @@ pub async fn serve(listener: TcpListener, handle: Handle, options: Options, canc
     scope.join(drain).await;
 }
 
-async fn connection(stream: TcpStream, permit: OwnedSemaphorePermit, router: Router, scope: Arc<Scope>) {
+async fn connection(stream: TcpStream, permit: OwnedSemaphorePermit, router: Service, scope: Arc<Scope>) {
     let cancel = scope.cancel().clone();
     // Small replies must not wait for the acknowledgement of the last one. A socket that refuses works all the same.
     drop(stream.set_nodelay(true));

@@ -2,9 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use axum::Router;
 use gen_worker_tasks::Scope;
 
-use crate::pool::Handle;
+use crate::{
+    pool::Handle,
+    session::{TokenGate, WorkerVerifier},
+};
 
 /// Largest body by default: 8 MiB (contract P-3).
 const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -26,6 +30,10 @@ pub struct Options {
     pub release_id: String,
     /// How long open connections may take once a stop was asked for.
     pub drain: Duration,
+    /// Who may call as a worker; an orchestrator sets its own.
+    pub workers: Arc<dyn WorkerVerifier>,
+    /// Serves what lies below `/api/` and `/s3/` on the same address: the hub, when it is in this process.
+    pub beside: Option<Router>,
 }
 
 impl Default for Options {
@@ -35,6 +43,8 @@ impl Default for Options {
             body_bytes_max: BODY_BYTES_MAX,
             release_id: "dev".to_owned(),
             drain: DRAIN,
+            workers: Arc::new(TokenGate::new(Vec::new())),
+            beside: None,
         }
     }
 }

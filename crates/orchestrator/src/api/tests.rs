@@ -5,6 +5,7 @@ mod cancel;
 mod document;
 mod events;
 mod harness;
+mod hub;
 mod pages;
 mod refusals;
 mod resources;

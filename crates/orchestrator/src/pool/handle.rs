@@ -18,6 +18,7 @@ use super::{
     },
 };
 use crate::{
+    hub::Hub,
     queue::{Filter, Queue},
     request::{NewRequest, Request},
 };
@@ -34,6 +35,7 @@ pub struct Handle {
     pub(crate) store: Arc<dyn Queue>,
     pub(crate) view: Arc<View>,
     pub(crate) clock: Clock,
+    pub(crate) hub: Arc<dyn Hub>,
 }
 
 impl Handle {

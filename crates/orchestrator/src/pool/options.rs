@@ -1,8 +1,11 @@
 //! Settings of the pool.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::request::UnixMs;
+use crate::{
+    hub::{Hub, NoHub},
+    request::UnixMs,
+};
 
 /// Settings of the pool, with defaults for one machine.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct Options {
     pub started_at: Option<UnixMs>,
     /// HTTP base that workers use for files; never empty on the wire (O25).
     pub file_base_url: String,
+    /// Where models and files are.
+    pub hub: Arc<dyn Hub>,
 }
 
 /// Longest pause between attempts: the last of ten attempts still comes within a minute.
@@ -54,6 +59,7 @@ impl Default for Options {
             retry_pause: Duration::from_millis(100),
             started_at: None,
             file_base_url: "http://127.0.0.1".to_owned(),
+            hub: Arc::new(NoHub::default()),
         }
     }
 }

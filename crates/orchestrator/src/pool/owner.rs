@@ -12,6 +12,7 @@ mod dispatch;
 mod ending;
 mod fire;
 mod jobs;
+mod models;
 mod queries;
 mod recover;
 mod store;
@@ -26,7 +27,6 @@ use tonic::Status;
 use tracing::info;
 
 use super::{
-    capability::Capabilities,
     clock::{Clock, Tick},
     input::Input,
     lanes::Lanes,
@@ -34,6 +34,7 @@ use super::{
     options::Options,
     roster::Roster,
     sequence::Numbers,
+    snapshots::Snapshots,
     timers::Timers,
     view::View,
 };
@@ -61,7 +62,7 @@ pub(crate) struct Owner {
     roster: Roster,
     timers: Timers,
     numbers: Numbers,
-    capabilities: Capabilities,
+    snapshots: Snapshots,
     ring_bytes: usize,
     /// When what an earlier process left was read back.
     recovered: Tick,
@@ -87,7 +88,7 @@ impl Owner {
             roster: Roster::default(),
             timers: Timers::default(),
             numbers: Numbers::default(),
-            capabilities: Capabilities::new(),
+            snapshots: Snapshots::default(),
             ring_bytes: 0,
             recovered: clock.now(),
             plan_needed: false,

@@ -27,6 +27,7 @@ pub async fn start(options: Options, store: Arc<dyn Queue>, scope: &Scope) -> Re
     let (inputs, received) = mpsc::channel(INPUTS_MAX);
     let clock = Clock::start(options.started_at);
     let view = Arc::new(View::new(options.unfinished_max));
+    let hub = Arc::clone(&options.hub);
     let mut owner = Owner::new(options, clock, Arc::clone(&store), Arc::clone(&view));
     owner.recover().await?;
     let cancel = scope.cancel().clone();
@@ -34,5 +35,5 @@ pub async fn start(options: Options, store: Arc<dyn Queue>, scope: &Scope) -> Re
         owner.run(received, cancel).await;
         Ok(())
     });
-    Ok(Handle { inputs, store, view, clock })
+    Ok(Handle { inputs, store, view, clock, hub })
 }

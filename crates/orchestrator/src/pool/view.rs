@@ -161,6 +161,11 @@ impl View {
         Arc::clone(self.functions.write().entry(name.clone()).or_default())
     }
 
+    /// What an endpoint said about a function.
+    pub(crate) fn manifest(&self, name: &FunctionName) -> Option<Arc<FunctionManifest>> {
+        self.manifests.read().get(name).cloned()
+    }
+
     /// Remembers what endpoints say about functions.
     pub(crate) fn put_manifests(&self, manifests: Vec<FunctionManifest>) {
         let mut known = self.manifests.write();

@@ -12,13 +12,23 @@ use tracing::{debug, warn};
 use super::{
     gate::{Identity, admit},
     outbound::Outbound,
+    outputs,
     report::{HelloReport, Parser},
 };
-use crate::pool::input::{Arrival, Input};
+use crate::{
+    hub::Hub,
+    pool::input::{Arrival, Input},
+};
 
 /// Number of a stream, unique within the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct SessionId(pub(crate) u64);
+
+/// Whom a stream reports to, and where the files are of which it speaks.
+pub(crate) struct Owner {
+    pub(crate) inputs: mpsc::Sender<Input>,
+    pub(crate) hub: Arc<dyn Hub>,
+}
 
 /// Most messages handed to the owner at once: enough to spread the cost of a wake-up, few enough to stay fair
 /// between workers.
@@ -34,14 +44,14 @@ pub(crate) async fn run(
     identity: Identity,
     mut inbound: Streaming<pb::WorkerMessage>,
     outbound: Outbound,
-    owner: mpsc::Sender<Input>,
+    owner: Owner,
 ) {
     let hello = match hello(&mut inbound, &identity).await {
         Ok(hello) => hello,
         Err(status) => {
             warn!(session = session.0, code = ?status.code(), reason = status.message(), "worker stream refused");
             // Counted before the worker knows, so that the count is never behind what it sees.
-            drop(owner.send(Input::Refused).await);
+            drop(owner.inputs.send(Input::Refused).await);
             outbound.cut(status);
             return;
         }
@@ -49,7 +59,7 @@ pub(crate) async fn run(
     let over = outbound.over();
     let worker_id = Arc::clone(&hello.worker_id);
     let arrival = Arrival { session, hello, outbound };
-    if owner.send(Input::Arrived(Box::new(arrival))).await.is_err() {
+    if owner.inputs.send(Input::Arrived(Box::new(arrival))).await.is_err() {
         // The pool is closing; dropping the outbound end finishes the call and the worker redials.
         return;
     }
@@ -62,7 +72,7 @@ pub(crate) async fn run(
         () = afterlife => false,
     };
     debug!(session = session.0, worker = %worker_id, clean, "worker stream was read to its end");
-    drop(owner.send(Input::Departed { session, clean }).await);
+    drop(owner.inputs.send(Input::Departed { session, clean }).await);
 }
 
 /// Waits for the first message and checks it.
@@ -78,7 +88,7 @@ async fn hello(inbound: &mut Streaming<pb::WorkerMessage>, identity: &Identity) 
 }
 
 /// Reads until the stream ends; true when the worker ended it itself.
-async fn read(session: SessionId, inbound: Streaming<pb::WorkerMessage>, owner: &mpsc::Sender<Input>) -> bool {
+async fn read(session: SessionId, inbound: Streaming<pb::WorkerMessage>, owner: &Owner) -> bool {
     let mut parser = Parser::default();
     let mut batches = inbound.ready_chunks(BATCH_MESSAGES_MAX);
     while let Some(batch) = batches.next().await {
@@ -94,7 +104,8 @@ async fn read(session: SessionId, inbound: Streaming<pb::WorkerMessage>, owner: 
                 }
             }
         }
-        if !reports.is_empty() && owner.send(Input::Reports { session, reports }).await.is_err() {
+        outputs::check(&mut reports, owner).await;
+        if !reports.is_empty() && owner.inputs.send(Input::Reports { session, reports }).await.is_err() {
             return false;
         }
         if broken {

@@ -5,6 +5,7 @@ mod faults;
 mod harness;
 mod jobs;
 mod lifecycle;
+mod models;
 mod placement;
 mod recovery;
 mod streams;

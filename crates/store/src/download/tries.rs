@@ -42,7 +42,7 @@ impl Tries {
 }
 
 /// A number uniform in `[0, 1)` from the operating system's entropy: spreads clients, nothing more.
-pub(super) fn random_unit() -> f64 {
+pub(crate) fn random_unit() -> f64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     // Every `RandomState` carries fresh keys, so an empty hash is a random number.
     let bits = std::hash::RandomState::new().build_hasher().finish();

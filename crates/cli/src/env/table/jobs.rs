@@ -46,7 +46,7 @@ rows! {
     }
     WORKER_MAX_OUTPUT_FILE_BYTES {
         default: "209715200",
-        effect: Effect::Ignored("this build transfers no files"),
+        effect: Effect::Ignored("WORKER_MAX_UPLOAD_BYTES bounds them"),
         meaning: "Largest output file in bytes."
     }
     WORKER_DRAIN_TIMEOUT_SECONDS {

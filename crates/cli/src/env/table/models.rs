@@ -40,13 +40,11 @@ rows! {
     TENSORHUB_URL {
         aliases: ["COZY_HUB_URL"],
         default: "empty",
-        effect: Effect::Ignored("this build does not talk to a hub"),
         meaning: "Hub to resolve models with."
     }
     TENSORHUB_TOKEN {
         aliases: ["COZY_HUB_TOKEN"],
         default: "empty",
-        effect: Effect::Ignored("this build does not talk to a hub"),
         meaning: "Bearer token for the hub."
     }
     TENSORHUB_PUBLIC_URL {

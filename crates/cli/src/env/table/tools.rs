@@ -19,6 +19,10 @@ rows! {
         default: "`cpu`",
         meaning: "Device that handlers see in a local run."
     }
+    GEN_WORKER_LOCAL_OUTPUT_DIR {
+        default: "`.gen-worker-run/outputs` in the working directory",
+        meaning: "Where a local run puts the files that handlers save."
+    }
     GEN_WORKER_URL {
         flag: "submit --url",
         default: "http://127.0.0.1:8080",
@@ -27,6 +31,16 @@ rows! {
     GEN_WORKER_TOKEN {
         default: "empty",
         meaning: "Bearer token of `submit`. There is no flag for it: command lines are public on the machine."
+    }
+    GEN_WORKER_HUB_DIR {
+        flag: "hub --dir",
+        default: "`gen-worker/hub` in the state directory",
+        meaning: "Where `hub` keeps metadata, objects, its secret and its token."
+    }
+    GEN_WORKER_HUB_PUBLIC_URL {
+        flag: "hub --public-url, up --public-url",
+        default: "the address it listens on",
+        meaning: "Where clients and workers find the hub. Addresses that it signs start with it."
     }
     XDG_STATE_HOME {
         flag: "up --db, worker --spool-dir",

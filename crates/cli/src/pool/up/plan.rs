@@ -16,6 +16,7 @@ use crate::{
     args::{LogArgs, LogFormat, ModelDir},
     env::{Environment, names},
     exit::Failure,
+    hub::given_public_url,
     models,
     pool::args::UpArgs,
     state,
@@ -30,6 +31,9 @@ const QUEUE_FILE: &str = "queue.sqlite";
 /// Ends the name of the directory beside the queue file in which workers keep results.
 const SPOOL_SUFFIX: &str = ".spool";
 
+/// The same for the directory of the hub.
+const HUB_SUFFIX: &str = ".hub";
+
 /// Namespace of pool ids that are made from the path of a queue file; any constant would do.
 const POOLS: uuid::Uuid = uuid::Uuid::from_u128(0x6765_6e2d_776f_726b_6572_2f70_6f6f_6c73);
 
@@ -40,6 +44,10 @@ pub(super) struct Plan {
     pub(super) wire_listen: SocketAddr,
     /// File of the queue; none keeps it in memory.
     pub(super) db: Option<PathBuf>,
+    /// Directory of the hub; none for one that ends with the pool.
+    pub(super) hub: Option<PathBuf>,
+    /// Where the pool is found, if that is not where it listens.
+    pub(super) public_url: Option<String>,
     pub(super) ready_file: Option<PathBuf>,
     pub(super) reconnect_window: Duration,
     /// How long ended requests are kept; none for ever.
@@ -77,6 +85,8 @@ impl Plan {
         Ok(Self {
             listen: args.listen,
             wire_listen: args.wire_listen,
+            hub: args.hub_dir.or_else(|| db.as_deref().map(|db| beside(db, HUB_SUFFIX))),
+            public_url: given_public_url(args.public_url.as_deref(), env)?,
             db,
             ready_file: args.ready_file,
             reconnect_window: args.reconnect_window,
@@ -120,9 +130,7 @@ impl Plan {
         flag("--worker-id", worker_id.into());
         match &self.db {
             Some(db) => {
-                let mut dir = db.clone().into_os_string();
-                dir.push(SPOOL_SUFFIX);
-                flag("--spool-dir", dir);
+                flag("--spool-dir", beside(db, SPOOL_SUFFIX).into());
             }
             // Requests that end with this process need no results after it.
             None => flag("--spool", "never".into()),
@@ -139,6 +147,13 @@ impl Plan {
         }
         args
     }
+}
+
+/// What belongs to a queue file, beside it.
+fn beside(db: &Path, suffix: &str) -> PathBuf {
+    let mut name = db.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
 }
 
 /// A program to run, by its absolute path, so that a name without a slash is never looked up elsewhere.

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream::BoxStream};
+use futures::{StreamExt as _, future::BoxFuture, stream::BoxStream};
 use gen_worker_proto::limits::MESSAGE_BYTES_MAX;
 use gen_worker_tasks::Scope;
 use tokio::{
@@ -14,13 +14,18 @@ use tokio::{
     task::JoinHandle,
 };
 
-use super::{Outcome, too_large};
+use super::{
+    Outcome,
+    saves::{Saves, pieces},
+    too_large,
+};
 use crate::{
     context::{CancelFlag, EventSink, RequestEvent},
     function::{Call, Frame as Item, Function, Invocation},
     job::DEVICES_MAX,
     memory::MemoryProbe,
     peaks::{Peaks, VramWatch},
+    saves::{Asset, FileSaver, Save},
     slot::{
         frame::{Chunk, Frame},
         translate,
@@ -44,6 +49,7 @@ pub(super) struct Outlet {
     frames: mpsc::Sender<Outgoing>,
     room: Arc<Semaphore>,
     current: Arc<AtomicU64>,
+    saves: Arc<Saves>,
     call: u64,
 }
 
@@ -52,6 +58,8 @@ pub(super) struct Running {
     pub(super) task: JoinHandle<Outcome>,
     /// What was seen of its memory.
     pub(super) peaks: Arc<Peaks>,
+    /// Its files that are on their way.
+    pub(super) saves: Arc<Saves>,
     cancel: CancelFlag,
     blocking: bool,
     /// It has returned; only the look at its memory is left.
@@ -60,14 +68,20 @@ pub(super) struct Running {
 
 impl Outlet {
     pub(super) fn new(frames: mpsc::Sender<Outgoing>) -> Self {
-        Self { frames, room: Arc::new(Semaphore::new(CHUNKS_MAX)), current: Arc::default(), call: 0 }
+        Self {
+            frames,
+            room: Arc::new(Semaphore::new(CHUNKS_MAX)),
+            current: Arc::default(),
+            saves: Arc::default(),
+            call: 0,
+        }
     }
 
     /// The outlet of the next call. Those before it lead nowhere from now on: a task that a handler left behind
     /// must not speak in the name of a later request.
     pub(super) fn next_call(&self) -> Self {
         let call = self.current.fetch_add(1, Ordering::Relaxed) + 1;
-        Self { call, ..self.clone() }
+        Self { call, saves: Arc::default(), ..self.clone() }
     }
 
     pub(super) fn is_current(&self, outgoing: &Outgoing) -> bool {
@@ -78,9 +92,13 @@ impl Outlet {
         if data.len() > MESSAGE_BYTES_MAX {
             return Err(too_large());
         }
+        self.send(Frame::Chunk(Chunk { content_type: content_type.to_owned(), data })).await
+    }
+
+    /// Sends something large.
+    async fn send(&self, frame: Frame) -> Result<()> {
         // Neither is ever closed while a call runs.
         let room = self.room.clone().acquire_owned().await.map_err(|_| WorkerError::canceled())?;
-        let frame = Frame::Chunk(Chunk { content_type: content_type.to_owned(), data });
         let outgoing = Outgoing { frame, call: self.call, _room: Some(room) };
         self.frames.send(outgoing).await.map_err(|_| WorkerError::canceled())
     }
@@ -94,6 +112,19 @@ impl EventSink for Outlet {
     }
 }
 
+impl FileSaver for Outlet {
+    fn save(&self, save: Save) -> BoxFuture<'static, Result<Asset>> {
+        let outlet = self.clone();
+        Box::pin(async move {
+            let waiting = outlet.saves.expect().await?;
+            for frame in pieces(waiting.id(), save)? {
+                outlet.send(Frame::Save(frame)).await?;
+            }
+            waiting.answer().await
+        })
+    }
+}
+
 impl Running {
     pub(super) fn start(
         scope: &Scope,
@@ -103,6 +134,7 @@ impl Running {
         cancel: CancelFlag,
         memory: Option<Arc<dyn MemoryProbe>>,
     ) -> Self {
+        let saves = outlet.saves.clone();
         let (blocking, peaks, ended) = (function.blocking, Arc::<Peaks>::default(), Arc::<AtomicBool>::default());
         // Whichever of them the call uses counts. So does what other processes have there: an upper bound.
         let watch = memory.map(|memory| VramWatch::start(memory, 0..DEVICES_MAX, peaks.clone()));
@@ -125,7 +157,7 @@ impl Running {
                 outcome
             })
         };
-        Self { task, peaks, cancel, blocking, ended }
+        Self { task, peaks, saves, cancel, blocking, ended }
     }
 
     /// Tells the handler to end, and drops it where it waits if it can wait.

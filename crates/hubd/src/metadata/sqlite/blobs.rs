@@ -3,8 +3,12 @@
 use gen_worker_hub::{Blake3Hash, model_ref::RepoName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::{count, parse, stored};
-use crate::metadata::{BlobRecord, Holder, MetadataError, Segment, Upload};
+use super::{
+    datasets,
+    row::{count, parse, stored},
+    sessions,
+};
+use crate::metadata::{BlobRecord, Holder, MetadataError, Reader, Segment, Upload};
 
 pub(super) fn get(on: &Connection, hash: &Blake3Hash) -> Result<Option<BlobRecord>, MetadataError> {
     let name = hash.to_string();
@@ -21,29 +25,34 @@ pub(super) fn get(on: &Connection, hash: &Blake3Hash) -> Result<Option<BlobRecor
     Ok(Some(BlobRecord { blake3: *hash, size_bytes: count("size", size)?, sha256, segments }))
 }
 
-/// Whether `owner` may use content of which only the hash was shown: it is public, or among the owner's own.
-pub(super) fn readable(on: &Connection, hash: &Blake3Hash, size: u64, owner: &str) -> Result<bool, MetadataError> {
-    let mut find = on.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM blobs WHERE blake3 = ?1 AND size = ?2) AND (
-             EXISTS (SELECT 1 FROM media WHERE blake3 = ?1 AND owner = ?3)
-             OR EXISTS (SELECT 1 FROM files JOIN repos ON repos.id = files.repo
-                        WHERE files.blake3 = ?1 AND (repos.private = 0 OR repos.owner = ?3)))",
-    )?;
-    Ok(find.query_row(params![hash.to_string(), stored(size), owner], |row| row.get(0))?)
+/// Whether `reader` may use content of which only the hash was shown: what they could read anyhow.
+pub(super) fn readable(on: &Connection, hash: &Blake3Hash, size: u64, reader: &Reader) -> Result<bool, MetadataError> {
+    let mut find = on.prepare_cached("SELECT EXISTS (SELECT 1 FROM blobs WHERE blake3 = ?1 AND size = ?2)")?;
+    let is_there = find.query_row(params![hash.to_string(), stored(size)], |row| row.get(0))?;
+    Ok(is_there && any_holder(on, hash, &mut |holder| reader.may_read(&holder))?)
 }
 
-/// Notes that content is in use, so that it is not collected for a grace from now.
+/// Notes that content may have lost its last name, so that it is looked at once a grace from now has passed.
 pub(super) fn touch(on: &Connection, hash: &Blake3Hash, now_s: u64) -> Result<(), MetadataError> {
-    let mut touch = on.prepare_cached("UPDATE blobs SET used_s = max(used_s, ?2) WHERE blake3 = ?1")?;
+    let mut touch = on.prepare_cached(
+        "INSERT INTO idle (blake3, since_s) SELECT blake3, ?2 FROM blobs WHERE blake3 = ?1
+         ON CONFLICT DO UPDATE SET since_s = max(since_s, excluded.since_s)",
+    )?;
     touch.execute(params![hash.to_string(), stored(now_s)])?;
+    Ok(())
+}
+
+pub(super) fn learn_sha256(on: &Connection, hash: &Blake3Hash, sha256: &str) -> Result<(), MetadataError> {
+    let learn = "UPDATE blobs SET sha256 = coalesce(sha256, ?2) WHERE blake3 = ?1";
+    on.prepare_cached(learn)?.execute([hash.to_string().as_str(), sha256])?;
     Ok(())
 }
 
 /// Makes the parts of an upload a blob. When the content came by another upload meanwhile, that one's bytes stay.
 pub(super) fn adopt(on: &Connection, upload: &Upload, sha256: Option<&str>, now_s: u64) -> Result<(), MetadataError> {
     let (id, name) = (upload.new.id.as_str(), upload.new.blake3.to_string());
-    let insert = "INSERT INTO blobs (blake3, size, sha256, used_s) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING";
-    let values = params![name, stored(upload.new.size_bytes), sha256, stored(now_s)];
+    let insert = "INSERT INTO blobs (blake3, size, sha256) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
+    let values = params![name, stored(upload.new.size_bytes), sha256];
     let is_new = on.prepare_cached(insert)?.execute(values)? == 1;
     if is_new {
         let adopt = "INSERT INTO segments (key, blake3, number, size)
@@ -51,31 +60,51 @@ pub(super) fn adopt(on: &Connection, upload: &Upload, sha256: Option<&str>, now_
         on.prepare_cached(adopt)?.execute([id, &name])?;
     } else {
         on.prepare_cached("INSERT INTO doomed (key) SELECT key FROM parts WHERE upload = ?1")?.execute([id])?;
-        let learn = "UPDATE blobs SET sha256 = coalesce(sha256, ?2) WHERE blake3 = ?1";
-        on.prepare_cached(learn)?.execute(params![name, sha256])?;
-        touch(on, &upload.new.blake3, now_s)?;
+        if let Some(sha256) = sha256 {
+            learn_sha256(on, &upload.new.blake3, sha256)?;
+        }
     }
+    touch(on, &upload.new.blake3, now_s)?;
     on.prepare_cached("DELETE FROM parts WHERE upload = ?1")?.execute([id])?;
     Ok(())
 }
 
 pub(super) fn holders(on: &Connection, hash: &Blake3Hash) -> Result<Vec<Holder>, MetadataError> {
-    let name = hash.to_string();
     let mut holders = Vec::new();
+    any_holder(on, hash, &mut |holder| {
+        holders.push(holder);
+        false
+    })?;
+    Ok(holders)
+}
+
+/// Whether one of the holders of a content is `wanted`. They are looked at one by one: common files have thousands.
+fn any_holder(
+    on: &Connection,
+    hash: &Blake3Hash,
+    wanted: &mut dyn FnMut(Holder) -> bool,
+) -> Result<bool, MetadataError> {
+    let name = hash.to_string();
     let mut repos = on.prepare_cached(
         "SELECT owner, name, private FROM repos WHERE id IN (SELECT repo FROM files WHERE blake3 = ?1)",
     )?;
-    let rows = repos.query_map([&name], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
-    for row in rows {
-        let (owner, repo, private): (String, String, bool) = row?;
+    let mut rows = repos.query([&name])?;
+    while let Some(row) = rows.next()? {
+        let (owner, repo): (String, String) = (row.get(0)?, row.get(1)?);
         let repo: RepoName = parse("owner, name", &format!("{owner}/{repo}"))?;
-        holders.push(Holder::Repo { repo, private });
+        if wanted(Holder::Repo { repo, private: row.get(2)? }) {
+            return Ok(true);
+        }
     }
     let mut media = on.prepare_cached("SELECT DISTINCT owner FROM media WHERE blake3 = ?1")?;
-    for owner in media.query_map([&name], |row| row.get(0))? {
-        holders.push(Holder::Media { owner: owner? });
+    let mut rows = media.query([&name])?;
+    while let Some(row) = rows.next()? {
+        if wanted(Holder::Media { owner: row.get(0)? }) {
+            return Ok(true);
+        }
     }
-    Ok(holders)
+    let more = sessions::holders(on, &name)?.into_iter().chain(datasets::holders(on, &name)?);
+    Ok(more.into_iter().any(wanted))
 }
 
 pub(super) fn media(on: &Connection, owner: &str, reference: &str) -> Result<Option<Blake3Hash>, MetadataError> {

@@ -1,12 +1,20 @@
 //! Open commits and what they pin.
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
 
-use gen_worker_hub::{ServerId, api::CommitOperation, model_ref::RepoName};
-use rusqlite::{Connection, params};
+use gen_worker_hub::{
+    ServerId,
+    api::{CommitCreate, CommitOperation},
+    model_ref::RepoName,
+    names::NameError,
+};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{blobs, row::stored, uploads};
-use crate::metadata::{MetadataError, NewCommit, Pin};
+use super::{blobs, budgets, row::stored, uploads};
+use crate::metadata::{Author, MetadataError, NewCommit, NewUpload, Pin, Reader, UploadOwner};
+
+/// Kind of the files of a tree: their names say more.
+const MIME_TYPE: &str = "application/octet-stream";
 
 /// State of a commit that can be finalized.
 pub(super) const OPEN: i64 = 0;
@@ -15,48 +23,100 @@ pub(super) const DONE: i64 = 1;
 /// State of one that was given up, or that was not finished in time.
 pub(super) const CLOSED: i64 = 2;
 
-pub(super) fn open(on: &Connection, new: &NewCommit, now_s: u64) -> Result<Vec<Pin>, MetadataError> {
+pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<Vec<Pin>, MetadataError> {
     let body = serde_json::to_string(&new.body).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let mut insert = on.prepare_cached(
-        "INSERT INTO commits (id, owner, name, private, state, body, expires_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        "INSERT INTO commits (id, owner, name, private, state, expires_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     )?;
     let (owner, name) = (new.repo.owner(), new.repo.repo());
-    insert.execute(params![new.id.as_str(), owner, name, new.private, OPEN, body, stored(new.expires_s)])?;
+    insert.execute(params![new.id.as_str(), owner, name, new.private, OPEN, stored(new.expires_s)])?;
+    let mut keep = on.prepare_cached("INSERT INTO commit_bodies (commit_id, body) VALUES (?1, ?2)")?;
+    keep.execute([new.id.as_str(), &body])?;
+    let pins = pins(on, new, &author.reader)?;
     let mut pin = on.prepare_cached("INSERT INTO pins (commit_id, blake3, size, here) VALUES (?1, ?2, ?3, ?4)")?;
-    let (mut seen, mut pins) = (BTreeSet::new(), Vec::new());
+    let mut wanted_bytes = 0_u64;
+    for Pin { blake3, size_bytes, upload } in &pins {
+        pin.execute(params![new.id.as_str(), blake3.to_string(), stored(*size_bytes), upload.is_none()])?;
+        if let Some(upload) = upload {
+            wanted_bytes = wanted_bytes.saturating_add(*size_bytes);
+            uploads::insert(on, upload, author.budget.as_ref())?;
+        }
+    }
+    if let Some(budget) = &author.budget {
+        budgets::charge(on, budget, wanted_bytes)?;
+    }
+    Ok(pins)
+}
+
+/// What the commit needs, each content once, and what of it has to come.
+fn pins(on: &Connection, new: &NewCommit, reader: &Reader) -> Result<Vec<Pin>, MetadataError> {
+    let (mut seen, mut pins) = (HashSet::new(), Vec::new());
     for operation in &new.body.operations {
         let CommitOperation::Add { blake3, size_bytes, .. } = operation else { continue };
         if !seen.insert(*blake3) {
             continue;
         }
-        let here = blobs::readable(on, blake3, *size_bytes, owner)?;
-        if here {
-            blobs::touch(on, blake3, now_s)?;
-        }
-        pin.execute(params![new.id.as_str(), blake3.to_string(), stored(*size_bytes), here])?;
-        pins.push(Pin { blake3: *blake3, size_bytes: *size_bytes, here });
+        let (blake3, size_bytes) = (*blake3, *size_bytes);
+        let upload = if blobs::readable(on, &blake3, size_bytes, reader)? {
+            None
+        } else {
+            let id = format!("{}-{}", new.id, pins.len());
+            let id = id.parse().map_err(|error: NameError| MetadataError::Unfit(error.to_string()))?;
+            let (owner, mime_type) = (UploadOwner::Commit(new.id.clone()), MIME_TYPE.to_owned());
+            Some(NewUpload { id, owner, blake3, size_bytes, mime_type, expires_s: new.expires_s })
+        };
+        pins.push(Pin { blake3, size_bytes, upload });
     }
     Ok(pins)
 }
 
-pub(super) fn close_of(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<(), MetadataError> {
+/// Contents that a commit held are looked at when a grace from now has passed: nothing else may name them.
+fn mark_pinned(on: &Connection, id: &str, now_s: u64) -> Result<(), MetadataError> {
+    let mut mark = on.prepare_cached(
+        "INSERT INTO idle (blake3, since_s) SELECT blake3, ?2 FROM pins JOIN blobs USING (blake3)
+         WHERE commit_id = ?1 AND here = 1
+         ON CONFLICT DO UPDATE SET since_s = max(since_s, excluded.since_s)",
+    )?;
+    mark.execute(params![id, stored(now_s)])?;
+    Ok(())
+}
+
+pub(super) fn close_of(on: &Connection, repo: &RepoName, id: &ServerId, now_s: u64) -> Result<(), MetadataError> {
     let mut find = on.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3 AND state = ?4)",
     )?;
     let is_open = find.query_row(params![id.as_str(), repo.owner(), repo.repo(), OPEN], |row| row.get(0))?;
-    if is_open { close(on, id.as_str()) } else { Ok(()) }
+    if is_open { close(on, id.as_str(), now_s) } else { Ok(()) }
 }
 
 /// Closes an open commit: its pins and the uploads that have not come are gone.
-pub(super) fn close(on: &Connection, id: &str) -> Result<(), MetadataError> {
+pub(super) fn close(on: &Connection, id: &str, now_s: u64) -> Result<(), MetadataError> {
     on.prepare_cached("UPDATE commits SET state = ?2 WHERE id = ?1")?.execute(params![id, CLOSED])?;
+    mark_pinned(on, id, now_s)?;
     end(on, id)
 }
 
-/// Ends what an open commit holds. Contents that it brought stay for the grace.
+/// Ends what an open commit holds: its operations, its pins, and the uploads that have not come. Contents that it brought stay
+/// for the grace.
 pub(super) fn end(on: &Connection, id: &str) -> Result<(), MetadataError> {
-    on.prepare_cached("DELETE FROM pins WHERE commit_id = ?1")?.execute([id])?;
-    let mut list = on.prepare_cached("SELECT id FROM uploads WHERE commit_id = ?1 AND created IS NULL")?;
-    let open: Vec<String> = list.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    open.iter().try_for_each(|upload| uploads::drop_open(on, upload))
+    budgets::refund_commit(on, id)?;
+    for sql in [
+        "DELETE FROM commit_bodies WHERE commit_id = ?1",
+        "DELETE FROM pins WHERE commit_id = ?1",
+        "INSERT OR IGNORE INTO doomed (key) SELECT key FROM parts
+         WHERE upload IN (SELECT id FROM uploads WHERE commit_id = ?1 AND created IS NULL)",
+        "DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE commit_id = ?1 AND created IS NULL)",
+        "DELETE FROM uploads WHERE commit_id = ?1 AND created IS NULL",
+    ] {
+        on.prepare_cached(sql)?.execute([id])?;
+    }
+    Ok(())
+}
+
+/// The operations of a commit; none of one that is not open.
+pub(super) fn body(on: &Connection, id: &str) -> Result<Option<CommitCreate>, MetadataError> {
+    let mut find = on.prepare_cached("SELECT body FROM commit_bodies WHERE commit_id = ?1")?;
+    let body: Option<String> = find.query_row([id], |row| row.get(0)).optional()?;
+    let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("a commit: {error}") };
+    body.map(|body| serde_json::from_str(&body).map_err(corrupt)).transpose()
 }

@@ -15,6 +15,7 @@ use super::{
     commits::{self, DONE, OPEN},
     repos::{self, Repo},
     row::stored,
+    weights,
 };
 use crate::{
     metadata::{Finalized, MetadataError},
@@ -29,7 +30,6 @@ const LATEST: &str = "latest";
 struct Stored {
     private: bool,
     state: i64,
-    body: String,
     result: Option<String>,
     expires_s: i64,
 }
@@ -41,6 +41,8 @@ struct Kept {
     tags: Vec<String>,
     normalized_flavor: Option<String>,
     unsafe_weights: bool,
+    #[serde(default)]
+    dtype: Option<String>,
 }
 
 pub(super) fn finalize(
@@ -53,18 +55,18 @@ pub(super) fn finalize(
     let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("a commit: {error}") };
     if commit.state == DONE {
         let kept: Kept = serde_json::from_str(commit.result.as_deref().unwrap_or_default()).map_err(corrupt)?;
-        let Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights } = kept;
-        return Ok(Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights });
+        let Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype } = kept;
+        return Ok(Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype });
     }
     if commit.state != OPEN || commit.expires_s <= stored(now_s) {
         return Err(MetadataError::Closed);
     }
-    let body: CommitCreate = serde_json::from_str(&commit.body).map_err(corrupt)?;
+    let body = commits::body(on, id.as_str())?.ok_or(MetadataError::Closed)?;
     all_here(on, id, &body)?;
     let repo = repos::make(on, repo, commit.private)?;
-    let done = record(on, &repo, &body, &commit.body, now_s)?;
-    let Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights } = done.clone();
-    let kept = Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights };
+    let done = record(on, &repo, &body, now_s)?;
+    let Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype } = done.clone();
+    let kept = Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype };
     let kept = serde_json::to_string(&kept).map_err(corrupt)?;
     let mut end = on.prepare_cached("UPDATE commits SET state = ?2, result = ?3 WHERE id = ?1")?;
     end.execute(params![id.as_str(), DONE, kept])?;
@@ -74,16 +76,10 @@ pub(super) fn finalize(
 
 fn read(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<Option<Stored>, MetadataError> {
     let mut find = on.prepare_cached(
-        "SELECT private, state, body, result, expires_s FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3",
+        "SELECT private, state, result, expires_s FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3",
     )?;
     let found = find.query_row([id.as_str(), repo.owner(), repo.repo()], |row| {
-        Ok(Stored {
-            private: row.get(0)?,
-            state: row.get(1)?,
-            body: row.get(2)?,
-            result: row.get(3)?,
-            expires_s: row.get(4)?,
-        })
+        Ok(Stored { private: row.get(0)?, state: row.get(1)?, result: row.get(2)?, expires_s: row.get(3)? })
     });
     Ok(found.optional()?)
 }
@@ -102,18 +98,19 @@ fn all_here(on: &Connection, id: &ServerId, body: &CommitCreate) -> Result<(), M
     if missing.is_empty() { Ok(()) } else { Err(MetadataError::Missing(missing)) }
 }
 
-fn record(
+/// Makes a checkpoint of `body`, whose contents are all there.
+pub(super) fn record(
     on: &Connection,
     repo: &Repo,
     body: &CommitCreate,
-    text: &str,
     now_s: u64,
 ) -> Result<Finalized, MetadataError> {
     let (labels, normalized_flavor) = labels(body)?;
     let tree = build(on, repo, body, &labels)?;
     let digest = tree.digest();
     let unsafe_weights = tree::has_pickled_weights(&tree);
-    insert(on, repo, &tree, unsafe_weights, text, now_s)?;
+    let dtype = weights::dtype_of(on, &tree)?;
+    insert(on, repo, &tree, unsafe_weights, dtype.as_deref(), body, now_s)?;
     for label in &labels {
         let mut add = on.prepare_cached("INSERT OR IGNORE INTO labels (repo, digest, flavor) VALUES (?1, ?2, ?3)")?;
         add.execute(params![repo.id, digest.to_string(), label])?;
@@ -131,7 +128,7 @@ fn record(
         point(on, repo, tag, default.as_deref(), &labels, &digest)?;
     }
     let tags = tags.into_iter().map(|(tag, _)| tag).collect();
-    Ok(Finalized { checkpoint_id: digest, tags, normalized_flavor, unsafe_weights })
+    Ok(Finalized { checkpoint_id: digest, tags, normalized_flavor, unsafe_weights, dtype })
 }
 
 /// The labels of the commit, at least the empty one, and the first that had to be changed.
@@ -197,19 +194,25 @@ fn insert(
     repo: &Repo,
     tree: &Snapshot,
     unsafe_weights: bool,
-    body: &str,
+    dtype: Option<&str>,
+    body: &CommitCreate,
     now_s: u64,
 ) -> Result<(), MetadataError> {
+    // What was said about the tree. The operations are what the tree is made of.
+    let about = CommitCreate { operations: Vec::new(), ..body.clone() };
+    let about = serde_json::to_string(&about).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let (digest, alias) = (tree.digest().to_string(), tree.sha256_alias().to_string());
     let mut insert = on.prepare_cached(
-        "INSERT OR IGNORE INTO checkpoints (repo, digest, sha256, size, unsafe_weights, body, created_s)
+        "INSERT OR IGNORE INTO checkpoints (repo, digest, sha256, size, unsafe_weights, dtype, created_s)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let size = stored(tree.size_bytes());
-    if insert.execute(params![repo.id, digest, alias, size, unsafe_weights, body, stored(now_s)])? == 0 {
+    if insert.execute(params![repo.id, digest, alias, size, unsafe_weights, dtype, stored(now_s)])? == 0 {
         // The same tree was committed before.
         return Ok(());
     }
+    let mut keep = on.prepare_cached("INSERT INTO abouts (repo, digest, about) VALUES (?1, ?2, ?3)")?;
+    keep.execute(params![repo.id, digest, about])?;
     let mut add =
         on.prepare_cached("INSERT INTO files (repo, digest, path, blake3, size) VALUES (?1, ?2, ?3, ?4, ?5)")?;
     for file in tree.files() {

@@ -1,16 +1,21 @@
 //! Opening the file, and its format. An older format is brought forward in one transaction, a newer one is refused.
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::{File, TryLockError},
+    io,
+    path::Path,
+    time::Duration,
+};
 
-use rusqlite::{Connection, ErrorCode, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 /// Marks the file as ours: `gwhb`.
 const APPLICATION_ID: i32 = 0x6777_6862;
 
 /// Step n takes a store from format n to format n + 1. Steps are only ever added.
-const MIGRATIONS: &[&str] = &[include_str!("format_1.sql")];
+const MIGRATIONS: &[&str] = &[include_str!("format_1.sql"), include_str!("lean.sql"), include_str!("holders.sql")];
 
-/// How long the owner of the file may take to let go, at a quick restart.
+/// How long another program that looks into the file may take to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Prepared statements that are kept: more than there are.
@@ -33,9 +38,12 @@ pub enum OpenError {
         /// Newest format that is read.
         supported: i64,
     },
+    /// The lock file beside it cannot be used.
+    #[error("cannot lock the store of the hub")]
+    Lock(#[source] io::Error),
     /// The system has no thread left.
-    #[error("cannot start the thread of the store of the hub")]
-    Thread(#[source] std::io::Error),
+    #[error("cannot start a thread of the store of the hub")]
+    Thread(#[source] io::Error),
     /// Anything else.
     #[error("cannot open the store of the hub")]
     Sqlite(#[source] rusqlite::Error),
@@ -51,13 +59,36 @@ impl From<rusqlite::Error> for OpenError {
     }
 }
 
+/// Takes the lock of the store at `path`: one process owns it, since a second one would collect what the first is about to name.
+/// The kernel gives the lock back when its owner dies.
+///
+/// The lock is on a file of its own, because SQLite has locks on the store that a close of any other handle would release.
+pub(super) fn lock(path: &Path) -> Result<File, OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = File::options().create(true).append(true).open(name).map_err(OpenError::Lock)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse),
+        Err(TryLockError::Error(error)) => Err(OpenError::Lock(error)),
+    }
+}
+
+/// Opens a store that is there and open, for reading. Blocks.
+pub(super) fn reading(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
+    connection.pragma_update(None, "trusted_schema", false)?;
+    Ok(connection)
+}
+
 /// Opens the store. Blocks.
 pub(super) fn open(path: &Path) -> Result<Connection, OpenError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS_MAX);
-    // One process owns the file: a second one would collect what the first is about to name.
-    connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     let application: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
     if (tables, application) != (0, 0) && application != APPLICATION_ID {

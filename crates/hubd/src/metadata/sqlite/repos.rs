@@ -52,6 +52,11 @@ pub(super) fn put_metadata(
     Ok(())
 }
 
+pub(super) fn put_visibility(on: &Connection, name: &RepoName, private: bool) -> Result<bool, MetadataError> {
+    let mut put = on.prepare_cached("UPDATE repos SET private = ?3 WHERE owner = ?1 AND name = ?2")?;
+    Ok(put.execute(params![name.owner(), name.repo(), private])? == 1)
+}
+
 /// The rows of a tag, and its own choice among them.
 pub(super) fn rows(on: &Connection, repo: &Repo, tag: &str) -> Result<(Vec<Row>, Option<String>), MetadataError> {
     let mut list = on.prepare_cached(
@@ -101,7 +106,9 @@ pub(super) fn resolve(
     };
     let Some(digest) = digest else { return Ok(None) };
     let files = files(on, &repo, &digest)?;
-    Ok(Some(Checkpoint { digest: parse("digest", &digest)?, private: repo.private, files, siblings }))
+    let mut dtype = on.prepare_cached("SELECT dtype FROM checkpoints WHERE repo = ?1 AND digest = ?2")?;
+    let dtype = dtype.query_row(params![repo.id, digest], |row| row.get(0))?;
+    Ok(Some(Checkpoint { digest: parse("digest", &digest)?, private: repo.private, files, siblings, dtype }))
 }
 
 fn by_digest(

@@ -2,47 +2,52 @@
 
 use rusqlite::{Connection, params};
 
-use super::{
-    commits::{self, OPEN},
-    row::stored,
-    uploads,
-};
-use crate::metadata::MetadataError;
+use super::{budgets, commits, row::stored, uploads};
+use crate::metadata::{COMMIT_KEPT_S, MetadataError};
 
-pub(super) fn sweep(on: &Connection, unused_since_s: u64, now_s: u64, limit: usize) -> Result<(), MetadataError> {
-    let (now, limit) = (stored(now_s), i64::try_from(limit).unwrap_or(i64::MAX));
-    let ids = |sql: &str| -> Result<Vec<String>, MetadataError> {
+pub(super) fn sweep(on: &Connection, unused_since_s: u64, now_s: u64, limit: usize) -> Result<bool, MetadataError> {
+    let rows = i64::try_from(limit).unwrap_or(i64::MAX);
+    let ids = |sql: &str, until_s: u64| -> Result<Vec<String>, MetadataError> {
         let mut list = on.prepare_cached(sql)?;
-        let rows = list.query_map(params![now, limit], |row| row.get(0))?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        let ids = list.query_map(params![stored(until_s), rows], |row| row.get(0))?;
+        Ok(ids.collect::<Result<_, _>>()?)
     };
-    for commit in ids(&format!("SELECT id FROM commits WHERE state = {OPEN} AND expires_s <= ?1 LIMIT ?2"))? {
-        commits::close(on, &commit)?;
+    let commits = ids("SELECT id FROM commits WHERE state = 0 AND expires_s <= ?1 LIMIT ?2", now_s)?;
+    commits.iter().try_for_each(|commit| commits::close(on, commit, now_s))?;
+    let uploads = ids("SELECT id FROM uploads WHERE expires_s <= ?1 LIMIT ?2", now_s)?;
+    for upload in &uploads {
+        uploads::drop_open(on, upload)?;
+        on.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([upload])?;
     }
-    for upload in ids("SELECT id FROM uploads WHERE expires_s <= ?1 LIMIT ?2")? {
-        uploads::drop_open(on, &upload)?;
-        on.prepare_cached("DELETE FROM uploads WHERE id = ?1")?.execute([&upload])?;
+    let old = ids(
+        "SELECT id FROM commits AS c WHERE state <> 0 AND expires_s <= ?1
+             AND NOT EXISTS (SELECT 1 FROM uploads WHERE uploads.commit_id = c.id) LIMIT ?2",
+        now_s.saturating_sub(COMMIT_KEPT_S),
+    )?;
+    for commit in &old {
+        on.prepare_cached("DELETE FROM commits WHERE id = ?1")?.execute([commit])?;
     }
-    collect(on, unused_since_s, limit)
+    budgets::expire(on, now_s)?;
+    let idle = ids("SELECT blake3 FROM idle WHERE since_s < ?1 LIMIT ?2", unused_since_s)?;
+    idle.iter().try_for_each(|blob| collect(on, blob))?;
+    Ok([commits, uploads, old, idle].iter().any(|done| done.len() >= limit))
 }
 
-/// Dooms the objects of contents that nothing names. A later upload of such content has objects of its own.
-fn collect(on: &Connection, unused_since_s: u64, limit: i64) -> Result<(), MetadataError> {
-    let mut list = on.prepare_cached(
-        "SELECT blake3 FROM blobs AS b WHERE used_s < ?1
-             AND NOT EXISTS (SELECT 1 FROM files WHERE files.blake3 = b.blake3)
-             AND NOT EXISTS (SELECT 1 FROM media WHERE media.blake3 = b.blake3)
-             AND NOT EXISTS (SELECT 1 FROM pins WHERE pins.blake3 = b.blake3)
-         LIMIT ?2",
+/// Dooms the objects of a content that nothing names. A later upload of such content has objects of its own. One that something
+/// names is not looked at again before it loses a name.
+fn collect(on: &Connection, blob: &str) -> Result<(), MetadataError> {
+    on.prepare_cached("DELETE FROM idle WHERE blake3 = ?1")?.execute([blob])?;
+    let mut find = on.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM files WHERE blake3 = ?1) OR EXISTS (SELECT 1 FROM media WHERE blake3 = ?1)
+             OR EXISTS (SELECT 1 FROM pins WHERE blake3 = ?1) OR EXISTS (SELECT 1 FROM dataset_files WHERE blake3 = ?1)",
     )?;
-    let rows = list.query_map(params![stored(unused_since_s), limit], |row| row.get(0))?;
-    let unused: Vec<String> = rows.collect::<Result<_, _>>()?;
-    for blob in &unused {
-        let doom = "INSERT OR IGNORE INTO doomed (key) SELECT key FROM segments WHERE blake3 = ?1";
-        on.prepare_cached(doom)?.execute([blob])?;
-        on.prepare_cached("DELETE FROM segments WHERE blake3 = ?1")?.execute([blob])?;
-        on.prepare_cached("DELETE FROM blobs WHERE blake3 = ?1")?.execute([blob])?;
+    if find.query_row([blob], |row| row.get(0))? {
+        return Ok(());
     }
+    let doom = "INSERT OR IGNORE INTO doomed (key) SELECT key FROM segments WHERE blake3 = ?1";
+    on.prepare_cached(doom)?.execute([blob])?;
+    on.prepare_cached("DELETE FROM segments WHERE blake3 = ?1")?.execute([blob])?;
+    on.prepare_cached("DELETE FROM blobs WHERE blake3 = ?1")?.execute([blob])?;
     Ok(())
 }
 

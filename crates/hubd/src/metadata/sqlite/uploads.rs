@@ -4,45 +4,54 @@ use gen_worker_hub::{Blake3Hash, ServerId};
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
-    blobs,
+    blobs, budgets,
     row::{count, parse, stored},
 };
-use crate::metadata::{MetadataError, NewUpload, Part, Segment, Upload, UploadOpened, UploadOwner};
+use crate::metadata::{Author, Budget, MetadataError, NewUpload, Part, Segment, Upload, UploadOpened, UploadOwner};
 
-pub(super) fn open(on: &Connection, new: &NewUpload, now_s: u64) -> Result<UploadOpened, MetadataError> {
+pub(super) fn open(
+    on: &Connection,
+    new: &NewUpload,
+    author: &Author,
+    now_s: u64,
+) -> Result<UploadOpened, MetadataError> {
     if let UploadOwner::Media { owner, reference, create } = &new.owner {
         if *create && blobs::media(on, owner, reference)?.is_some() {
             return Err(MetadataError::RefExists);
         }
-        if blobs::readable(on, &new.blake3, new.size_bytes, owner)? {
-            insert(on, new)?;
+        if blobs::readable(on, &new.blake3, new.size_bytes, &author.reader)? {
+            insert(on, new, None)?;
             let upload = Upload { new: new.clone(), parts: Vec::new(), complete: false, sha256: None, created: false };
-            blobs::touch(on, &new.blake3, now_s)?;
             return Ok(UploadOpened::Known(Box::new(finish(on, upload, now_s)?)));
         }
     }
-    insert(on, new)?;
+    if let Some(budget) = &author.budget {
+        budgets::charge(on, budget, new.size_bytes)?;
+    }
+    insert(on, new, author.budget.as_ref())?;
     Ok(UploadOpened::Wanted)
 }
 
-pub(super) fn insert(on: &Connection, new: &NewUpload) -> Result<(), MetadataError> {
+/// Inserts an upload that is counted in `budget`.
+pub(super) fn insert(on: &Connection, new: &NewUpload, budget: Option<&Budget>) -> Result<(), MetadataError> {
     let (owner, reference, create, commit) = match &new.owner {
         UploadOwner::Media { owner, reference, create } => (Some(owner), Some(reference), *create, None),
         UploadOwner::Commit(commit) => (None, None, false, Some(commit.as_str())),
     };
     let mut insert = on.prepare_cached(
-        "INSERT INTO uploads (id, owner, ref, create_only, commit_id, blake3, size, mime, expires_s)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO uploads (id, owner, ref, create_only, commit_id, blake3, size, mime, expires_s, job)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?;
     let (hash, size) = (new.blake3.to_string(), stored(new.size_bytes));
-    let (id, expires) = (new.id.as_str(), stored(new.expires_s));
-    insert.execute(params![id, owner, reference, create, commit, hash, size, new.mime_type, expires])?;
+    let (id, expires, job) = (new.id.as_str(), stored(new.expires_s), budget.map(|budget| &budget.job));
+    insert.execute(params![id, owner, reference, create, commit, hash, size, new.mime_type, expires, job])?;
     Ok(())
 }
 
 pub(super) fn get(on: &Connection, id: &ServerId, now_s: u64) -> Result<Option<Upload>, MetadataError> {
     let mut find = on.prepare_cached(
-        "SELECT owner, ref, create_only, commit_id, blake3, size, mime, expires_s, sha256, created
+        "SELECT owner, ref, create_only, commit_id, blake3, size, mime, expires_s, created,
+             coalesce(sha256, (SELECT b.sha256 FROM blobs AS b WHERE b.blake3 = uploads.blake3 AND created IS NOT NULL))
          FROM uploads WHERE id = ?1 AND expires_s > ?2",
     )?;
     let found = find.query_row(params![id.as_str(), stored(now_s)], |row| Ok(upload(id, row))).optional()?;
@@ -59,7 +68,7 @@ fn upload(id: &ServerId, row: &Row<'_>) -> Result<Upload, MetadataError> {
         (None, None, Some(commit)) => UploadOwner::Commit(parse("commit_id", &commit)?),
         _ => return Err(MetadataError::Corrupt { detail: "an upload is for nothing".to_owned() }),
     };
-    let created: Option<bool> = row.get(9)?;
+    let created: Option<bool> = row.get(8)?;
     Ok(Upload {
         new: NewUpload {
             id: id.clone(),
@@ -71,7 +80,7 @@ fn upload(id: &ServerId, row: &Row<'_>) -> Result<Upload, MetadataError> {
         },
         parts: Vec::new(),
         complete: created.is_some(),
-        sha256: row.get(8)?,
+        sha256: row.get(9)?,
         created: created.unwrap_or(false),
     })
 }
@@ -165,6 +174,7 @@ fn finish(on: &Connection, mut upload: Upload, now_s: u64) -> Result<Upload, Met
 }
 
 pub(super) fn drop_open(on: &Connection, id: &str) -> Result<(), MetadataError> {
+    budgets::refund(on, id)?;
     let open = "upload IN (SELECT id FROM uploads WHERE id = ?1 AND created IS NULL)";
     on.prepare_cached(&format!("INSERT OR IGNORE INTO doomed (key) SELECT key FROM parts WHERE {open}"))?
         .execute([id])?;

@@ -21,6 +21,7 @@ use tower::ServiceExt as _;
 
 use crate::{
     api::{self, Access},
+    hub::Hub,
     pool::{self, Handle},
     queue::{Queue, memory::MemoryQueue},
     session::OpenGate,
@@ -54,10 +55,20 @@ impl Service {
     }
 
     pub(super) async fn on(store: Arc<dyn Queue>, options: api::Options) -> Self {
+        Self::over(store, options, pool::Options::default()).await
+    }
+
+    /// With a hub.
+    pub(super) async fn with_hub(hub: Arc<dyn Hub>, options: api::Options) -> Self {
+        let pool = pool::Options { hub, ..pool::Options::default() };
+        Self::over(Arc::new(MemoryQueue::default()), options, pool).await
+    }
+
+    async fn over(store: Arc<dyn Queue>, options: api::Options, pool: pool::Options) -> Self {
         let known = KNOWN.iter().map(|name| FunctionName::parse(name).unwrap()).collect();
         store.remember_functions(known).await.unwrap();
         let scope = Arc::new(Scope::new("test"));
-        let handle = pool::start(pool::Options::default(), Arc::clone(&store), &scope).await.unwrap();
+        let handle = pool::start(pool, Arc::clone(&store), &scope).await.unwrap();
         let router = api::router(handle.clone(), options, Arc::clone(&scope));
         Self { router, handle, store, scope }
     }
@@ -252,6 +263,11 @@ async fn act(run: pb::RunJob, sender: &mpsc::Sender<pb::WorkerMessage>) {
         "large" => {
             let output = [&[0x81, 0xa1, b'd', 0xc6, 0, 1, 0x86, 0xa0][..], &[7; 100_000]].concat();
             finish(sender, id, attempt, Ok, "", Some(output.into())).await;
+        }
+        "stored" => {
+            let output = Some(pb::job_result::Output::BlobRef(format!("results/{id}.msgpack")));
+            let result = pb::JobResult { request_id: id, attempt, status: Ok.into(), output, ..Default::default() };
+            say(sender, up::Msg::JobResult(result)).await;
         }
         "odd" => finish(sender, id, attempt, Ok, "", Some(Bytes::from_static(&[0x81, 0x90, 1]))).await,
         // `hold` waits for its cancel.

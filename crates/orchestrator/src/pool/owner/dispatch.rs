@@ -1,6 +1,6 @@
 //! From the queue to a worker: builds the snapshot, lets the scheduler decide, sends.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use gen_worker_proto::{
     Attempt,
@@ -9,8 +9,9 @@ use gen_worker_proto::{
 use tonic::Status;
 use tracing::warn;
 
-use super::{Owner, ending::Detail};
+use super::{Owner, ending::Detail, models};
 use crate::{
+    hub::JobGrant,
     lifecycle::Happened,
     pool::{
         event::Event,
@@ -93,7 +94,7 @@ impl Owner {
         if on_record_first { self.record_now(sequence, attempt) } else { self.send_run_job(sequence) }
     }
 
-    /// The assignment of an attempt is on disk: it may be sent, if it is still wanted.
+    /// The assignment of an attempt is on disk, or its models are known: it may be sent, if it is still wanted.
     pub(super) fn recorded(&mut self, sequence: Sequence, attempt: Attempt) {
         if !super::fire::is_unanswered(&self.table, sequence, attempt) {
             return;
@@ -108,11 +109,24 @@ impl Owner {
 
     /// Sends the current attempt to its worker, for the first time or again.
     pub(super) fn send_run_job(&mut self, sequence: Sequence) {
+        if self.awaits_models(sequence) {
+            return;
+        }
         let Some(live) = self.table.get_mut(sequence) else { return };
         let Some(worker_key) = live.worker else { return };
         live.sends += 1;
         let attempt = live.life.attempt();
-        let message = Msg::RunJob(run_job(live, self.capabilities.token(live.id(), attempt)));
+        let submitted = &live.request.submitted;
+        let manifest = self.view.manifest(&submitted.function);
+        let timeout = submitted.options.timeout_ms;
+        let token = self.options.hub.token(&JobGrant {
+            pair: &live.pair(),
+            worker_id: live.spot.as_ref().map_or("", |spot| &spot.worker_id),
+            tenant: &submitted.tenant,
+            kind: manifest.as_ref().map_or("", |manifest| &manifest.kind),
+            timeout: u64::try_from(timeout).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
+        });
+        let message = Msg::RunJob(run_job(live, token, models::snapshots(live, &self.snapshots, self.now)));
         self.timers.sent(self.now, sequence, attempt);
         self.send(worker_key, message);
     }
@@ -138,7 +152,7 @@ impl Owner {
     }
 }
 
-fn run_job(live: &Live, capability_token: String) -> pb::RunJob {
+fn run_job(live: &Live, capability_token: String, snapshots: BTreeMap<String, pb::Snapshot>) -> pb::RunJob {
     let submitted = &live.request.submitted;
     let models = submitted.options.models.iter().map(|model| pb::ModelBinding {
         slot: model.slot.clone(),
@@ -161,6 +175,6 @@ fn run_job(live: &Live, capability_token: String) -> pb::RunJob {
         output_mode: pb::OutputMode::Url.into(),
         compute: None,
         models: models.collect(),
-        snapshots: std::collections::BTreeMap::new(),
+        snapshots,
     }
 }

@@ -57,6 +57,7 @@ impl Owner {
     pub(super) fn result(&mut self, worker: WorkerKey, report: ResultReport) {
         let Some(sequence) = self.held(worker, &report.pair) else { return };
         let attempt = report.pair.attempt;
+        self.distrust_models(sequence, &report.message);
         let mut detail =
             Detail { message: report.message, output: report.output, metrics: report.metrics, pause: Duration::ZERO };
         let happened = match report.verdict {

@@ -13,8 +13,10 @@ use super::{
     ending::Detail,
 };
 use crate::{
+    hub::{HubUnavailable, Resolved},
     lifecycle::{Happened, Step},
     pool::{
+        snapshots::ModelKey,
         view::{View, add},
         views::CancelOutcome,
     },
@@ -72,6 +74,7 @@ pub(super) enum Done {
     Enqueued(Vec<TicketPlace>, Result<Vec<Enqueued>, QueueError>),
     Applied(Vec<Written>),
     Remembered,
+    Resolved(ModelKey, Result<Option<Resolved>, HubUnavailable>),
 }
 
 impl Owner {
@@ -111,6 +114,7 @@ impl Owner {
                 self.applied(&changes);
             }
             Done::Remembered => {}
+            Done::Resolved(key, answer) => self.resolved(key, answer),
         }
     }
 

@@ -184,6 +184,9 @@ impl Owner {
                 if event.state == pb::ModelState::Failed {
                     warn!(worker = %worker.id, model = event.r#ref, error = event.error, "model operation failed");
                 }
+                if event.error == "url_expired" {
+                    self.snapshots.forget(&event.r#ref);
+                }
                 worker.model(&event);
                 worker.publish();
                 self.tell_held(key, &event);

@@ -1,0 +1,99 @@
+//! The arguments of `gen-worker hub`.
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::args::LogArgs;
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub(crate) struct HubArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<HubCommand>,
+    #[command(flatten)]
+    pub(super) serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum HubCommand {
+    /// Send a directory to a hub as a checkpoint
+    Push(Box<PushArgs>),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    /// Address to listen on; port 0 picks a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8070")]
+    pub(super) listen: SocketAddr,
+    /// Where clients find the hub; addresses that it signs start with it. By default the address it listens on
+    #[arg(long, value_name = "URL")]
+    pub(super) public_url: Option<String>,
+    /// Directory of metadata, objects, secret and token; made when it does not exist
+    #[arg(long, value_name = "PATH")]
+    pub(super) dir: Option<PathBuf>,
+    /// File with tokens that may do everything, one a line; repeatable. Without it the hub makes one in its directory
+    #[arg(long = "token-file", value_name = "PATH")]
+    pub(super) token_files: Vec<PathBuf>,
+    /// Who may see repositories that are made from now on
+    #[arg(long, value_name = "WHO", default_value = "private")]
+    pub(super) visibility: VisibilityArg,
+    /// Bytes of the parts in which files are uploaded: a power of two
+    #[arg(long, value_name = "BYTES", default_value_t = gen_worker_hub::api::PART_SIZE_DEFAULT, value_parser = part_bytes)]
+    pub(super) part_size: u64,
+    /// Resolves without a token that one address may ask for in a minute
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    pub(super) anonymous_rate: u32,
+    /// Seconds that transfers get when the hub stops
+    #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = crate::args::seconds)]
+    pub(super) drain_timeout: Duration,
+    /// File to write the address to, once the hub answers
+    #[arg(long, value_name = "PATH")]
+    pub(super) ready_file: Option<PathBuf>,
+}
+
+/// Who may see a repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum VisibilityArg {
+    /// Everybody who can reach the hub
+    Public,
+    /// Who has a token for it
+    Private,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PushArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    /// Directory with the files of the checkpoint
+    #[arg(value_name = "DIR")]
+    pub(super) dir: PathBuf,
+    /// Where to: owner/repo, then :tag and #flavor if wanted
+    #[arg(value_name = "REF")]
+    pub(super) reference: String,
+    /// Address of the hub
+    #[arg(long, value_name = "URL")]
+    pub(super) url: Option<String>,
+    /// File with the token, in its first line
+    #[arg(long, value_name = "PATH")]
+    pub(super) token_file: Option<PathBuf>,
+    /// Keep the files of the checkpoint that is there now and are not in the directory
+    #[arg(long)]
+    pub(super) merge: bool,
+    /// Text for people
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(super) message: String,
+}
+
+/// Parts are subtrees of a hash, and no request holds more than its share of a disk.
+fn part_bytes(text: &str) -> Result<u64, String> {
+    const SMALLEST: u64 = 1 << 10;
+    const LARGEST: u64 = 1 << 30;
+    let bytes: u64 = text.parse().map_err(|_| "not a number of bytes".to_owned())?;
+    if bytes.is_power_of_two() && (SMALLEST..=LARGEST).contains(&bytes) {
+        return Ok(bytes);
+    }
+    Err(format!("not a power of two from {SMALLEST} to {LARGEST}"))
+}

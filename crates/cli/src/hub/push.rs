@@ -1,0 +1,200 @@
+//! `gen-worker hub push`: a directory becomes a checkpoint (Hub contract, section 6).
+//!
+//! ```text
+//! walk, hash ──> create (what does the hub lack?) ──> parts of each file, complete ──> finalize (wait while it runs)
+//!                                                        └─ failure, Ctrl-C ──> abort
+//! ```
+//! The bytes are sent by [`sender`]; what the hub has already is not sent.
+
+mod sender;
+mod tree;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use gen_worker_hub::{
+    BearerToken, HubRef,
+    api::{CommitCreate, CommitCreated, CommitMode, CommitOperation, CommitTag, CompleteRequest, UploadSource},
+    client::{HubClient, HubClientOptions, HubError},
+    model_ref::RepoName,
+    snapshot::SnapshotFile,
+};
+use gen_worker_tasks::Scope;
+use serde_json::json;
+use tracing::{info, level_filters::LevelFilter};
+
+use self::sender::{SendError, Sender};
+use super::{args::PushArgs, directory::read_tokens};
+use crate::{
+    env::{Environment, names},
+    exit::{Exit, Failure, Outcome, chain},
+    logging,
+    signals::StopSignals,
+};
+
+/// The tag that every commit moves (Hub contract, 6.16): naming it is not needed.
+const LATEST: &str = "latest";
+
+/// What to push, and where to.
+struct Push {
+    dir: PathBuf,
+    repo: RepoName,
+    commit: CommitCreate,
+    client: HubClient,
+    sender: Sender,
+}
+
+/// Why nothing was pushed.
+#[derive(Debug, thiserror::Error)]
+enum PushError {
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    #[error("{path}")]
+    Send {
+        path: String,
+        #[source]
+        source: SendError,
+    },
+    #[error("{0}: the hub wants it in an object store, which this command cannot reach")]
+    Grant(String),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Runs the command.
+pub(super) fn run(args: PushArgs, env: &Environment) -> Outcome {
+    logging::start(&args.log, env, LevelFilter::INFO)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
+    runtime.block_on(push(args, env))
+}
+
+async fn push(args: PushArgs, env: &Environment) -> Outcome {
+    let mut signals = StopSignals::listen()?;
+    let client = client(&args, env)?;
+    let reference = HubRef::parse(&args.reference)
+        .map_err(|error| Failure::usage(format!("ref {}: {}", args.reference, chain(&error))))?;
+    if reference.digest().is_some() {
+        return Err(Failure::usage(format!("ref {}: a digest comes of the files, it cannot be given", args.reference)));
+    }
+    let dir = args.dir.clone();
+    let scope = Scope::new("push");
+    let read = scope.spawn_blocking(move || tree::read(&dir)).await;
+    let files = read.map_err(|error| Failure::failed(format!("could not read the files: {error}")))?;
+    let files = files.map_err(|error| Failure::usage(chain(&error)))?;
+    let size_bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
+    info!(files = files.len(), bytes = size_bytes, "read {}", args.dir.display());
+    let push = Push {
+        repo: format!("{}/{}", reference.owner(), reference.repo())
+            .parse()
+            .map_err(|error| Failure::usage(format!("ref {}: {error}", args.reference)))?,
+        commit: commit(&args, &reference, &files)?,
+        sender: Sender::new().map_err(|error| Failure::failed(chain(&error)))?,
+        dir: args.dir,
+        client,
+    };
+    match push.run(&mut signals).await {
+        Ok((checkpoint, sent_bytes)) => {
+            let result = json!({
+                "checkpoint_id": checkpoint, "ref": reference.to_string(), "files": files.len(),
+                "size_bytes": size_bytes, "sent_bytes": sent_bytes,
+            });
+            crate::embedded::print_text(&format!("{result}\n"))
+        }
+        Err(PushError::Interrupted) => Ok(Exit::Interrupted),
+        Err(error) => Err(Failure::failed(chain(&error))),
+    }
+}
+
+/// A client of the hub that the arguments or the environment name.
+fn client(args: &PushArgs, env: &Environment) -> Result<HubClient, Failure> {
+    let set = env.text(&names::TENSORHUB_URL)?;
+    let base_url = args.url.as_deref().or(set).unwrap_or_default().to_owned();
+    let token: Option<BearerToken> = match &args.token_file {
+        Some(path) => read_tokens(path)?.into_iter().next(),
+        None => {
+            let token = env.text(&names::TENSORHUB_TOKEN)?.map(str::parse).transpose();
+            token.map_err(|error| Failure::usage(format!("TENSORHUB_TOKEN: {error}")))?
+        }
+    };
+    if token.is_none() {
+        return Err(Failure::usage("no token is given: set TENSORHUB_TOKEN or --token-file"));
+    }
+    let options = HubClientOptions { base_url, token, ..HubClientOptions::default() };
+    HubClient::new(options).map_err(|error| Failure::usage(chain(&error)))
+}
+
+fn commit(args: &PushArgs, reference: &HubRef, files: &[SnapshotFile]) -> Result<CommitCreate, Failure> {
+    let add = |file: &SnapshotFile| CommitOperation::Add {
+        path: file.path.clone(),
+        blake3: file.blake3,
+        size_bytes: file.size_bytes,
+    };
+    let mode = if args.merge { CommitMode::Merge } else { CommitMode::Replace };
+    let mut commit = CommitCreate::new(mode, files.iter().map(add).collect());
+    commit.message.clone_from(&args.message);
+    if reference.tag() != LATEST {
+        let tag = reference.tag().parse();
+        let tag = tag.map_err(|error| Failure::usage(format!("tag {}: {error}", reference.tag())))?;
+        commit.tags.push(CommitTag { tag, default_flavor: None });
+    }
+    if let Some(flavor) = reference.flavor() {
+        commit.flavor = flavor.to_string();
+    }
+    Ok(commit)
+}
+
+impl Push {
+    /// Checkpoint and bytes that were sent.
+    async fn run(&self, signals: &mut StopSignals) -> Result<(String, u64), PushError> {
+        let created = self.client.create_commit(&self.repo, &self.commit).await?;
+        let sent = tokio::select! {
+            sent = self.send_all(&created) => sent,
+            _ = signals.next() => Err(PushError::Interrupted),
+        };
+        let sent_bytes = match sent {
+            Ok(sent) => sent,
+            Err(error) => {
+                self.client.abort_commit(&self.repo, &created.revision_id).await;
+                return Err(error);
+            }
+        };
+        // From here on the hub decides alone: it may have made the checkpoint whatever is heard of it.
+        let finalized = self.client.finalize_commit(&self.repo, &created.revision_id).await?;
+        if let Some(flavor) = &finalized.normalized_flavor {
+            info!(flavor, "the hub has normalised the flavor");
+        }
+        Ok((finalized.checkpoint_id.to_string(), sent_bytes))
+    }
+
+    async fn send_all(&self, created: &CommitCreated) -> Result<u64, PushError> {
+        let wanted = created.uploads.len();
+        info!(wanted, "the hub lacks {wanted} files");
+        let mut sent_bytes = 0_u64;
+        for (upload, number) in created.uploads.iter().zip(1..) {
+            let path = upload.path.to_string();
+            let UploadSource::Parts(parts) = &upload.source else { return Err(PushError::Grant(path)) };
+            let file = place(&self.dir, &path);
+            let etags = self.sender.send(&file, parts).await;
+            let etags = etags.map_err(|source| PushError::Send { path: path.clone(), source })?;
+            let request = CompleteRequest::of_parts(etags);
+            let revision = &created.revision_id;
+            self.client.complete_commit_upload(&self.repo, revision, &upload.upload_id, &request).await?;
+            sent_bytes = sent_bytes.saturating_add(upload.size_bytes);
+            info!(path, bytes = upload.size_bytes, "sent {number} of {wanted}");
+        }
+        Ok(sent_bytes)
+    }
+}
+
+/// Where the file of a path is below `dir`.
+fn place(dir: &Path, path: &str) -> PathBuf {
+    path.split('/').fold(dir.to_owned(), |place, name| place.join(name))
+}
+
+/// Files of a directory by their place in it.
+type Found = BTreeMap<String, PathBuf>;

@@ -1,0 +1,69 @@
+//! Addresses of media (Hub contract, 9.8).
+
+use std::sync::Arc;
+
+use axum::{
+    body::Body,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use gen_worker_hub::{
+    api::MediaUrlsRequest,
+    token::{Area, Right},
+};
+use serde_json::{Map, json};
+
+use super::{
+    body::{self, SMALL_MAX},
+    caller::{Caller, owner_name},
+    error::ApiError,
+    uploads::READ_S,
+};
+use crate::{hub::Hub, signing::Use};
+
+/// Most refs of one call for addresses.
+const REFS_MAX: usize = 1_000;
+
+/// Where a client says whose media are meant: today's name, and the one that old workers use (11.3).
+const OWNER_HEADERS: [&str; 2] = ["x-cozy-owner", "x-cozy-tenant-id"];
+
+/// Addresses of media. Refs that are not there, or not for this caller, are missing alike.
+pub(crate) async fn urls(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, ApiError> {
+    let owner = owner(&caller, &headers)?;
+    let request: MediaUrlsRequest = body::read(body, SMALL_MAX).await?;
+    if request.refs.len() > REFS_MAX {
+        return Err(ApiError::invalid("too_many", format!("there are more than {REFS_MAX} refs")));
+    }
+    let may = caller.may(Area::Media, Right::Read, &owner, "*");
+    let expires_s = hub.options.clock.now_s().saturating_add(READ_S);
+    let (mut urls, mut missing) = (Map::new(), Vec::new());
+    for reference in request.refs {
+        let reference = reference.to_string();
+        let hash = if may { hub.metadata.media(owner.clone(), reference.clone()).await? } else { None };
+        let path = hash.map(|hash| format!("/api/v1/files/{hash}"));
+        match path.and_then(|path| hub.signer.sign(Use::Read, &path, expires_s)) {
+            Some(url) => drop(urls.insert(reference, json!({"url": url, "expires_at": expires_s.to_string()}))),
+            None => missing.push(reference),
+        }
+    }
+    body::json(StatusCode::OK, &json!({"urls": urls, "missing": missing}))
+}
+
+/// Whose media are meant. A job that does not say means its tenant's; who runs the hub has no tenant and has to say.
+pub(super) fn owner(caller: &Caller, headers: &HeaderMap) -> Result<String, ApiError> {
+    let named = OWNER_HEADERS.iter().find_map(|name| headers.get(*name)?.to_str().ok());
+    match (caller, named.filter(|owner| !owner.is_empty())) {
+        (Caller::Anonymous, _) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs a token")),
+        (_, Some(owner)) => owner_name(owner),
+        (Caller::Job(claims), None) => Ok(claims.tenant.to_ascii_lowercase()),
+        (Caller::Operator, None) => {
+            Err(ApiError::invalid("owner_required", "X-Cozy-Owner has to say whose media are meant"))
+        }
+    }
+}

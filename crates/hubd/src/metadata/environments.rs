@@ -1,0 +1,45 @@
+//! Variables of endpoints (Hub contract, section 10). Their values are encrypted before they come here.
+
+use gen_worker_hub::api::{EnvironmentName, EnvironmentScope};
+
+use super::Answer;
+
+/// A variable of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// Its value, encrypted.
+    pub sealed: Vec<u8>,
+    /// Whether lists hide the value.
+    pub sensitive: bool,
+    /// For people.
+    pub description: Option<String>,
+    /// For which releases; none for all.
+    pub applies_to: Option<EnvironmentScope>,
+}
+
+/// The endpoint of an owner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointName {
+    /// Who owns it.
+    pub owner: String,
+    /// What it is called.
+    pub endpoint: String,
+}
+
+/// The part of the seam for variables.
+pub trait Environments {
+    /// Sets a variable. True when it was not there.
+    ///
+    /// # Errors
+    /// [`super::MetadataError::RefExists`] for one that is there and was only to be created; [`super::MetadataError::Unfit`] when
+    /// the endpoint has too many.
+    fn put_variable(&self, of: EndpointName, variable: Variable, create: bool) -> Answer<'_, bool>;
+
+    /// The variables of an endpoint, by name.
+    fn variables(&self, of: EndpointName) -> Answer<'_, Vec<Variable>>;
+
+    /// Takes a variable away. False when it is not there.
+    fn remove_variable(&self, of: EndpointName, name: EnvironmentName) -> Answer<'_, bool>;
+}

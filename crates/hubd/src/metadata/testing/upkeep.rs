@@ -1,0 +1,110 @@
+//! What is counted, what is forgotten, and what the hub finds out by itself.
+
+use gen_worker_hub::{
+    Blake3Hash,
+    api::{CommitCreate, CommitMode, CommitOperation},
+    token::Area,
+};
+
+use super::{END_S, NOW_S, Store, job, keys, parse, repo};
+use crate::metadata::{Author, Budget, COMMIT_KEPT_S, MetadataError, NewCommit, Selector, UploadOpened};
+
+pub(super) async fn budgets(store: Store) {
+    let author = |bytes_max| Author {
+        budget: Some(Budget { job: "j1".to_owned(), bytes_max, expires_s: END_S + 1 }),
+        ..job("acme", &[Area::Media])
+    };
+    let open =
+        async |id: &str, content: &str| store.0.open_upload(store.media(id, id, content), author(10), NOW_S).await;
+    open("u1", "12345678").await.expect("there is room");
+    let refused = open("u2", "123").await;
+    assert!(matches!(refused, Err(MetadataError::OverBudget { bytes_max: 10 })), "{refused:?}");
+    assert_eq!(store.0.upload(parse("u2"), NOW_S).await.expect("a read"), None, "nothing of it stays");
+    store.0.drop_upload(parse("u1")).await.expect("it is dropped");
+    open("u3", "123").await.expect("what was given up does not count");
+    assert!(store.part("u3", "u3", "123").await);
+    store.0.complete_upload(parse("u3"), keys(["u3"]), None, NOW_S).await.expect("it completes");
+    store.0.drop_upload(parse("u3")).await.expect("too late to drop");
+    assert!(open("u4", "12345678").await.is_err(), "what was written counts");
+    assert!(matches!(open("u5", "123").await.expect("it opens"), UploadOpened::Known(_)), "known content does not");
+    let add = |path: &str, content: &str| CommitOperation::Add {
+        path: path.parse().expect("a path"),
+        blake3: Blake3Hash::of(content.as_bytes()),
+        size_bytes: content.len() as u64,
+    };
+    let commit = |id: &str, content: &str| {
+        let body = CommitCreate::new(CommitMode::Replace, vec![add("a", content), add("b", content)]);
+        NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S }
+    };
+    let refused = store.0.open_commit(commit("c1", "12345678"), author(10)).await;
+    assert!(matches!(refused, Err(MetadataError::OverBudget { .. })));
+    store.0.open_commit(commit("c1", "1234567"), author(10)).await.expect("one content counts once");
+    store.0.sweep(0, END_S, 100).await.expect("a sweep");
+    store.0.open_commit(commit("c2", "7654321"), author(10)).await.expect("what has expired does not count");
+}
+
+/// Contents that lose their last name go after the grace, whichever name it was; others stay.
+pub(super) async fn last_names(store: Store) {
+    store.save("u1", "a", "first").await;
+    store.save("u2", "a", "second").await;
+    assert!(!store.open("c1", CommitMode::Replace, "x", "third", false).await);
+    store.bring("c1", "third").await;
+    store.0.close_commit(repo(), parse("c1"), NOW_S + 5).await.expect("it closes");
+    store.0.sweep(NOW_S, NOW_S, 100).await.expect("a sweep");
+    assert!(store.doomed().await.is_empty(), "the grace is not over");
+    store.0.sweep(NOW_S + 1, NOW_S, 100).await.expect("a sweep");
+    assert_eq!(store.doomed().await, ["u1"]);
+    store.0.sweep(NOW_S + 6, NOW_S, 100).await.expect("a sweep");
+    assert_eq!(store.doomed().await, ["key-c1", "u1"]);
+    assert!(store.0.blob(Blake3Hash::of(b"second")).await.expect("a read").is_some());
+    // One that was looked at while it had a name is looked at again when it loses it.
+    store.save("u3", "a", "fourth").await;
+    store.0.sweep(NOW_S + 6, NOW_S, 100).await.expect("a sweep");
+    assert_eq!(store.doomed().await, ["key-c1", "u1", "u2"]);
+    assert!(!store.0.sweep(NOW_S + 6, NOW_S, 1).await.expect("a sweep"), "nothing is left to look at");
+}
+
+/// A commit answers as before for as long as is promised, and no longer.
+pub(super) async fn retention(store: Store) {
+    for (commit, content) in [("c1", "one"), ("c2", "two")] {
+        store.open(commit, CommitMode::Merge, commit, content, false).await;
+        store.bring(commit, content).await;
+    }
+    let done = store.finalize("c1").await.expect("a checkpoint");
+    let last_s = END_S + COMMIT_KEPT_S - 1;
+    store.0.sweep(0, last_s, 100).await.expect("a sweep");
+    let kept = store.0.finalize_commit(repo(), parse("c1"), last_s).await.expect("the same again");
+    assert_eq!(kept, done);
+    store.0.sweep(0, last_s + 1, 100).await.expect("a sweep");
+    for commit in ["c1", "c2"] {
+        assert!(matches!(store.finalize(commit).await, Err(MetadataError::Closed)), "{commit}");
+    }
+    assert_eq!(store.latest().await, ["c1"], "the checkpoint stays");
+}
+
+pub(super) async fn weights(store: Store) {
+    let unread = async || store.0.unread_weights(repo(), parse("c1")).await.expect("a read");
+    store.open("c1", CommitMode::Replace, "model.safetensors", "one", false).await;
+    assert!(unread().await.is_empty(), "it is not there");
+    store.bring("c1", "one").await;
+    assert_eq!(unread().await, [Blake3Hash::of(b"one")]);
+    let dtypes = [("BF16".to_owned(), 2), ("F32".to_owned(), 1)].into();
+    store.0.put_weights(Blake3Hash::of(b"one"), dtypes).await.expect("it is recorded");
+    assert!(unread().await.is_empty());
+    store.0.put_weights(Blake3Hash::of(b"none"), [].into()).await.expect("what is gone is no error");
+    assert_eq!(store.finalize("c1").await.expect("a checkpoint").dtype.as_deref(), Some("bf16"));
+    assert_eq!(store.finalize("c1").await.expect("the same again").dtype.as_deref(), Some("bf16"));
+    assert!(unread().await.is_empty(), "it is not open");
+    let selector = Selector::Tag("latest".parse().expect("a tag"), None);
+    let found = store.0.resolve(repo(), selector).await.expect("a resolve").expect("a checkpoint");
+    assert_eq!(found.dtype.as_deref(), Some("bf16"));
+}
+
+pub(super) async fn visibility(store: Store) {
+    assert!(!store.0.put_visibility(repo(), true).await.expect("a write"), "it is not there");
+    store.0.put_repo_metadata(repo(), false, serde_json::Map::new()).await.expect("a write");
+    for private in [true, false] {
+        assert!(store.0.put_visibility(repo(), private).await.expect("a write"));
+        assert_eq!(store.0.repo_metadata(repo()).await.expect("a read").map(|repo| repo.private), Some(private));
+    }
+}

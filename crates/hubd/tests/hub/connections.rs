@@ -1,0 +1,93 @@
+//! Clients that stop in the middle.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use gen_worker_hub::{
+    api::{CommitMode, FileSource, UploadSource, UploadStart},
+    client::UploadTarget,
+    token::{Area, ByteLimits, Right},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+use crate::server::{PART, Server, adding, announced, content, http};
+
+/// So short that the tests are quick, so long that a client that works is not cut off.
+const STALL: Duration = Duration::from_millis(500);
+
+/// Sends the head of a request and a few bytes of its body, and reads until the hub ends the connection.
+async fn half(server: &Server, head: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").context("an address")?).await?;
+    stream.write_all(format!("{head}\r\nhost: hub\r\ncontent-length: 1000\r\n\r\n{{\"op").as_bytes()).await?;
+    let mut reply = Vec::new();
+    // What came before a reset counts as well.
+    while stream.read_buf(&mut reply).await.is_ok_and(|read| read > 0) {}
+    Ok(String::from_utf8_lossy(&reply).into_owned())
+}
+
+#[tokio::test]
+async fn a_body_that_stops_does_not_hold_its_connection() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start_with(directory.path(), |options| options.stall = STALL).await?;
+    let token = server.token("acme", &[(Area::Repo, Right::Write, "acme")], ByteLimits::default())?;
+    let head = format!("POST /api/v1/repos/acme/model/commits HTTP/1.1\r\nauthorization: Bearer {}", token.reveal());
+    let reply = half(&server, &head).await?;
+    assert!(reply.starts_with("HTTP/1.1 408 ") && reply.contains("\"stalled\""), "{reply}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_part_that_stops_does_not_hold_its_connection_and_leaves_nothing() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start_with(directory.path(), |options| options.stall = STALL).await?;
+    let client = server.writer("acme")?;
+    let (create, local) = announced("a", &content(1000, 1))?;
+    let target = UploadTarget::Media { owner: "acme".to_owned() };
+    let opened = client.create_upload(&target, &create, &local).await?;
+    let UploadStart::Transfer { source: UploadSource::Parts(urls), .. } = opened else { anyhow::bail!("parts") };
+    let url = urls.parts().next().context("a part")?.1.reveal().replace(&server.url, "");
+    let reply = half(&server, &format!("PUT {url} HTTP/1.1")).await?;
+    assert!(reply.starts_with("HTTP/1.1 408 ") && reply.contains("\"stalled\""), "{reply}");
+    let folders = std::fs::read_dir(directory.path().join("objects/blobs")).into_iter().flatten().flatten();
+    assert_eq!(folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()).flatten().count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_reply_that_nobody_reads_does_not_hold_its_connection() -> Result<()> {
+    // More than the kernel keeps for both ends of a connection.
+    const BYTES: usize = 64 * 1024 * PART;
+    let directory = tempfile::tempdir()?;
+    let server = Server::start_with(directory.path(), |options| {
+        (options.stall, options.connections, options.part_bytes) = (STALL, 2, BYTES as u64);
+    })
+    .await?;
+    let (client, bytes) = (server.writer("acme")?, vec![7; BYTES]);
+    let repo = "acme/model".parse()?;
+    server.commit(&client, &repo, &adding(CommitMode::Replace, &[("a", &bytes)])?, &[&bytes]).await?;
+    let resolved = client.resolve(&gen_worker_hub::HubRef::parse("acme/model")?).await?;
+    let FileSource::Url(url) = &resolved.files.first().context("a file")?.source else { anyhow::bail!("an address") };
+    let path = url.reveal().replace(&server.url, "");
+    let address = server.url.strip_prefix("http://").context("an address")?;
+    // Both places are taken by clients that do not read; those of the setup have ended or make room as they go idle.
+    let mut deaf = Vec::new();
+    drop(client);
+    for _ in 0..2 {
+        let mut stream = TcpStream::connect(address).await?;
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: hub\r\n\r\n").as_bytes()).await?;
+        deaf.push(stream);
+    }
+    // Answered when one of them is cut off, and only then.
+    let reply = http()?.get(format!("{}/nothing", server.url)).send().await?;
+    assert_eq!(reply.status(), 404);
+    let mut read = Vec::new();
+    for mut stream in deaf {
+        while stream.read_buf(&mut read).await.is_ok_and(|read| read > 0) {}
+        assert!(read.len() < BYTES, "it was cut off");
+        read.clear();
+    }
+    Ok(())
+}

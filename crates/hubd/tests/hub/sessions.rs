@@ -1,0 +1,163 @@
+//! Sessions of a repository.
+
+use anyhow::{Context as _, Result};
+use gen_worker_hub::{
+    Blake3Hash, HubRef,
+    api::{SessionOpen, UploadStart},
+    client::{HubError, UploadTarget},
+    model_ref::RepoName,
+    names::ServerId,
+    token::{Area, ByteLimits, Right},
+};
+use gen_worker_hubd::Visibility;
+use serde_json::{Value, json};
+
+use crate::{
+    grants::Session,
+    server::{Server, announced_path, content},
+    sign::Signing,
+};
+
+/// Brings a file with a grant.
+async fn save(server: &Server, session: &Session, path: &str, bytes: &[u8]) -> Result<()> {
+    let (id, grant) = session.grant(path, bytes).await?;
+    let (status, text) = Signing::new(&grant, "PUT", "", bytes).send(&server.http, bytes.to_vec()).await?;
+    assert_eq!(status, 200, "{text}");
+    session.complete(&id, &grant, bytes).await?;
+    Ok(())
+}
+
+fn session_id(session: &Session) -> Result<&ServerId> {
+    match &session.target {
+        UploadTarget::Revision { session, .. } => Ok(session),
+        UploadTarget::Media { .. } => anyhow::bail!("a session"),
+    }
+}
+
+async fn finalize(server: &Server, session: &Session, body: &Value) -> Result<(u16, Value)> {
+    let token = server.token("acme", &[(Area::Repo, Right::Write, "acme")], ByteLimits::default())?;
+    let url = format!("{}/api/v1/repos/acme/model/revisions/{}/finalize", server.url, session_id(session)?);
+    let reply = server.http.post(url).bearer_auth(token.reveal()).body(body.to_string()).send().await?;
+    Ok((reply.status().as_u16(), serde_json::from_str(&reply.text().await?)?))
+}
+
+fn manifest(files: &[(&str, &[u8])]) -> Value {
+    let entry = |(path, bytes): &(&str, &[u8])| {
+        let digest = format!("blake3:{}", Blake3Hash::of(bytes));
+        json!({"path": path, "digest": digest, "size_bytes": bytes.len()})
+    };
+    files.iter().map(entry).collect()
+}
+
+async fn reads(server: &Server, grants: &[(Area, Right, &str)], bytes: &[u8]) -> Result<u16> {
+    let url = format!("{}/api/v1/blobs/blake3:{}/content", server.url, Blake3Hash::of(bytes));
+    let token = server.token("acme", grants, ByteLimits::default())?;
+    Ok(server.http.get(url).bearer_auth(token.reveal()).send().await?.status().as_u16())
+}
+
+#[tokio::test]
+async fn h5_5_a_session_ends_with_all_of_its_checkpoints_or_with_none() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let session = Session::open(&server).await?;
+    let (one, two) = (content(10, 1), content(3000, 2));
+    save(&server, &session, "model.safetensors", &one).await?;
+    let body = json!({"tags": [{"tag": "v1"}], "auto_create_external_parent": true, "checkpoint_flavors": [
+        {"snapshot_manifest": manifest(&[("a", &one)]), "flavor": "bf16", "flavors": [], "lineage": []},
+        {"snapshot_manifest": manifest(&[("a", &two), ("gone", &one)]), "flavor": "fp8", "deletions": ["gone"]},
+    ]});
+    let (status, reply) = finalize(&server, &session, &body).await?;
+    assert_eq!(
+        (status, &reply["error"]["code"], &reply["error"]["missing"]),
+        (409, &json!("upload_incomplete"), &json!(["a"]))
+    );
+    let reader = server.client("acme", &[])?;
+    let resolve = async |text: &str| reader.resolve(&HubRef::parse(text)?).await.map_err(anyhow::Error::from);
+    assert!(resolve("acme/model:v1#bf16").await.is_err(), "the repository is as it was");
+    save(&server, &session, "second.safetensors", &two).await?;
+    let (status, reply) = finalize(&server, &session, &body).await?;
+    assert_eq!(status, 200, "{reply}");
+    let ids: Vec<&str> = reply["checkpoints"]
+        .as_array()
+        .context("a list")?
+        .iter()
+        .filter_map(|one| one["checkpoint_id"].as_str())
+        .collect();
+    assert_eq!(ids.len(), 2);
+    for (flavor, id) in ["bf16", "fp8"].into_iter().zip(ids) {
+        let found = resolve(&format!("acme/model:v1#{flavor}")).await?;
+        assert_eq!(format!("blake3:{}", found.snapshot), id);
+        assert_eq!(found.files.len(), 1);
+    }
+    assert_eq!(finalize(&server, &session, &json!({})).await?, (200, reply), "the same answer again");
+    let (create, local) = announced_path("b", &content(7, 7))?;
+    let closed = session.client.create_upload(&session.target, &create, &local).await;
+    assert_eq!(closed.unwrap_err().code(), Some("commit_closed"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn h5_4_what_a_session_brought_is_there_for_a_day_for_who_may_read_the_repository() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let session = Session::open(&server).await?;
+    let bytes = content(3000, 1);
+    save(&server, &session, "step-1/a", &bytes).await?;
+    let own = [(Area::Repo, Right::Read, "acme")];
+    assert_eq!(reads(&server, &own, &bytes).await?, 200);
+    assert_eq!(reads(&server, &[(Area::Repo, Right::Read, "eve")], &bytes).await?, 404);
+    server.clock.advance(24 * 3600 - 1);
+    server.hub.tidy().await?;
+    assert_eq!(reads(&server, &own, &bytes).await?, 200);
+    server.clock.advance(1);
+    server.hub.tidy().await?;
+    assert_eq!(reads(&server, &own, &bytes).await?, 404);
+    assert_eq!(finalize(&server, &session, &json!({})).await?.0, 410);
+    server.clock.advance(24 * 3600 + 1);
+    server.hub.tidy().await?;
+    assert_eq!(crate::uploads::files_below(directory.path()), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn h5_1_a_session_is_opened_by_who_may_write_and_can_be_given_up() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let repo: RepoName = "acme/model".parse()?;
+    let reader = server.client("acme", &[(Area::Repo, Right::Read, "acme")])?;
+    let refused = reader.open_session(&repo, &SessionOpen::default()).await;
+    assert!(matches!(refused, Err(HubError::Auth { .. })), "{refused:?}");
+    let session = Session::open(&server).await?;
+    let opened = session.client.open_session(&repo, &SessionOpen::default()).await?;
+    assert_eq!(opened.expires_at, Some(json!("1970-01-13T13:46:40Z")));
+    let bytes = content(9, 1);
+    let (id, grant) = session.grant("a", &bytes).await?;
+    session.client.abort_upload(&session.target, &id).await;
+    assert!(session.complete(&id, &grant, &bytes).await.is_err());
+    session.client.abort_session(&repo, session_id(&session)?).await;
+    assert!(session.grant("a", &bytes).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn h4_4_content_that_the_owner_has_needs_no_transfer() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let session = Session::open(&server).await?;
+    let bytes = content(9, 1);
+    save(&server, &session, "a", &bytes).await?;
+    let (create, local) = announced_path("b/c", &bytes)?;
+    let UploadStart::Done(file) = session.client.create_upload(&session.target, &create, &local).await? else {
+        anyhow::bail!("it is known");
+    };
+    assert_eq!((file.reference.as_str(), file.blake3), ("b/c", Blake3Hash::of(&bytes)));
+    assert_eq!(file.sha256, Some(gen_worker_hub::Digest::sha256(&bytes).hex()));
+    // In another repository of another owner the same hash says nothing.
+    let client = server.writer("eve")?;
+    let repo: RepoName = "eve/model".parse()?;
+    let opened = client.open_session(&repo, &SessionOpen::default()).await?.session_id;
+    let target = UploadTarget::Revision { repo, session: opened };
+    let wanted = client.create_upload(&target, &create, &local).await?;
+    assert!(matches!(wanted, UploadStart::Transfer { .. }));
+    Ok(())
+}

@@ -1,0 +1,129 @@
+//! Snapshots of model refs on their way to workers (O24), as a hub gives them.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt as _, future::BoxFuture};
+use gen_worker_proto::{
+    Pair,
+    pb::{self, JobStatus},
+};
+use tokio::sync::watch;
+
+use super::harness::{Pool, hello, request_with};
+use crate::{
+    hub::{Hub, HubUnavailable, JobGrant, NoHub, NotItsToken, Renewed, Resolved},
+    pool::Options,
+    queue::memory::MemoryQueue,
+    request::{self, LoraChoice, ModelChoice, NewRequest},
+    session::OpenGate,
+};
+
+/// Knows `acme/…`, in the version that it is told; says nothing before it is told one.
+#[derive(Debug)]
+struct Models {
+    version: watch::Receiver<u32>,
+    tokens: NoHub,
+}
+
+impl Hub for Models {
+    fn token(&self, job: &JobGrant<'_>) -> String {
+        self.tokens.token(job)
+    }
+
+    fn renew(&self, pair: &Pair, token: &str) -> Result<Renewed, NotItsToken> {
+        self.tokens.renew(pair, token)
+    }
+
+    fn resolve(&self, tenant: &str, reference: &str) -> BoxFuture<'static, Result<Option<Resolved>, HubUnavailable>> {
+        let (mut version, known) = (self.version.clone(), reference.starts_with("acme/"));
+        let name = format!("{tenant}:{reference}");
+        async move {
+            let version = *version.wait_for(|version| *version > 0).await.map_err(|_| HubUnavailable)?;
+            let snapshot = pb::Snapshot { digest: format!("{name}@{version}"), files: Vec::new() };
+            Ok(known.then_some(Resolved { snapshot, valid: Duration::from_secs(3600) }))
+        }
+        .boxed()
+    }
+
+    fn output(&self, tenant: &str, reference: &str) -> BoxFuture<'static, Result<Option<String>, HubUnavailable>> {
+        self.tokens.output(tenant, reference)
+    }
+
+    fn is_present(&self) -> bool {
+        true
+    }
+}
+
+async fn pool(version: u32) -> (Pool, watch::Sender<u32>) {
+    let (told, version) = watch::channel(version);
+    let hub = Arc::new(Models { version, tokens: NoHub::default() });
+    let options = Options { hub, ..Options::default() };
+    (Pool::start_with(options, Arc::new(MemoryQueue::default()), Arc::new(OpenGate)).await, told)
+}
+
+fn with_model(id: &str, reference: &str, adapter: Option<&str>) -> NewRequest {
+    let loras = adapter.map(|adapter| LoraChoice { r#ref: adapter.into(), weight: 1.0 });
+    let model = ModelChoice { slot: "base".into(), r#ref: reference.into(), loras: loras.into_iter().collect() };
+    request_with(id, "echo", request::Options { models: vec![model], ..request::Options::default() })
+}
+
+fn digests(run: &pb::RunJob) -> Vec<(&str, &str)> {
+    run.snapshots.iter().map(|(reference, snapshot)| (reference.as_str(), snapshot.digest.as_str())).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn o24_snapshots_of_models_and_adapters_go_with_the_job_under_their_refs() {
+    let (pool, _told) = pool(1).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    pool.submit(with_model("r", "acme/paint:v1#bf16", Some("acme/style"))).await;
+    let run = worker.expect_run("r", 1).await;
+    let expected = [("acme/paint:v1#bf16", "dev:acme/paint:v1#bf16@1"), ("acme/style", "dev:acme/style@1")];
+    assert_eq!(digests(&run), expected);
+    pool.submit(with_model("s", "hf-owner/repo", None)).await;
+    let run = worker.expect_run("s", 1).await;
+    assert!(run.snapshots.is_empty(), "what the hub does not know is the worker's matter");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hub_that_is_slow_holds_up_nobody_else_and_nobody_for_ever() {
+    let (pool, told) = pool(0).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    pool.submit(with_model("slow", "acme/paint", None)).await;
+    pool.submit(request_with("quick", "echo", request::Options::default())).await;
+    worker.expect_run("quick", 1).await;
+    worker.finish("quick", 1, JobStatus::Ok, "").await;
+    let run = worker.expect_run("slow", 1).await;
+    assert!(run.snapshots.is_empty(), "after the limit it goes without");
+    worker.finish("slow", 1, JobStatus::Ok, "").await;
+    told.send(7).expect("the hub is there");
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    pool.submit(with_model("later", "acme/paint", None)).await;
+    assert_eq!(digests(&worker.expect_run("later", 1).await), [("acme/paint", "dev:acme/paint@7")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn o24_a_worker_whose_addresses_are_over_gets_new_ones() {
+    let (pool, told) = pool(1).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    pool.submit(with_model("r", "acme/paint", None)).await;
+    worker.expect_run("r", 1).await;
+    told.send(2).expect("the hub is there");
+    worker.accept("r", 1).await;
+    worker.finish("r", 1, JobStatus::Retryable, "model download url expired").await;
+    assert_eq!(digests(&worker.expect_run("r", 2).await), [("acme/paint", "dev:acme/paint@2")]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_canceled_while_its_models_are_looked_up_is_never_sent() {
+    let (pool, told) = pool(0).await;
+    let mut worker = pool.worker(hello("w", &["echo"])).await;
+    let id = pool.submit(with_model("r", "acme/paint", None)).await.submitted.id.clone();
+    pool.reaches("r", request::State::Assigned).await;
+    let canceling = pool.handle.cancel(&id);
+    told.send(1).expect("the hub is there");
+    canceling.await.expect("pool is open");
+    assert_eq!(pool.ended("r").await.state, request::State::Canceled);
+    if let Ok(Ok(Some(message))) = tokio::time::timeout(Duration::from_secs(1), worker.inbound.message()).await {
+        assert!(!matches!(message.msg, Some(super::harness::down::Msg::RunJob(_))), "{message:?}");
+    }
+}

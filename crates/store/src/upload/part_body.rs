@@ -1,0 +1,112 @@
+//! The bytes of one part on their way: read piece by piece, so memory does not grow with the part.
+
+use std::{
+    path::PathBuf,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Bytes, BytesMut};
+use gen_worker_hub::api::PartRange;
+use http_body::{Body, Frame, SizeHint};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::{
+    content::{Source, read_at},
+    error::UploadError,
+    pace::Pace,
+};
+use gen_worker_tasks::Scope;
+
+/// Bytes of a piece: few wake-ups, little in memory.
+const PIECE_BYTES: u64 = 256 * 1024;
+
+/// Pieces between the reader of a file and the socket. Two keep both busy.
+const PIECES_WAITING_MAX: usize = 2;
+
+/// The body of one attempt.
+pub(super) struct PartBody {
+    pieces: Pieces,
+    left: u64,
+    pace: Arc<Pace>,
+}
+
+/// Reads the file of a body; what went wrong there.
+pub(super) type Reader = JoinHandle<Result<(), UploadError>>;
+
+enum Pieces {
+    Read(mpsc::Receiver<Bytes>),
+    There(Bytes),
+}
+
+/// The reader of the file has given up; it knows why.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the part cannot be read")]
+pub(super) struct Unread;
+
+impl PartBody {
+    /// The bytes of `range`. A file is opened anew and read by a thread that ends with the body.
+    pub(super) fn of(source: &Source, range: PartRange, pace: Arc<Pace>, scope: &Scope) -> (Self, Option<Reader>) {
+        let (pieces, reader) = match source {
+            Source::Bytes(bytes) => (Pieces::There(part_of(bytes, range)), None),
+            Source::File { path, .. } => {
+                let (sender, pieces) = mpsc::channel(PIECES_WAITING_MAX);
+                let (source, path) = (source.clone(), path.clone());
+                let reader = scope.spawn_blocking(move || read(&source, path, range, &sender));
+                (Pieces::Read(pieces), Some(reader))
+            }
+        };
+        (Self { pieces, left: range.length, pace }, reader)
+    }
+}
+
+impl Body for PartBody {
+    type Data = Bytes;
+    type Error = Unread;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Unread>>> {
+        let this = self.get_mut();
+        if this.left == 0 {
+            return Poll::Ready(None);
+        }
+        let piece = match &mut this.pieces {
+            Pieces::Read(pieces) => std::task::ready!(pieces.poll_recv(cx)),
+            Pieces::There(rest) if rest.is_empty() => None,
+            Pieces::There(rest) => Some(rest.split_to(rest.len().min(PIECE_BYTES as usize))),
+        };
+        let Some(piece) = piece else { return Poll::Ready(Some(Err(Unread))) };
+        this.left = this.left.saturating_sub(piece.len() as u64);
+        this.pace.moved(piece.len() as u64);
+        Poll::Ready(Some(Ok(Frame::data(piece))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.left == 0
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.left)
+    }
+}
+
+fn part_of(bytes: &Bytes, range: PartRange) -> Bytes {
+    let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.slice(at(range.offset)..at(range.offset.saturating_add(range.length)))
+}
+
+/// Gives the pieces of `range` until nobody wants them any more. Blocks.
+fn read(source: &Source, path: PathBuf, range: PartRange, pieces: &mpsc::Sender<Bytes>) -> Result<(), UploadError> {
+    let file = source.open(&path)?;
+    let end = range.offset.saturating_add(range.length);
+    let mut at = range.offset;
+    while at < end {
+        let mut piece = BytesMut::zeroed(PIECE_BYTES.min(end - at) as usize);
+        read_at(&file, &path, &mut piece, at)?;
+        at += piece.len() as u64;
+        if pieces.blocking_send(piece.freeze()).is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

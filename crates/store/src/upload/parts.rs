@@ -1,0 +1,31 @@
+//! All parts of one file, some at once.
+
+use std::sync::Arc;
+
+use futures::{StreamExt as _, stream::FuturesUnordered};
+use gen_worker_hub::api::{PartEtag, PartUrls};
+
+use super::{error::UploadError, part::PartSender};
+
+/// Sends all parts, `at_once` at a time. When one fails the others are dropped.
+pub(super) async fn send_all(
+    sender: PartSender<'_>,
+    urls: &PartUrls,
+    at_once: usize,
+) -> Result<Vec<PartEtag>, UploadError> {
+    let sender = Arc::new(sender);
+    let mut waiting = urls.parts();
+    let mut running = FuturesUnordered::new();
+    let mut etags = Vec::new();
+    loop {
+        while running.len() < at_once.max(1) {
+            let Some((range, url)) = waiting.next() else { break };
+            let sender = sender.clone();
+            running.push(async move { sender.send(range, url).await });
+        }
+        match running.next().await {
+            Some(etag) => etags.push(etag?),
+            None => return Ok(etags),
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! A hub of our own in this process, and the code of the Python peers as its client.
+
+use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use gen_worker_hub::{
+    BearerToken,
+    token::{Area, ByteLimits, CapabilityClaims, Grant, Right, Workload},
+};
+use gen_worker_hubd::{
+    Hub, HubOptions, Visibility, blobs::BlobStore, clock::Clock, metadata::sqlite::SqliteMetadata, serve,
+    signing::token_signer,
+};
+use gen_worker_tasks::Scope;
+use object_store::ObjectStore;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{net::TcpListener, runtime::Runtime};
+
+use crate::binaries::workspace;
+
+/// Secret of these hubs.
+const SECRET: [u8; 32] = [11; 32];
+
+/// Anonymous resolves of a minute.
+pub const RESOLVES_MAX: u32 = 10;
+
+/// Bytes of a part: small, so that a file of a few MiB has several.
+pub const PART_BYTES: u64 = 1 << 20;
+
+/// A hub on a port of its own. Ends with its guard.
+#[derive(Debug)]
+pub struct OwnHub {
+    /// Its base URL.
+    pub url: String,
+    scope: Scope,
+    // After the scope: its tasks run on it.
+    runtime: Runtime,
+    dir: TempDir,
+}
+
+impl OwnHub {
+    /// Starts one whose new repositories are like this, on local disk.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub fn start(visibility: Visibility) -> Result<Self> {
+        Self::over(visibility, |dir, scope| {
+            let objects = dir.join("objects");
+            fs::create_dir_all(&objects)?;
+            Ok(BlobStore::local(objects, scope)?)
+        })
+    }
+
+    /// Starts one whose bytes are in a bucket.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub fn start_over(objects: Arc<dyn ObjectStore>, visibility: Visibility) -> Result<Self> {
+        Self::over(visibility, |_, scope| Ok(BlobStore::remote(objects, scope)))
+    }
+
+    fn over(visibility: Visibility, blobs: impl FnOnce(&Path, Arc<Scope>) -> Result<BlobStore>) -> Result<Self> {
+        let dir = tempfile::tempdir().context("make a directory")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+        let scope = Scope::new("hub");
+        let blobs = blobs(dir.path(), Arc::new(Scope::under("hub-blobs", scope.cancel())))?;
+        let url = runtime.block_on(start(dir.path(), blobs, visibility, &scope))?;
+        Ok(Self { url, scope, runtime, dir })
+    }
+
+    /// A token of a job of `tenant` with these grants over everything of their owners.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn token(&self, tenant: &str, grants: &[(Area, Right, &str)]) -> Result<BearerToken> {
+        let grants = grants.iter().map(|(area, right, owner)| Grant::new(*area, *right, owner, "*"));
+        let now_s = Clock::system().now_s();
+        let claims = CapabilityClaims {
+            sub: "w1".to_owned(),
+            tenant: tenant.to_owned(),
+            request_id: "r1".to_owned(),
+            attempt: 1,
+            kind: Workload::Conversion,
+            grants: grants.collect::<Result<_, _>>()?,
+            limits: ByteLimits::default(),
+            iat: now_s,
+            exp: now_s + 3600,
+        };
+        Ok(token_signer(&SECRET)?.sign(&claims)?)
+    }
+
+    /// A token for all that a producing job of `tenant` does.
+    ///
+    /// # Errors
+    /// When the name is none.
+    pub fn producer(&self, tenant: &str) -> Result<BearerToken> {
+        self.token(tenant, &[Area::Media, Area::Repo, Area::Dataset].map(|area| (area, Right::Write, tenant)))
+    }
+
+    /// One call of the peer's code in `version`, whose answer is that of `tests/peer/hub_client.py`. `call` need not name the
+    /// hub.
+    ///
+    /// # Errors
+    /// When the peer is not installed, or breaks off without an answer.
+    pub fn peer(&self, version: &str, name: &str, mut call: Value) -> Result<Value> {
+        let python = workspace().join(format!("target/peers/gen-worker-{version}/bin/python"));
+        ensure!(python.is_file(), "no Python peer at {}: run `cargo xtask setup`", python.display());
+        let fields = call.as_object_mut().context("a call is an object")?;
+        fields.insert("call".to_owned(), json!(name));
+        fields.insert("url".to_owned(), json!(self.url));
+        // What peers keep in the directory for temporary files is this hub's.
+        let temporary = self.dir.path().join("tmp");
+        fs::create_dir_all(&temporary)?;
+        let mut command = Command::new(python);
+        command.arg(workspace().join("tests/peer/hub_client.py")).arg(call.to_string());
+        command.env("TMPDIR", &temporary).env_remove("TENSORHUB_TOKEN").env_remove("TENSORHUB_URL");
+        let output = command.output().context("run the peer")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let line = text.lines().last();
+        let answer = line.and_then(|line| serde_json::from_str(line).ok());
+        answer.ok_or_else(|| anyhow!("the peer broke off: {}", String::from_utf8_lossy(&output.stderr)))
+    }
+
+    /// What such a call answers when it succeeds.
+    ///
+    /// # Errors
+    /// As [`OwnHub::peer`], and when it fails.
+    pub fn peer_does(&self, version: &str, name: &str, call: Value) -> Result<Value> {
+        let mut answer = self.peer(version, name, call)?;
+        answer.get_mut("ok").map(Value::take).ok_or_else(|| anyhow!("{name} of {version}: {answer}"))
+    }
+}
+
+impl Drop for OwnHub {
+    fn drop(&mut self) {
+        self.scope.cancel().kill();
+        self.runtime.block_on(self.scope.join(Duration::from_secs(5)));
+    }
+}
+
+async fn start(dir: &Path, blobs: BlobStore, visibility: Visibility, scope: &Scope) -> Result<String> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    let metadata = Arc::new(SqliteMetadata::open(&dir.join("hub.db"), scope)?);
+    let mut options = HubOptions::new(url.clone(), SECRET);
+    options.part_bytes = PART_BYTES;
+    options.visibility = visibility;
+    options.anonymous_per_minute = RESOLVES_MAX;
+    let hub = Arc::new(Hub::new(metadata, blobs, options)?);
+    hub.recover().await?;
+    let cancel = scope.cancel().clone();
+    scope.spawn("serve", async move { serve(listener, hub, Duration::from_secs(1), &cancel).await });
+    Ok(url)
+}

@@ -1,0 +1,54 @@
+//! An S3 server that others wrote, with a bucket.
+
+use std::{process::Command, sync::Arc};
+
+use anyhow::{Context, Result, ensure};
+use object_store::{ObjectStore, aws::AmazonS3Builder};
+
+use crate::{Process, binaries::workspace};
+
+/// The bucket.
+const BUCKET: &str = "hub";
+
+/// A running server. Ends with its guard, and forgets everything then.
+#[derive(Debug)]
+pub struct Moto {
+    /// Its base URL.
+    pub url: String,
+    _process: Process,
+}
+
+impl Moto {
+    /// Starts one on a free local port and makes its bucket.
+    ///
+    /// # Errors
+    /// When it is not installed or does not start.
+    pub fn start() -> Result<Self> {
+        let program = workspace().join("target/peers/moto/bin/moto_server");
+        ensure!(program.is_file(), "no S3 server at {}: run `cargo xtask setup`", program.display());
+        let mut process = Process::start("moto", Command::new(program).args(["-H", "127.0.0.1", "-p", "0"]))?;
+        let line = process.wait_for_line("Running on")?;
+        let url = line.split("Running on ").nth(1).context("an address")?.trim().to_owned();
+        let made = ureq::put(format!("{url}/{BUCKET}")).send_empty().context("make the bucket")?;
+        ensure!(made.status().is_success(), "make the bucket: {}", made.status());
+        Ok(Self { url, _process: process })
+    }
+
+    /// The bucket.
+    ///
+    /// # Errors
+    /// Never in practice: the settings are whole.
+    pub fn bucket(&self) -> Result<Arc<dyn ObjectStore>> {
+        // Its HTTP client wants one, also without TLS. The first of a process stays.
+        drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
+        let bucket = AmazonS3Builder::new()
+            .with_endpoint(&self.url)
+            .with_allow_http(true)
+            .with_bucket_name(BUCKET)
+            .with_region("us-east-1")
+            .with_access_key_id("testing")
+            .with_secret_access_key("testing")
+            .build()?;
+        Ok(Arc::new(bucket))
+    }
+}
