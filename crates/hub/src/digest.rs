@@ -4,10 +4,12 @@
 //! types here write what their fields carry, and both read either form.
 
 mod hasher;
+mod subtrees;
 
 use std::{fmt, str::FromStr};
 
 pub use hasher::DigestHasher;
+pub use subtrees::{SubtreeHash, SubtreeHasher, Subtrees};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 

@@ -1,8 +1,9 @@
-//! Putting a tree together, and taking it away: it is there as a whole or not at all. Owns no state; blocks.
+//! Putting a tree together: it is there as a whole or not at all. Owns no state; blocks.
 
 use std::{collections::BTreeSet, fs, io, path::Path};
 
-use gen_worker_hub::{digest::DigestHasher, names::SnapshotId};
+use gen_worker_hub::digest::DigestHasher;
+use tracing::warn;
 
 use crate::{
     blob, durable,
@@ -12,13 +13,22 @@ use crate::{
     tree::{DESCRIPTION_BYTES_MAX, Piece, Tree, TreeError, TreeFile, check_description},
 };
 
-/// Puts the tree together from its blobs, which are all there, and moves it to its place; durable on return (rule 6.15).
+/// Puts the tree together from its blobs, which are all there, and moves it to its place; durable on return (rule 6.15). Who calls
+/// holds the lock of the tree. On an error nothing is left of it.
 pub(crate) fn assemble(layout: &Layout, tree: &Tree) -> Result<(), FetchError> {
+    let building = layout.building(tree.id(), &durable::unique());
+    assemble_in(layout, tree, &building).inspect_err(|_| {
+        if let Err(error) = durable::remove(&building) {
+            warn!(snapshot = %tree.id(), %error, "what was built of a snapshot cannot be removed yet");
+        }
+    })
+}
+
+fn assemble_in(layout: &Layout, tree: &Tree, building: &Path) -> Result<(), FetchError> {
     let place = layout.snapshot(tree.id());
     let failed = || FetchError::disk("build of a snapshot", &place);
-    let building = layout.building(tree.id());
-    durable::remove_dir(&building).and_then(|()| fs::create_dir(&building)).map_err(failed())?;
-    let mut dirs = BTreeSet::from([building.clone()]);
+    fs::create_dir(building).map_err(failed())?;
+    let mut dirs = BTreeSet::from([building.to_owned()]);
     for file in tree.files() {
         let to = building.join(file.path.as_str());
         if let Some(dir) = to.parent() {
@@ -35,7 +45,7 @@ pub(crate) fn assemble(layout: &Layout, tree: &Tree) -> Result<(), FetchError> {
         }
     }
     dirs.iter().try_for_each(|dir| durable::sync_dir(dir)).map_err(failed())?;
-    durable::rename(&building, &place).map_err(failed())
+    durable::rename(building, &place).map_err(failed())
 }
 
 /// Writes a file that came in pieces. Its description is no part of the tree, but has to say the same as the list.
@@ -49,21 +59,10 @@ fn join(layout: &Layout, file: &TreeFile, description: Piece, to: &Path) -> Resu
     let Some(digest) = digest else { return Ok(()) };
     let found = durable::reader(to).and_then(|whole| {
         let mut hasher = DigestHasher::new(digest.algorithm());
-        whole.map(|whole| blob::feed(&mut hasher, whole, u64::MAX)).transpose()?;
+        whole.map(|whole| blob::feed(&mut hasher, &whole, u64::MAX)).transpose()?;
         Ok(hasher.digest())
     });
     if found.map_err(failed())? == digest { Ok(()) } else { Err(wrong()) }
-}
-
-/// Takes a tree away: it is gone as a whole before its files go.
-pub(crate) fn take_away(layout: &Layout, id: &SnapshotId) -> io::Result<()> {
-    let leaving = layout.building(id);
-    durable::remove_dir(&leaving)?;
-    match durable::rename(&layout.snapshot(id), &leaving) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(()) => durable::remove_dir(&leaving),
-    }
 }
 
 /// Removes what processes left unfinished that are no more (rule 6.20): nobody holds the lock of such a tree.
@@ -71,8 +70,8 @@ pub(crate) fn clear_unfinished(layout: &Layout) -> io::Result<()> {
     for entry in fs::read_dir(layout.snapshots())? {
         let entry = entry?;
         let Some(id) = entry.file_name().to_str().and_then(Layout::unfinished) else { continue };
-        if let Some(_lock) = StoreLock::try_take(&layout.locks().join(format!("snap-{id}")), Hold::Alone)? {
-            durable::remove_dir(&entry.path())?;
+        if let Some(_lock) = StoreLock::try_take(&layout.snapshot_lock(&id), Hold::Alone)? {
+            durable::remove(&entry.path())?;
         }
     }
     Ok(())

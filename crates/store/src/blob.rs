@@ -1,7 +1,6 @@
 //! One file by its content, and whether what is on disk is it.
 
 use std::{
-    fs::File,
     io::{self, Read},
     path::Path,
 };
@@ -10,6 +9,7 @@ use gen_worker_hub::{
     Blake3Hash, SignedUrl,
     digest::{DigestAlgorithm, DigestHasher},
 };
+use rustix::io::Errno;
 
 use crate::{
     durable,
@@ -17,8 +17,9 @@ use crate::{
     wanted::{Size, Wanted},
 };
 
-/// Reads of files that are hashed: enough for the vector units of any processor, small beside a cache.
-const READ_BYTES: usize = 256 * 1024;
+/// Reads of files that are hashed: enough for the vector units of any processor, and little enough for the stack of a thread, so
+/// that many threads keep nothing.
+const READ_BYTES: usize = 64 * 1024;
 
 /// A file that is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,40 +57,58 @@ pub(crate) enum Found {
 }
 
 /// Looks whether `path` has the size and the hashes of `pieces`, which follow each other (rule 6.1). Something that is no file
-/// is wrong. Blocks.
+/// is wrong, and so is what the disk cannot read any more: nobody could load it. Blocks.
 pub(crate) fn check(path: &Path, pieces: &[Piece]) -> io::Result<Found> {
-    let file = match durable::reader(path) {
-        Ok(Some(file)) => file,
-        Ok(None) => return Ok(Found::Nothing),
-        Err(error) if error.kind() == io::ErrorKind::InvalidInput => return Ok(Found::Wrong),
-        Err(error) => return Err(error),
-    };
-    let found = file.metadata()?.len();
-    let mut rest = found;
+    let looked = durable::reader(path).and_then(|file| {
+        let Some(file) = file else { return Ok(Found::Nothing) };
+        let bytes = file.metadata()?.len();
+        Ok(if has_hashes(&file, bytes, pieces)? { Found::Right(bytes) } else { Found::Wrong })
+    });
+    match looked {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput || is_damage(&error) => Ok(Found::Wrong),
+        looked => looked,
+    }
+}
+
+/// Whether `content`, which has `bytes`, is made of `pieces`.
+fn has_hashes(mut content: impl Read, bytes: u64, pieces: &[Piece]) -> io::Result<bool> {
+    let mut rest = bytes;
     for piece in pieces {
         let bytes = piece.size_bytes.unwrap_or(rest);
         if bytes > rest {
-            return Ok(Found::Wrong);
+            return Ok(false);
         }
         rest -= bytes;
         let mut hasher = DigestHasher::new(DigestAlgorithm::Blake3);
-        feed(&mut hasher, file.try_clone()?, bytes)?;
+        feed(&mut hasher, &mut content, bytes)?;
         if hasher.digest().as_blake3() != Some(piece.blake3) {
-            return Ok(Found::Wrong);
+            return Ok(false);
         }
     }
-    Ok(if rest == 0 { Found::Right(found) } else { Found::Wrong })
+    Ok(rest == 0)
 }
 
-/// Hashes the next `bytes` of `file`.
-pub(crate) fn feed(hasher: &mut DigestHasher, file: File, bytes: u64) -> io::Result<()> {
-    feed_to(&mut |piece| hasher.update(piece), file, bytes)
+/// Whether the disk says that what is on it is damaged: sectors that cannot be read, checksums of the file system that are wrong.
+pub(crate) fn is_damage(error: &io::Error) -> bool {
+    let damage = [
+        Errno::IO,
+        Errno::BADMSG,
+        Errno::ILSEQ,
+        #[cfg(target_os = "linux")]
+        Errno::UCLEAN,
+    ];
+    error.raw_os_error().is_some_and(|code| damage.iter().any(|errno| errno.raw_os_error() == code))
 }
 
-/// Gives the next `bytes` of `file` to `hash`.
-pub(crate) fn feed_to(hash: &mut dyn FnMut(&[u8]), file: File, bytes: u64) -> io::Result<()> {
-    let mut buffer = vec![0; READ_BYTES];
-    let mut rest = file.take(bytes);
+/// Hashes the next `bytes` of `content`.
+pub(crate) fn feed(hasher: &mut DigestHasher, content: impl Read, bytes: u64) -> io::Result<()> {
+    feed_to(&mut |piece| hasher.update(piece), content, bytes)
+}
+
+/// Gives the next `bytes` of `content` to `hash`.
+pub(crate) fn feed_to(hash: &mut dyn FnMut(&[u8]), content: impl Read, bytes: u64) -> io::Result<()> {
+    let mut buffer = [0; READ_BYTES];
+    let mut rest = content.take(bytes);
     loop {
         match rest.read(&mut buffer)? {
             0 => return Ok(()),
@@ -97,3 +116,6 @@ pub(crate) fn feed_to(hash: &mut dyn FnMut(&[u8]), file: File, bytes: u64) -> io
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,128 +3,132 @@
 use std::{
     collections::{BTreeSet, HashSet},
     fs, io,
-    os::unix::fs::MetadataExt as _,
-    path::Path,
-    time::{Duration, SystemTime},
+    path::{Path, PathBuf},
 };
 
-use gen_worker_hub::{Blake3Hash, names::SnapshotId};
+use tracing::warn;
 
 use crate::{
-    assemble, durable,
+    assemble, builds,
     evict::{Candidate, plan},
-    layout::{Layout, PART_SUFFIX},
+    layout::Layout,
+    leaving::{self, Leaving},
     lock::{Hold, StoreLock},
     ref_index::{RefIndex, now_s},
+    sweep,
 };
 
-/// A part that nobody has added to for so long is not waited for any more.
-const PART_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// What space is made for, and what stays.
-pub(crate) struct Wish<'a> {
-    /// So much should fit.
-    pub(crate) target_bytes: u64,
-    /// The ref that it is for.
+/// Makes space in one store.
+pub(crate) struct Collector<'a> {
+    pub(crate) layout: &'a Layout,
+    pub(crate) index: &'a RefIndex,
+    /// The ref that space is made for.
     pub(crate) reference: Option<&'a str>,
-    /// Blobs that it needs: they are not swept.
-    pub(crate) wanted: &'a HashSet<Blake3Hash>,
     /// Refs that leave last.
     pub(crate) keep: &'a BTreeSet<String>,
+    /// Bytes that fit.
+    pub(crate) available: &'a dyn Fn() -> io::Result<u64>,
+    /// Hears which trees leave.
+    pub(crate) removed: &'a dyn Fn(&Path),
+    /// Hears which refs leave.
+    pub(crate) evicted: &'a dyn Fn(&str),
 }
 
-/// Evicts models until what is wished for fits, as `available` says. Gives the refs that left.
-pub(crate) fn collect(
-    layout: &Layout,
-    index: &RefIndex,
-    wish: &Wish<'_>,
-    available: &dyn Fn() -> io::Result<u64>,
-) -> io::Result<Vec<String>> {
-    sweep(layout, wish.wanted)?;
-    let needed = wish.target_bytes.saturating_sub(available()?);
-    let mut left = Vec::new();
-    if needed == 0 {
-        return Ok(left);
-    }
-    let candidates = candidates(layout, index, wish.reference)?;
-    for candidate in plan(&candidates, wish.keep, now_s(), needed) {
-        if available()? >= wish.target_bytes {
-            break;
+impl Collector<'_> {
+    /// Removes what nobody needs, and evicts models until `target_bytes` fit. Gives the refs that left.
+    pub(crate) fn collect(&self, target_bytes: u64) -> io::Result<Vec<String>> {
+        leaving::clear(self.layout)?;
+        assemble::clear_unfinished(self.layout)?;
+        let needed = builds::needed(self.layout)?;
+        self.remove_unnamed()?;
+        sweep::sweep(self.layout, &needed)?;
+        let missing = target_bytes.saturating_sub((self.available)()?);
+        let mut left = Vec::new();
+        if missing == 0 {
+            return Ok(left);
         }
-        let last = index.change(true, |models| {
+        let candidates = self.candidates()?;
+        for candidate in plan(&candidates, self.keep, now_s(), missing) {
+            if (self.available)()? >= target_bytes {
+                break;
+            }
+            match self.evict(candidate) {
+                Ok(true) => left.push(candidate.reference.clone()),
+                Ok(false) => {}
+                // One model that cannot be removed does not keep the others.
+                Err(error) => warn!(reference = %candidate.reference, %error, "a model cannot be evicted"),
+            }
+            sweep::sweep_blobs(self.layout, &needed)?;
+        }
+        Ok(left)
+    }
+
+    /// All models that the index knows and the store may delete.
+    fn candidates(&self) -> io::Result<Vec<Candidate>> {
+        let mut candidates = Vec::new();
+        for (reference, model) in self.index.read()? {
+            let Some(unit) = self.layout.eviction_unit(&model.path) else { continue };
+            let held = model.pinned || self.reference == Some(reference.as_str()) || self.in_use(&unit)?;
+            candidates.push(Candidate { reference, unit, bytes: model.bytes, last_used_s: model.last_used, held });
+        }
+        Ok(candidates)
+    }
+
+    /// Whether any process uses or builds what is at `unit`. Nobody can begin to: that takes the lock `gc`.
+    fn in_use(&self, unit: &Path) -> io::Result<bool> {
+        let build = self.layout.snapshot_at(unit).map(|id| self.layout.snapshot_lock(&id));
+        for lock in build.into_iter().chain([self.layout.use_lock(unit)]) {
+            if StoreLock::try_take(&lock, Hold::Alone)?.is_none() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Evicts one ref, and with the last ref of a unit the unit. False when that is not to be any more: the index is looked at
+    /// again, because refs can be pinned meanwhile.
+    fn evict(&self, candidate: &Candidate) -> io::Result<bool> {
+        let leaving = self.index.change(true, |models| {
+            let is_here = |path: &Path| self.layout.eviction_unit(path).as_ref() == Some(&candidate.unit);
+            let held = models.values().any(|model| model.pinned && is_here(&model.path));
+            if held || !models.get(&candidate.reference).is_some_and(|model| is_here(&model.path)) {
+                return Ok(None);
+            }
+            let others = models.iter().filter(|(reference, _)| **reference != candidate.reference);
+            let last = !others.into_iter().any(|(_, model)| is_here(&model.path));
+            let leaving = if last { Some(Leaving::begin(self.layout, &candidate.unit)?) } else { None };
             models.remove(&candidate.reference);
-            !models.values().any(|model| layout.eviction_unit(&model.path).as_ref() == Some(&candidate.unit))
-        })?;
-        left.push(candidate.reference.clone());
-        if last {
-            remove(layout, &candidate.unit)?;
-            sweep(layout, wish.wanted)?;
+            Ok::<_, io::Error>(Some(leaving))
+        })??;
+        let Some(leaving) = leaving else { return Ok(false) };
+        (self.evicted)(&candidate.reference);
+        if let Some(leaving) = leaving {
+            (self.removed)(&candidate.unit);
+            if let Err(error) = leaving.end() {
+                warn!(reference = %candidate.reference, %error, "an evicted model cannot be removed yet");
+            }
         }
+        Ok(true)
     }
-    Ok(left)
-}
 
-/// All models that the index knows and the store may delete.
-fn candidates(layout: &Layout, index: &RefIndex, for_ref: Option<&str>) -> io::Result<Vec<Candidate>> {
-    let mut candidates = Vec::new();
-    for (reference, model) in index.read()? {
-        let Some(unit) = layout.eviction_unit(&model.path) else { continue };
-        let held = model.pinned || for_ref == Some(reference.as_str()) || in_use(layout, &unit)?;
-        candidates.push(Candidate { reference, unit, bytes: model.bytes, last_used_s: model.last_used, held });
-    }
-    Ok(candidates)
-}
-
-/// Whether any process uses the tree at `unit`. Nobody can begin to: that takes the lock `gc`.
-fn in_use(layout: &Layout, unit: &Path) -> io::Result<bool> {
-    Ok(StoreLock::try_take(&layout.use_lock(unit), Hold::Alone)?.is_none())
-}
-
-/// Which tree is at `unit`.
-pub(crate) fn snapshot_at(layout: &Layout, unit: &Path) -> Option<SnapshotId> {
-    unit.strip_prefix(layout.snapshots()).ok()?.to_str()?.parse().ok()
-}
-
-fn remove(layout: &Layout, unit: &Path) -> io::Result<()> {
-    match snapshot_at(layout, unit) {
-        Some(id) => assemble::take_away(layout, &id),
-        None => durable::remove_dir(unit),
-    }
-}
-
-/// Removes blobs that no tree has and nobody wants, and parts that nobody waits for.
-fn sweep(layout: &Layout, wanted: &HashSet<Blake3Hash>) -> io::Result<()> {
-    for first in dirs(&layout.blobs())? {
-        for second in dirs(&first)? {
-            for entry in fs::read_dir(second)? {
-                let entry = entry?;
-                let (name, metadata) = (entry.file_name(), fs::symlink_metadata(entry.path())?);
-                let name = name.to_str().unwrap_or_default();
-                let unused = match name.strip_suffix(PART_SUFFIX) {
-                    Some(_) => metadata.modified().is_ok_and(is_old),
-                    None => metadata.nlink() == 1 && !name.parse().is_ok_and(|hash| wanted.contains(&hash)),
-                };
-                if unused && !metadata.is_dir() {
-                    durable::remove_file(&entry.path())?;
+    /// Removes trees that no ref names: the last one went on to another, or was never noted.
+    fn remove_unnamed(&self) -> io::Result<()> {
+        let units = self.index.read()?.into_values().filter_map(|model| self.layout.eviction_unit(&model.path));
+        let named: HashSet<PathBuf> = units.collect();
+        for entry in fs::read_dir(self.layout.snapshots())? {
+            let entry = entry?;
+            let path = entry.path();
+            let is_tree = entry.file_type()?.is_dir() && self.layout.snapshot_at(&path).is_some();
+            if is_tree && !named.contains(&path) && !self.in_use(&path)? {
+                (self.removed)(&path);
+                if let Err(error) = Leaving::begin(self.layout, &path).and_then(Leaving::end) {
+                    warn!(path = %path.display(), %error, "a tree that no model has cannot be removed");
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
-fn is_old(modified: SystemTime) -> bool {
-    SystemTime::now().duration_since(modified).is_ok_and(|age| age > PART_AGE_MAX)
-}
-
-/// The directories in `dir`, without links.
-fn dirs(dir: &Path) -> io::Result<Vec<std::path::PathBuf>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        if entry.file_type()?.is_dir() {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
-}
+#[cfg(test)]
+mod tests;

@@ -9,6 +9,7 @@
 //! [`pump::BATCHES_WAITING_MAX`] batches, so a killed process loses less than one chunk of the contract (4 MiB) for each file, and
 //! a fast server cannot fill the memory. Owns the connections and the tasks of transfers; the store owns the files.
 
+mod batch;
 mod downloader;
 mod options;
 mod pump;

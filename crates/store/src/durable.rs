@@ -12,6 +12,16 @@ use rustix::fs::OFlags;
 /// Verified bytes are not written again: a mistake of a program fails instead of changing a model for everybody.
 const READ_ONLY: u32 = 0o444;
 
+/// What a file is called while it is written, beside its place. No name of a model has this sign.
+pub(crate) const TEMPORARY: &str = "~";
+
+/// A name that no other call gives, of any process: process ids repeat where processes have worlds of their own.
+pub(crate) fn unique() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // Every `RandomState` carries fresh keys, so an empty hash is a random number.
+    format!("{}.{:016x}", std::process::id(), std::hash::RandomState::new().build_hasher().finish())
+}
+
 /// Makes the names in `dir` durable.
 pub(crate) fn sync_dir(dir: &Path) -> io::Result<()> {
     File::open(dir)?.sync_all()
@@ -24,17 +34,23 @@ pub(crate) fn rename(from: &Path, to: &Path) -> io::Result<()> {
 }
 
 /// Writes `bytes` to `path`: a reader sees the old or the new content, never a mix, also after a loss of power. With `sync`
-/// the new content is durable on return.
+/// the new content is durable on return. Who calls holds the lock of `path`: writers take turns at one temporary name, and what
+/// a killed one left is gone with the next.
 pub(crate) fn replace(path: &Path, bytes: &[u8], sync: bool) -> io::Result<()> {
     let mut name = path.as_os_str().to_owned();
-    name.push(format!(".{}.tmp", std::process::id()));
+    name.push(TEMPORARY);
     let temporary = PathBuf::from(name);
     remove_file(&temporary)?;
     let mut file = writer(&temporary)?;
-    file.write_all(bytes)?;
-    // Always: a rename may reach the disk before the bytes of what it names.
-    file.sync_all()?;
-    if sync { rename(&temporary, path) } else { fs::rename(&temporary, path) }
+    let written = file.write_all(bytes).and_then(|()| {
+        // Always: a rename may reach the disk before the bytes of what it names.
+        file.sync_all()?;
+        if sync { rename(&temporary, path) } else { fs::rename(&temporary, path) }
+    });
+    if written.is_err() {
+        remove_file(&temporary)?;
+    }
+    written
 }
 
 /// Opens `path` for writing and reading, new or as it is. A symbolic link is refused.
@@ -137,9 +153,13 @@ pub(crate) fn remove_file(path: &Path) -> io::Result<()> {
     gone(fs::remove_file(path))
 }
 
-/// Removes a directory and all below, if there is one. Links are removed, not followed.
-pub(crate) fn remove_dir(path: &Path) -> io::Result<()> {
-    gone(fs::remove_dir_all(path))
+/// Removes a file or link, or a directory and all below, if there is one. Links are removed, not followed.
+pub(crate) fn remove(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_dir() => gone(fs::remove_dir_all(path)),
+        Ok(_) => remove_file(path),
+        Err(error) => gone(Err(error)),
+    }
 }
 
 /// Bytes of the file or of all files below `path`; a file with several names counts once.

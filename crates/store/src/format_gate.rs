@@ -29,6 +29,12 @@ pub enum FormatError {
         /// What is wrong with it.
         source: HeaderError,
     },
+    /// An index does not fit to its shards.
+    #[error("{file} does not say how its shards fit together")]
+    Index {
+        /// The index.
+        file: String,
+    },
 }
 
 /// Looks at files by name and size: each directory that has unsafe weights needs safe ones too (rules 11.1, 11.3).

@@ -1,25 +1,8 @@
-//! Whether a tree on disk is what it should be. Owns no state; all but [`verify`] blocks.
+//! Whether a tree on disk has the files that it should have; [`crate::verify`] looks into them. Owns no state; blocks.
 
-use std::{
-    fs, io,
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::{fs, io, path::Path};
 
-use gen_worker_hub::RepoPath;
-
-use crate::{
-    blob::{self, Found},
-    disk_pool::DiskPool,
-    fetch_error::FetchError,
-    tree::{Tree, TreeFile},
-};
-
-/// Files that are hashed at once, at most: more would only wait for the disk.
-const HASHES_MAX: usize = 8;
+use crate::tree::{Tree, TreeFile};
 
 /// What is where a tree should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,29 +31,4 @@ pub(crate) fn presence(dir: &Path, tree: &Tree) -> io::Result<Presence> {
         metadata.is_ok_and(|found| found.is_file() && file.size_bytes().is_none_or(|size| size == found.len()))
     };
     Ok(if tree.files().iter().all(whole) { Presence::Whole } else { Presence::Damaged })
-}
-
-/// Hashes all files of `dir` and gives those that are wrong (rule 6.23).
-///
-/// # Cancel safety
-/// May be dropped; what is being hashed is hashed to its end.
-pub(crate) async fn verify(disk: &DiskPool, dir: &Path, tree: &Arc<Tree>) -> Result<Vec<RepoPath>, FetchError> {
-    let next = Arc::new(AtomicUsize::new(0));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(HASHES_MAX);
-    let mut running = Vec::with_capacity(threads);
-    for _ in 0..threads {
-        let (next, tree, dir) = (Arc::clone(&next), Arc::clone(tree), dir.to_owned());
-        running.push(disk.run(move || {
-            let mut wrong = Vec::new();
-            while let Some(file) = tree.files().get(next.fetch_add(1, Ordering::Relaxed)) {
-                let path = dir.join(file.path.as_str());
-                let found = blob::check(&path, &file.pieces).map_err(FetchError::disk("check of a file", &path))?;
-                if !matches!(found, Found::Right(_)) {
-                    wrong.push(file.path.clone());
-                }
-            }
-            Ok(wrong)
-        }));
-    }
-    Ok(futures::future::try_join_all(running).await?.into_iter().flatten().collect())
 }

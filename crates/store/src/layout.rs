@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! blobs/blake3/<aa>/<bb>/<hex>    a verified file; <hex>.part while it comes
-//! snapshots/<id>/…                a complete tree; <id>.building.<pid> while it is put together
+//! snapshots/<id>/…                a complete tree; <id>.building.<pid>.<n> while it is put together
 //! manifests/<id>.json             what that tree has to be
 //! refs/providers/<key>.json       what a request to a provider got
 //! locks/                          kernel locks: what is held ends with its process
+//! leaving/                        what was taken out of its place and is being removed
 //! ref-index.json                  which ref is where
+//! refs/<owner>/<repo>/<tag>       which snapshot a ref was when somebody asked last
 //! ```
 
 use std::path::{Component, Path, PathBuf};
@@ -16,6 +18,9 @@ use gen_worker_hub::{Blake3Hash, names::SnapshotId};
 /// Infix of trees that are not complete.
 const BUILDING: &str = ".building.";
 
+/// What the locks of builds are called.
+pub(crate) const SNAPSHOT_LOCK: &str = "snap-";
+
 /// Suffix of a blob that is not complete.
 pub(crate) const PART_SUFFIX: &str = ".part";
 
@@ -23,7 +28,7 @@ pub(crate) const PART_SUFFIX: &str = ".part";
 const REPO_PREFIX: &str = "models--";
 
 /// Directories of the root that hold no models: nothing in them is evicted by its path.
-const NOT_MODELS: [&str; 5] = ["blobs", "snapshots", "manifests", "locks", "refs"];
+const NOT_MODELS: [&str; 6] = ["blobs", "snapshots", "manifests", "locks", "leaving", "refs"];
 
 /// Paths below one root.
 #[derive(Clone, Debug)]
@@ -50,17 +55,6 @@ impl Layout {
     #[must_use]
     pub fn receipt(&self, key: &str) -> PathBuf {
         self.root.join("refs").join("providers").join(format!("{key}.json"))
-    }
-
-    /// The lock that keeps the model at `unit` from leaving.
-    #[must_use]
-    pub fn use_lock(&self, unit: &Path) -> PathBuf {
-        let snapshot = unit.strip_prefix(self.snapshots()).ok().and_then(Path::to_str);
-        let name = match snapshot.and_then(|name| name.parse::<SnapshotId>().ok()) {
-            Some(id) => id.to_string(),
-            None => format!("path-{}", Blake3Hash::of(unit.as_os_str().as_encoded_bytes())),
-        };
-        self.locks().join(format!("use-{name}"))
     }
 
     /// The root.
@@ -102,10 +96,10 @@ impl Layout {
         self.snapshots().join(id.as_str())
     }
 
-    /// The same tree while this process puts it together or takes it away.
+    /// The same tree while it is put together; `unique` tells this try from all others, of any process.
     #[must_use]
-    pub fn building(&self, id: &SnapshotId) -> PathBuf {
-        self.snapshots().join(format!("{id}{BUILDING}{}", std::process::id()))
+    pub fn building(&self, id: &SnapshotId, unique: &str) -> PathBuf {
+        self.snapshots().join(format!("{id}{BUILDING}{unique}"))
     }
 
     /// Of which tree the directory called `name` is an unfinished copy.
@@ -136,6 +130,58 @@ impl Layout {
     #[must_use]
     pub fn locks(&self) -> PathBuf {
         self.root.join("locks")
+    }
+
+    /// Held alone by who evicts, and shared for a moment by who begins to build or to use something.
+    #[must_use]
+    pub fn gc_lock(&self) -> PathBuf {
+        self.locks().join("gc")
+    }
+
+    /// Held alone for a moment by who changes the index or what refs were.
+    #[must_use]
+    pub fn index_lock(&self) -> PathBuf {
+        self.locks().join("index")
+    }
+
+    /// Which snapshots refs were the last time that somebody asked the hub.
+    #[must_use]
+    pub fn refs(&self) -> PathBuf {
+        self.root.join("refs")
+    }
+
+    /// Held by who builds or checks a tree. What is in the file: the blobs that the build needs.
+    #[must_use]
+    pub fn snapshot_lock(&self, id: &SnapshotId) -> PathBuf {
+        self.locks().join(format!("{SNAPSHOT_LOCK}{id}"))
+    }
+
+    /// Held by who downloads a blob.
+    #[must_use]
+    pub fn blob_lock(&self, hash: Blake3Hash) -> PathBuf {
+        self.locks().join(format!("blob-{hash}"))
+    }
+
+    /// Held shared by those who use what is deleted as one `unit`.
+    #[must_use]
+    pub fn use_lock(&self, unit: &Path) -> PathBuf {
+        let name = match self.snapshot_at(unit) {
+            Some(id) => id.to_string(),
+            None => Blake3Hash::of(unit.as_os_str().as_encoded_bytes()).to_string(),
+        };
+        self.locks().join(format!("use-{name}"))
+    }
+
+    /// What is on its way out.
+    #[must_use]
+    pub fn leaving(&self) -> PathBuf {
+        self.root.join("leaving")
+    }
+
+    /// Which tree is at `unit`.
+    #[must_use]
+    pub fn snapshot_at(&self, unit: &Path) -> Option<SnapshotId> {
+        unit.strip_prefix(self.snapshots()).ok()?.to_str()?.parse().ok().filter(Self::may_name)
     }
 
     /// Where the models of the store are noted.

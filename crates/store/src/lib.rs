@@ -13,6 +13,11 @@
 
 mod assemble;
 mod blob;
+mod blobs;
+mod build;
+mod builds;
+mod bytes_on_disk;
+mod checkpoint;
 mod collect;
 mod disk_pool;
 mod disk_space;
@@ -24,17 +29,24 @@ mod flight;
 mod format_gate;
 mod integrity;
 mod layout;
+mod leaving;
 mod lock;
 mod manifest;
+mod merge;
 mod part;
 mod progress;
 mod providers;
+mod quarantine;
 mod ref_index;
+mod remembered;
+mod room;
 mod safetensors;
 mod snapshots;
 mod store;
+mod sweep;
 mod tree;
 mod upload;
+mod verify;
 mod wanted;
 
 pub use disk_space::{DiskSpace, FileSystemSpace};
@@ -45,8 +57,8 @@ pub use format_gate::{FormatError, check_headers, check_names};
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};
 pub use providers::{
-    CivitaiOptions, HuggingFaceOptions, ModelRequest, ModelScopeOptions, ProviderError, ProviderOptions, Reach,
-    SelectError,
+    CivitaiOptions, Classified, HuggingFaceOptions, Ingest, LegacySelection, ModelRequest, ModelScopeOptions,
+    ProviderError, ProviderOptions, Reach, Refusal, RefusalReason, SelectError, Strategy, classify,
 };
 pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors, tensor_dtypes};

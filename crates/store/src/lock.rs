@@ -1,12 +1,23 @@
 //! Locks between processes: kernel locks on files of `locks/`, gone when their holder is (rules 6.20, 6.21).
 //!
-//! The order in which one task takes them: `gc`, then `snap-…`, then `blob-…`, then `use-…`, then `index`. Files of locks are removed by
-//! who holds `gc` alone: everybody else holds it shared while opening another.
+//! ```text
+//! gc          alone: evicts          shared, for a moment: begins to use or to build something
+//! use-<unit>  never waited for alone shared: uses a model
+//! snap-<id>   alone: builds or checks a tree; the file says which blobs the build needs
+//! blob-<hex>  alone: downloads a blob
+//! file-<id>   alone: downloads a file of a provider's model
+//! dir-<id>    alone: makes files of a provider a model
+//! index       alone, for a moment: changes the index
+//! ```
+//! So a download keeps nobody from evicting, and who evicts knows all that is needed: what begins later waits until it is done.
+//! Waited for in this order only: `use-…`, `snap-…`, `gc`, `blob-…` or `file-…`, `dir-…`, `index`; of what is above, who holds `gc` alone tries only.
+//! The file of a lock is removed by who holds it alone, so who gets a lock looks whether its file still has its name.
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{self, File, TryLockError},
     io,
-    path::Path,
+    os::unix::fs::{FileExt as _, MetadataExt as _},
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -28,20 +39,34 @@ pub(crate) enum Hold {
 /// A lock that is held. Dropping it releases it.
 #[derive(Debug)]
 pub(crate) struct StoreLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 impl StoreLock {
     /// Takes the lock `path` if it is free now.
     pub(crate) fn try_take(path: &Path, hold: Hold) -> io::Result<Option<Self>> {
-        Self::look(durable::writer(path)?, hold).map(Result::ok)
+        loop {
+            let file = durable::writer(path)?;
+            let taken = match hold {
+                Hold::Shared => file.try_lock_shared(),
+                Hold::Alone => file.try_lock(),
+            };
+            match taken {
+                Ok(()) if is_named(&file, path)? => return Ok(Some(Self { file, path: path.to_owned() })),
+                // Removed between the two: the name has another file, or none.
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Ok(None),
+                Err(TryLockError::Error(error)) => return Err(error),
+            }
+        }
     }
 
-    /// Waits for the lock in the kernel. For locks that are held for a moment only. Blocks.
+    /// Waits for the lock in the kernel. For locks that are held for a moment only, and whose files stay. Blocks.
     pub(crate) fn take_briefly(path: &Path) -> io::Result<Self> {
         let file = durable::writer(path)?;
         file.lock()?;
-        Ok(Self { _file: file })
+        Ok(Self { file, path: path.to_owned() })
     }
 
     /// Waits for the lock. A wait in the kernel could not be given up, so it is looked at again and again.
@@ -49,28 +74,35 @@ impl StoreLock {
     /// # Cancel safety
     /// May be dropped: then it is not taken.
     pub(crate) async fn take(path: &Path, hold: Hold) -> io::Result<Self> {
-        let mut file = durable::writer(path)?;
         let mut wait = LOOK_FIRST;
         loop {
-            match Self::look(file, hold)? {
-                Ok(lock) => return Ok(lock),
-                Err(again) => file = again,
+            if let Some(lock) = Self::try_take(path, hold)? {
+                return Ok(lock);
             }
             tokio::time::sleep(wait).await;
             wait = (wait * 2).min(LOOK_LONGEST);
         }
     }
 
-    fn look(file: File, hold: Hold) -> io::Result<Result<Self, File>> {
-        let taken = match hold {
-            Hold::Shared => file.try_lock_shared(),
-            Hold::Alone => file.try_lock(),
-        };
-        match taken {
-            Ok(()) => Ok(Ok(Self { _file: file })),
-            Err(TryLockError::WouldBlock) => Ok(Err(file)),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+    /// Writes what the holder wants others to know into the file of the lock. Blocks.
+    pub(crate) fn note(&self, text: &[u8]) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.file.write_all_at(text, 0)
+    }
+
+    /// Removes the file of the lock, which has to be held alone. Blocks.
+    pub(crate) fn remove(self) -> io::Result<()> {
+        durable::remove_file(&self.path)
+    }
+}
+
+/// Whether `file` is what `path` names.
+fn is_named(file: &File, path: &Path) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match fs::symlink_metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
     }
 }
 

@@ -11,8 +11,6 @@ use std::{
     sync::Arc,
 };
 
-use bytes::Bytes;
-
 use crate::{
     blob, durable,
     lock::StoreLock,
@@ -48,11 +46,16 @@ impl Part {
         let found = part.file.metadata()?.len();
         if expected == Expected::Unsaid || size.at_most().is_none_or(|most| found > most) {
             part.restart()?;
-        } else {
-            let source = part.file.try_clone()?;
-            blob::feed_to(&mut |piece| part.hasher.update(piece), source, found)?;
-            part.len = found;
-            part.file.seek(SeekFrom::Start(found))?;
+            return Ok(part);
+        }
+        match blob::feed_to(&mut |piece| part.hasher.update(piece), &part.file, found) {
+            Ok(()) => {
+                part.len = found;
+                part.file.seek(SeekFrom::Start(found))?;
+            }
+            // What the disk cannot read any more is fetched again, to other sectors.
+            Err(error) if blob::is_damage(&error) => part.restart()?,
+            Err(error) => return Err(error),
         }
         Ok(part)
     }
@@ -77,12 +80,10 @@ impl Part {
     }
 
     /// Adds the next bytes.
-    pub(crate) fn append(&mut self, pieces: &[Bytes]) -> io::Result<()> {
-        for piece in pieces {
-            self.file.write_all(piece)?;
-            self.hasher.update(piece);
-            self.len += piece.len() as u64;
-        }
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)?;
+        self.hasher.update(bytes);
+        self.len += bytes.len() as u64;
         Ok(())
     }
 

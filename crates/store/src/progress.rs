@@ -1,6 +1,9 @@
 //! How far a transfer is.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 /// How far a transfer is, in absolute bytes: what was there before counts, and what comes twice counts once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,5 +46,26 @@ impl Sum {
         let delta = now.wrapping_sub(before);
         let done = self.done.fetch_add(delta, Ordering::Relaxed).wrapping_add(delta);
         Transferred { bytes_done: if self.total == 0 { done } else { done.min(self.total) }, bytes_total: self.total }
+    }
+}
+
+/// What one file tells to who waits for all.
+pub(crate) struct Share {
+    sum: Arc<Sum>,
+    last: AtomicU64,
+    all: Arc<dyn Progress>,
+}
+
+impl Share {
+    /// A share of `sum`, in which `there` bytes of it are counted already.
+    pub(crate) fn new(sum: &Arc<Sum>, there: u64, all: &Arc<dyn Progress>) -> Self {
+        Self { sum: Arc::clone(sum), last: there.into(), all: Arc::clone(all) }
+    }
+}
+
+impl Progress for Share {
+    fn transferred(&self, so_far: Transferred) {
+        let before = self.last.swap(so_far.bytes_done, Ordering::Relaxed);
+        self.all.transferred(self.sum.moved(before, so_far.bytes_done));
     }
 }

@@ -8,8 +8,12 @@
 //! connections to the interfaces of the providers, and no files.
 
 mod api_client;
+mod civitai;
+mod classify;
 mod error;
 mod hugging_face;
+#[cfg(feature = "modelscope")]
+mod model_scope;
 mod options;
 mod pattern;
 mod place;
@@ -17,9 +21,11 @@ mod receipt;
 mod remote;
 mod request;
 
+pub use classify::{Classified, Ingest, Refusal, RefusalReason, Strategy, classify};
 pub use error::ProviderError;
-pub use hugging_face::SelectError;
 pub(crate) use hugging_face::is_safe;
+pub use hugging_face::{LegacySelection, SelectError};
+use hugging_face::{weights_of_index, without_shard};
 pub use options::{CivitaiOptions, HuggingFaceOptions, ModelScopeOptions, ProviderOptions};
 pub use request::{ModelRequest, Reach};
 
@@ -27,14 +33,17 @@ pub(crate) use place::{FilePlace, Place};
 pub(crate) use receipt::Receipt;
 pub(crate) use remote::{RemoteFile, RemoteModel};
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use gen_worker_hub::ModelRef;
+use gen_worker_hub::{Blake3Hash, ModelRef};
 use reqwest::Url;
 
 use crate::{disk_pool::DiskPool, fetch_error::FetchError};
 use api_client::ApiClient;
+use civitai::Civitai;
 use hugging_face::HuggingFace;
+#[cfg(feature = "modelscope")]
+use model_scope::ModelScope;
 
 /// The clients of all providers. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,24 +52,46 @@ pub(crate) struct Providers(Arc<Clients>);
 #[derive(Debug)]
 struct Clients {
     hugging_face: HuggingFace,
+    civitai: Civitai,
+    #[cfg(feature = "modelscope")]
+    model_scope: ModelScope,
 }
 
 impl Providers {
+    /// For the store in `root`.
     pub(crate) fn new(
         options: ProviderOptions,
+        root: &Path,
         extra_roots: Option<&[u8]>,
-        disk: DiskPool,
+        disk: &DiskPool,
     ) -> Result<Self, FetchError> {
-        let ProviderOptions { hugging_face, .. } = options;
         let api = ApiClient::new(extra_roots)?;
-        let hugging_face = HuggingFace::new(hugging_face, api, disk)?;
-        Ok(Self(Arc::new(Clients { hugging_face })))
+        let clients = Clients {
+            #[cfg(feature = "modelscope")]
+            model_scope: ModelScope::new(&options.model_scope, root, api.clone())?,
+            civitai: Civitai::new(options.civitai, root, api.clone(), disk.clone())?,
+            hugging_face: HuggingFace::new(options.hugging_face, api, disk.clone())?,
+        };
+        Ok(Self(Arc::new(clients)))
+    }
+
+    /// What tells `request` from all others, also those under other options: two with one key want the same.
+    pub(crate) fn key(&self, request: &ModelRequest) -> String {
+        match (request.reference(), &self.0.hugging_face.options().legacy) {
+            (ModelRef::HuggingFace(_), Some(legacy)) if request.files().is_empty() => {
+                Blake3Hash::of(format!("{}{legacy:?}", request.key()).as_bytes()).to_string()
+            }
+            _ => request.key(),
+        }
     }
 
     /// What is to be brought for `request`: asks its provider.
     pub(crate) async fn resolve(&self, request: &ModelRequest) -> Result<RemoteModel, FetchError> {
         match request.reference() {
             ModelRef::HuggingFace(reference) => self.0.hugging_face.resolve(reference, request).await,
+            ModelRef::Civitai(reference) => Ok(self.0.civitai.resolve(reference, request).await?),
+            #[cfg(feature = "modelscope")]
+            ModelRef::ModelScope(reference) => Ok(self.0.model_scope.resolve(reference, request).await?),
             other => Err(ProviderError::NotProvided { model: other.to_string() }.into()),
         }
     }
@@ -69,6 +100,7 @@ impl Providers {
     pub(crate) async fn found(&self, request: &ModelRequest) -> Result<Option<Receipt>, FetchError> {
         match request.reference() {
             ModelRef::HuggingFace(reference) => self.0.hugging_face.cached(reference, request).await,
+            ModelRef::Civitai(reference) => self.0.civitai.cached(reference, request).await,
             _ => Ok(None),
         }
     }

@@ -45,7 +45,7 @@ pub(crate) type Models = BTreeMap<String, StoredModel>;
 
 impl RefIndex {
     pub(crate) fn new(layout: &Layout) -> Self {
-        Self { path: layout.index(), lock: layout.locks().join("index") }
+        Self { path: layout.index(), lock: layout.index_lock() }
     }
 
     /// What is there. Blocks.
@@ -94,6 +94,16 @@ impl RefIndex {
             }
         })?;
         Ok(!known)
+    }
+
+    /// Notes that the models at `path` are in use now, and that they have `bytes` when that is said. Blocks.
+    pub(crate) fn touch(&self, path: &Path, bytes: Option<u64>) -> io::Result<()> {
+        self.change(bytes.is_some(), |models| {
+            for model in models.values_mut().filter(|model| model.path == path) {
+                model.last_used = now_s();
+                model.bytes = bytes.unwrap_or(model.bytes);
+            }
+        })
     }
 }
 

@@ -18,13 +18,13 @@ use crate::durable;
 pub use dtypes::tensor_dtypes;
 
 /// Largest header: what the format's own library takes.
-const HEADER_BYTES_MAX: u64 = 100 * 1024 * 1024;
+pub(crate) const HEADER_BYTES_MAX: u64 = 100 * 1024 * 1024;
 
 /// The length of the header is written in front of it.
-const LENGTH_BYTES: u64 = 8;
+pub(crate) const LENGTH_BYTES: u64 = 8;
 
 /// The key of a header that is no tensor.
-const METADATA: &str = "__metadata__";
+pub(crate) const METADATA: &str = "__metadata__";
 
 /// What is wrong with a file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,11 +62,14 @@ struct Tensor {
 /// # Errors
 /// When it cannot be read. A file that can be read and is broken is the inner error.
 pub fn check_safetensors(path: &Path) -> io::Result<Result<(), HeaderError>> {
-    Ok(read_header(path)?.and_then(|(header, data_bytes)| check_header(&header, data_bytes)))
+    read_header(path).map(|read| read.map(|_| ()))
 }
 
-/// The header of the file at `path`, and how many bytes are behind it.
-fn read_header(path: &Path) -> io::Result<Result<(Vec<u8>, u64), HeaderError>> {
+/// The header of the file at `path`, which fits to the file.
+///
+/// # Errors
+/// As of [`check_safetensors`].
+pub(crate) fn read_header(path: &Path) -> io::Result<Result<Vec<u8>, HeaderError>> {
     let Some(mut file) = durable::reader(path)? else { return Err(io::ErrorKind::NotFound.into()) };
     let size = file.metadata()?.len();
     let mut length = [0; 8];
@@ -82,7 +85,7 @@ fn read_header(path: &Path) -> io::Result<Result<(Vec<u8>, u64), HeaderError>> {
     // The file has these bytes, so a lie about the length costs no memory.
     let mut header = Vec::new();
     file.take(length).read_to_end(&mut header)?;
-    Ok(Ok((header, data_bytes)))
+    Ok(check_header(&header, data_bytes).map(|()| header))
 }
 
 /// Checks a header with `data_bytes` behind it.

@@ -1,5 +1,7 @@
 //! The store: what the rest of the worker calls. Owns the tasks of the store; the state is on the disk.
 
+mod checkpoint;
+mod offline;
 mod options;
 mod present;
 mod provided;
@@ -17,13 +19,13 @@ pub use options::{FormatGate, StoreObserver, StoreOptions, Unobserved};
 pub use present::Verified;
 pub use usage::DiskUsage;
 
-use gen_worker_hub::{Blake3Hash, api::Resolved};
+use gen_worker_hub::api::Resolved;
 use gen_worker_tasks::{Cancel, Scope};
 use parking_lot::Mutex;
 
 use crate::{
     assemble,
-    collect::{self, Wish},
+    blobs::Blobs,
     disk_pool::DiskPool,
     download::Downloader,
     durable,
@@ -31,28 +33,25 @@ use crate::{
     flight::Flights,
     format_gate::{check_headers, check_names},
     layout::Layout,
+    leaving,
     lock::{Hold, StoreLock},
     manifest,
     progress::Progress,
     providers::{Providers, Receipt},
     ref_index::{RefIndex, StoredModel},
+    room::Room,
     snapshots::Snapshots,
     tree::Tree,
 };
 
-/// How long an eviction waits for downloads of others to end before the disk counts as full.
-const COLLECT_WAIT: Duration = Duration::from_secs(30);
-
 /// Models on disk. Cheap to clone; the last clone ends what runs.
 #[derive(Clone)]
 pub struct Store {
+    room: Arc<Room>,
     snapshots: Arc<Snapshots>,
+    downloader: Downloader,
     providers: Providers,
     provided: Arc<Flights<String, Receipt>>,
-    index: RefIndex,
-    keep: Arc<Mutex<BTreeSet<String>>>,
-    observer: Arc<dyn StoreObserver>,
-    headroom_bytes: u64,
 }
 
 /// A model that stays on disk for as long as this lives, whatever any process evicts.
@@ -80,17 +79,22 @@ impl Store {
         let disk = DiskPool::new(Arc::new(Scope::under("store", cancel)));
         let absolute = |path: &Path| std::path::absolute(path).map_err(FetchError::disk("find the store", path));
         let hub_cache = absolute(&providers.hugging_face.home)?.join("hub");
-        let providers = Providers::new(providers, transfer.extra_roots.as_deref(), disk.clone())?;
+        let extra_roots = transfer.extra_roots.clone();
         let downloader = Downloader::new(transfer, disk.clone())?;
         let layout = Layout::new(absolute(&root)?).with_hub_cache(hub_cache);
+        let providers = Providers::new(providers, layout.root(), extra_roots.as_deref(), &disk)?;
+        let provided = Arc::new(Flights::new(Arc::clone(disk.scope())));
         let index = RefIndex::new(&layout);
         let (at, entries) = (layout.clone(), index.clone());
         let present =
             disk.run(move || rescan(&at, &entries).map_err(FetchError::disk("open the store", at.root()))).await?;
         present.iter().for_each(|reference| observer.on_disk(reference));
-        let provided = Arc::new(Flights::new(Arc::clone(disk.scope())));
-        let snapshots = Arc::new(Snapshots::new(layout, disk, space, reserve_bytes, downloader));
-        Ok(Self { snapshots, providers, provided, index, keep: Arc::default(), observer, headroom_bytes })
+        let (keep, verified) = (Mutex::new(BTreeSet::new()), Mutex::new(HashSet::new()));
+        let room = Room { layout, disk, index, observer, space, headroom_bytes, reserve_bytes, keep, verified };
+        let room = Arc::new(room);
+        let blobs = Arc::new(Blobs::new(Arc::clone(&room), downloader.clone()));
+        let snapshots = Arc::new(Snapshots::new(Arc::clone(&room), blobs));
+        Ok(Self { room, snapshots, downloader, providers, provided })
     }
 
     /// Makes the model that `reference` was resolved to present, and holds it. Its bytes are hashed when they come, and once
@@ -113,31 +117,23 @@ impl Store {
             let files = tree.files().iter().map(|file| (&file.path, file.size_bytes().unwrap_or(0)));
             check_names(files).map_err(FetchError::Format)?;
         }
-        let mut collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
+        // Before it is looked for: from here on nobody evicts it.
+        let held = self.hold(&self.room.layout.snapshot(tree.id())).await?;
         let dir = match self.snapshots.ready_now(&tree).await? {
             Some(dir) => dir,
-            None => {
-                // Making room takes the lock alone.
-                drop(collects_wait);
-                self.make_room(reference, &tree).await?;
-                collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
-                self.snapshots.ready(&tree, progress).await?
-            }
+            None => self.snapshots.ready(reference, &tree, progress).await?,
         };
-        let held = self.lock(format!("use-{}", tree.id()), Hold::Shared).await?;
         if gate == FormatGate::SafeOnly {
             self.check_headers(&dir, &tree).await?;
         }
-        let (index, name, path) = (self.index.clone(), reference.to_owned(), dir.clone());
-        let layout = self.snapshots.layout.clone();
+        let (room, name, path) = (Arc::clone(&self.room), reference.to_owned(), dir.clone());
         let noted = move || {
-            let noted = manifest::note(&layout, &tree).and_then(|()| index.record(&name, &path));
+            let noted = manifest::note(&room.layout, &tree).and_then(|()| room.index.record(&name, &path));
             noted.map_err(FetchError::disk("note a model", &path))
         };
-        if self.snapshots.disk.run(noted).await? {
-            self.observer.on_disk(reference);
+        if self.room.disk.run(noted).await? {
+            self.room.observer.on_disk(reference);
         }
-        drop(collects_wait);
         Ok(HeldModel { dir, _use: held })
     }
 
@@ -148,13 +144,13 @@ impl Store {
     /// [`FetchError::Disk`] when files cannot be read, [`FetchError::Tree`] when it is no tree.
     pub async fn is_sound(&self, resolved: &Resolved) -> Result<bool, FetchError> {
         let tree = Arc::new(Tree::of(resolved).map_err(FetchError::Tree)?);
-        let _collects_wait = self.lock("gc".to_owned(), Hold::Shared).await?;
+        let _held = self.hold(&self.room.layout.snapshot(tree.id())).await?;
         self.snapshots.is_sound(&tree).await
     }
 
     /// Replaces the list of refs that leave last (rule 8.8).
     pub fn spare(&self, keep: impl IntoIterator<Item = String>) {
-        *self.keep.lock() = keep.into_iter().collect();
+        *self.room.keep.lock() = keep.into_iter().collect();
     }
 
     /// Says whether the model of `reference` has to stay. False when there is none. Durable on return.
@@ -162,14 +158,14 @@ impl Store {
     /// # Errors
     /// [`FetchError::Disk`] when it cannot be noted.
     pub async fn pin(&self, reference: &str, pinned: bool) -> Result<bool, FetchError> {
-        let (index, name) = (self.index.clone(), reference.to_owned());
-        let failed = FetchError::disk("note a pin", &self.snapshots.layout.index());
+        let (index, name) = (self.room.index.clone(), reference.to_owned());
+        let failed = FetchError::disk("note a pin", &self.room.layout.index());
         let pin = move || {
             index
                 .change(true, |models| models.get_mut(&name).map(|model| model.pinned = pinned).is_some())
                 .map_err(failed)
         };
-        self.snapshots.disk.run(pin).await
+        self.room.disk.run(pin).await
     }
 
     /// All models on disk, by ref.
@@ -177,9 +173,9 @@ impl Store {
     /// # Errors
     /// [`FetchError::Disk`] when the index cannot be read.
     pub async fn models(&self) -> Result<BTreeMap<String, StoredModel>, FetchError> {
-        let index = self.index.clone();
-        let failed = FetchError::disk("read the index", &self.snapshots.layout.index());
-        self.snapshots.disk.run(move || index.read().map_err(failed)).await
+        let index = self.room.index.clone();
+        let failed = FetchError::disk("read the index", &self.room.layout.index());
+        self.room.disk.run(move || index.read().map_err(failed)).await
     }
 
     /// Evicts models until `target_bytes` fit, and removes what no model needs. Gives the refs that left.
@@ -190,66 +186,20 @@ impl Store {
     /// # Cancel safety
     /// May be dropped; an eviction that has begun ends.
     pub async fn collect(&self, target_bytes: u64) -> Result<Vec<String>, FetchError> {
-        self.collect_for(target_bytes, None, HashSet::new()).await
+        self.room.collect(target_bytes, None).await
     }
 
     /// Ends what runs, at the latest after `limit`.
     pub async fn close(&self, limit: Duration) {
-        let scope = self.snapshots.disk.scope();
+        let scope = self.room.disk.scope();
         scope.cancel().kill();
         scope.join(limit).await;
     }
 
-    /// Space for what is missing of `tree` (rules 8.3, 8.9).
-    async fn make_room(&self, reference: &str, tree: &Arc<Tree>) -> Result<(), FetchError> {
-        let missing = self.snapshots.missing_bytes(tree).await?;
-        let required_bytes = missing.saturating_add(self.headroom_bytes);
-        let fits =
-            |available: Option<u64>| missing == 0 || available.is_none_or(|available| available >= required_bytes);
-        if fits(self.snapshots.available().await?) {
-            return Ok(());
-        }
-        let wanted = tree.blobs().iter().map(|blob| blob.blake3).collect();
-        self.collect_for(required_bytes, Some(reference.to_owned()), wanted).await?;
-        let available = self.snapshots.available().await?;
-        if fits(available) {
-            return Ok(());
-        }
-        let path = self.snapshots.layout.root().to_owned();
-        Err(FetchError::InsufficientDisk { path, required_bytes, available_bytes: available.unwrap_or(0) })
-    }
-
-    async fn collect_for(
-        &self,
-        target_bytes: u64,
-        reference: Option<String>,
-        wanted: HashSet<Blake3Hash>,
-    ) -> Result<Vec<String>, FetchError> {
-        // Others are downloading: what they bring is not swept, and what fits is seen when they are done.
-        let Ok(alone) = tokio::time::timeout(COLLECT_WAIT, self.lock("gc".to_owned(), Hold::Alone)).await else {
-            return Ok(Vec::new());
-        };
-        let (alone, keep) = (alone?, self.keep.lock().clone());
-        let (layout, index, space) =
-            (self.snapshots.layout.clone(), self.index.clone(), Arc::clone(&self.snapshots.space));
-        let observer = Arc::clone(&self.observer);
-        let snapshots = Arc::clone(&self.snapshots);
-        let work = move || {
-            let wish = Wish { target_bytes, reference: reference.as_deref(), wanted: &wanted, keep: &keep };
-            let failed = FetchError::disk("evict models", layout.root());
-            let before = index.read().unwrap_or_default();
-            let left =
-                collect::collect(&layout, &index, &wish, &|| space.available_bytes(layout.root())).map_err(failed);
-            let swept = manifest::sweep(&layout).map_err(FetchError::disk("evict models", layout.root()));
-            drop(alone);
-            for reference in left.iter().flatten() {
-                let unit = before.get(reference).and_then(|model| layout.eviction_unit(&model.path));
-                unit.and_then(|unit| collect::snapshot_at(&layout, &unit)).iter().for_each(|id| snapshots.forget(id));
-                observer.evicted(reference);
-            }
-            swept.and(left)
-        };
-        self.snapshots.disk.run(work).await
+    /// Holds what is deleted as one `unit`, which may be absent yet, in use.
+    async fn hold(&self, unit: &Path) -> Result<StoreLock, FetchError> {
+        let _begins = self.room.lock(self.room.layout.gc_lock(), Hold::Shared).await?;
+        self.room.lock(self.room.layout.use_lock(unit), Hold::Shared).await
     }
 
     async fn check_headers(&self, dir: &Path, tree: &Arc<Tree>) -> Result<(), FetchError> {
@@ -259,18 +209,13 @@ impl Store {
             let found = check_headers(&dir, paths).map_err(FetchError::disk("look into weights", &dir))?;
             found.map_err(FetchError::Format)
         };
-        self.snapshots.disk.run(check).await
-    }
-
-    async fn lock(&self, name: String, hold: Hold) -> Result<StoreLock, FetchError> {
-        let path = self.snapshots.layout.locks().join(name);
-        StoreLock::take(&path, hold).await.map_err(FetchError::disk("lock", &path))
+        self.room.disk.run(check).await
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").field("root", &self.snapshots.layout.root()).finish_non_exhaustive()
+        f.debug_struct("Store").field("root", &self.room.layout.root()).finish_non_exhaustive()
     }
 }
 
@@ -280,6 +225,7 @@ fn rescan(layout: &Layout, index: &RefIndex) -> std::io::Result<Vec<String>> {
     for dir in [layout.blobs(), layout.snapshots(), layout.locks()] {
         durable::make_dirs(layout.root(), &dir)?;
     }
+    leaving::clear(layout)?;
     assemble::clear_unfinished(layout)?;
     index.change(true, |models| {
         models.retain(|_, model| model.path.exists());

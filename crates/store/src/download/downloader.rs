@@ -81,14 +81,17 @@ impl Downloader {
         self.options.blobs.max(1)
     }
 
-    /// Downloads the file of `job`; it is verified, in its final place and durable on return.
+    /// Downloads the file of `job`; it is verified, in its final place and durable on return. Gives its bytes.
     ///
     /// # Cancel safety
     /// May be dropped: what came is kept for the next download.
-    pub(crate) async fn run(&self, job: &Job, progress: &dyn Progress) -> Result<(), Failure> {
+    pub(crate) async fn run(&self, job: &Job, progress: &dyn Progress) -> Result<u64, Failure> {
         let (begun, mut tries) = (Instant::now(), Tries::default());
         loop {
-            let Err(failure) = self.attempt(job, progress).await else { return Ok(()) };
+            let failure = match self.attempt(job, progress).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(failure) => failure,
+            };
             let fault = match failure {
                 Failure::Final(_) | Failure::Refused(_) => return Err(failure),
                 Failure::Wrong => Fault::Wrong,
@@ -102,7 +105,7 @@ impl Downloader {
         }
     }
 
-    async fn attempt(&self, job: &Job, progress: &dyn Progress) -> Result<(), Failure> {
+    async fn attempt(&self, job: &Job, progress: &dyn Progress) -> Result<u64, Failure> {
         let size = job.wanted.size;
         let part = self.open(job).await?;
         progress.transferred(Transferred { bytes_done: part.len(), bytes_total: job.total() });
@@ -120,7 +123,7 @@ impl Downloader {
         drop((slot, socket, response));
         match ended {
             Ended::Overlong if size.at_most().is_none() => return Err(self.too_large(job, part).await.into()),
-            Ended::Overlong => return self.discard(part).await,
+            Ended::Overlong => return Err(self.discard(part).await),
             Ended::Broken(cause) => return Err(Failure::Passing(cause)),
             Ended::Well | Ended::Unwanted => {}
         }
@@ -128,7 +131,7 @@ impl Downloader {
             true => self.finish(job, part).await,
             // A server may give less than the rest of a file, and a body that nothing frames ends with its connection.
             false if ranged || !framed => Err(Failure::Passing(Arc::new(Odd::EndedEarly))),
-            false => self.discard(part).await,
+            false => Err(self.discard(part).await),
         }
     }
 
@@ -179,9 +182,10 @@ impl Downloader {
         progress: &dyn Progress,
     ) -> Result<(Ended, Part), FetchError> {
         let (batches, waiting) = mpsc::channel(BATCHES_WAITING_MAX);
+        let (used, free) = mpsc::channel(BATCHES_WAITING_MAX);
         let (from, limit) = (part.len(), job.wanted.size.at_most().unwrap_or(job.limit_bytes));
-        let writer = self.disk.scope().spawn_blocking(move || write(part, waiting));
-        let pump = Pump { batches, from, limit, total: job.total(), stall: self.options.stall, progress };
+        let writer = self.disk.scope().spawn_blocking(move || write(part, waiting, &used));
+        let pump = Pump { batches, free, from, limit, total: job.total(), stall: self.options.stall, progress };
         let ended = pump.run(response).await;
         match writer.await {
             Ok(Ok(part)) => Ok((ended, part)),
@@ -199,16 +203,15 @@ impl Downloader {
     }
 
     /// Wrong bytes are not kept.
-    async fn discard(&self, mut part: Part) -> Result<(), Failure> {
+    async fn discard(&self, mut part: Part) -> Failure {
         let cut = move || part.restart().map_err(|error| FetchError::disk("cut of a part", part.path())(error));
-        self.disk.run(cut).await?;
-        Err(Failure::Wrong)
+        self.disk.run(cut).await.map_or_else(Failure::Final, |()| Failure::Wrong)
     }
 
-    async fn finish(&self, job: &Job, part: Part) -> Result<(), Failure> {
-        let place = job.place.clone();
+    async fn finish(&self, job: &Job, part: Part) -> Result<u64, Failure> {
+        let (place, bytes) = (job.place.clone(), part.len());
         let right = self.disk.run(move || part.finish(&place).map_err(FetchError::disk("finish of a blob", &place)));
-        if right.await? { Ok(()) } else { Err(Failure::Wrong) }
+        if right.await? { Ok(bytes) } else { Err(Failure::Wrong) }
     }
 }
 

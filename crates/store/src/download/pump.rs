@@ -1,12 +1,14 @@
 //! From the socket to the writer: bounded in bytes and in time.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
 use reqwest::Response;
 use tokio::{sync::mpsc, time::Instant};
 
-use super::transport::{Cause, Odd, cause};
+use super::{
+    batch::Batch,
+    transport::{Cause, Odd, cause},
+};
 use crate::{
     part::Part,
     progress::{Progress, Transferred},
@@ -14,10 +16,9 @@ use crate::{
 
 /// Batches between pump and writer. Two keep the writer busy while the next comes; each has [`BATCH_BYTES`] and a read of the
 /// socket more, so a file has less than 4 MiB on its way.
+///
+/// [`BATCH_BYTES`]: super::batch::BATCH_BYTES
 pub(super) const BATCHES_WAITING_MAX: usize = 2;
-
-/// A batch is written when it is so large: few wake-ups of the writer, little on the way.
-const BATCH_BYTES: usize = 512 * 1024;
 
 /// A server that sends less than this within the stall time has stalled: it may not drip for days.
 pub const PACE_BYTES: u64 = 64 * 1024;
@@ -38,7 +39,9 @@ pub(super) enum Ended {
 /// Where the bytes of one answer go.
 pub(super) struct Pump<'a> {
     /// To the writer.
-    pub(super) batches: mpsc::Sender<Vec<Bytes>>,
+    pub(super) batches: mpsc::Sender<Batch>,
+    /// From the writer: buffers that are free again.
+    pub(super) free: mpsc::Receiver<Batch>,
     /// Bytes that are there.
     pub(super) from: u64,
     /// Bytes that may be there in the end.
@@ -53,13 +56,12 @@ pub(super) struct Pump<'a> {
 
 impl Pump<'_> {
     /// Moves the body of `response`.
-    pub(super) async fn run(self, response: &mut Response) -> Ended {
-        let (mut batch, mut batched) = (Vec::new(), 0);
-        let mut at = self.from;
+    pub(super) async fn run(mut self, response: &mut Response) -> Ended {
+        let (mut batch, mut at) = (Batch::new(), self.from);
         let (mut deadline, mut paced) = (Instant::now() + self.stall, 0);
         loop {
-            let piece = match tokio::time::timeout_at(deadline, response.chunk()).await {
-                Err(_) => return self.flushed(batch, Ended::Broken(std::sync::Arc::new(Odd::Stalled))).await,
+            let mut piece = match tokio::time::timeout_at(deadline, response.chunk()).await {
+                Err(_) => return self.flushed(batch, Ended::Broken(Arc::new(Odd::Stalled))).await,
                 Ok(Err(error)) => return self.flushed(batch, Ended::Broken(cause(error))).await,
                 Ok(Ok(None)) => return self.flushed(batch, Ended::Well).await,
                 Ok(Ok(Some(piece))) => piece,
@@ -69,14 +71,16 @@ impl Pump<'_> {
                 return Ended::Overlong;
             }
             paced += piece.len() as u64;
-            batched += piece.len();
-            batch.push(piece);
-            if batched >= BATCH_BYTES {
-                batched = 0;
-                if self.batches.send(std::mem::take(&mut batch)).await.is_err() {
-                    return Ended::Unwanted;
+            while !piece.is_empty() {
+                batch.fill(&mut piece);
+                if batch.is_full() {
+                    let next = self.free.try_recv().unwrap_or_else(|_| Batch::new());
+                    if self.batches.send(std::mem::replace(&mut batch, next)).await.is_err() {
+                        return Ended::Unwanted;
+                    }
+                    let bytes_done = at - piece.len() as u64;
+                    self.progress.transferred(Transferred { bytes_done, bytes_total: self.total });
                 }
-                self.progress.transferred(Transferred { bytes_done: at, bytes_total: self.total });
             }
             if paced >= PACE_BYTES {
                 // After the writer took it: a slow disk is not the server's fault.
@@ -86,15 +90,21 @@ impl Pump<'_> {
     }
 
     /// The rest to the writer: what came is kept however the body ended.
-    async fn flushed(self, batch: Vec<Bytes>, ended: Ended) -> Ended {
-        if batch.is_empty() || self.batches.send(batch).await.is_ok() { ended } else { Ended::Unwanted }
+    async fn flushed(self, batch: Batch, ended: Ended) -> Ended {
+        if batch.bytes().is_empty() || self.batches.send(batch).await.is_ok() { ended } else { Ended::Unwanted }
     }
 }
 
-/// The writer: takes batches until there are no more. Blocks.
-pub(super) fn write(mut part: Part, mut batches: mpsc::Receiver<Vec<Bytes>>) -> std::io::Result<Part> {
+/// The writer: takes batches until there are no more, and gives their buffers back. Blocks.
+pub(super) fn write(
+    mut part: Part,
+    mut batches: mpsc::Receiver<Batch>,
+    free: &mpsc::Sender<Batch>,
+) -> std::io::Result<Part> {
     while let Some(batch) = batches.blocking_recv() {
-        part.append(&batch)?;
+        part.append(batch.bytes())?;
+        // A pump that has enough of them lets this one go.
+        drop(free.try_send(batch.emptied()));
     }
     Ok(part)
 }

@@ -14,7 +14,7 @@ fn m6_0_blobs_and_trees_are_where_the_contract_says() {
 fn m6_20_an_unfinished_tree_says_whose_it_is() {
     let layout = Layout::new("/r");
     let id: SnapshotId = "abc.d".parse().unwrap();
-    let name = layout.building(&id).file_name().unwrap().to_str().unwrap().to_owned();
+    let name = layout.building(&id, "7.1").file_name().unwrap().to_str().unwrap().to_owned();
     assert_eq!(Layout::unfinished(&name), Some(id.clone()));
     assert_eq!(Layout::unfinished("abc.d"), None);
     assert!(Layout::may_name(&id) && !Layout::may_name(&name.parse().unwrap()));

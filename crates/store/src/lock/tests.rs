@@ -25,3 +25,19 @@ async fn m6_20_who_waits_gets_it_when_it_is_free() {
     drop(held);
     waiting.await.unwrap();
 }
+
+#[test]
+fn m6_20_a_lock_whose_file_was_removed_is_taken_at_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("l");
+    let first = StoreLock::try_take(&path, Hold::Alone).unwrap().unwrap();
+    first.note(b"what is longer").unwrap();
+    first.note(b"text").unwrap();
+    assert_eq!(fs::read(&path).unwrap(), b"text");
+    // As one that opened the file before it was removed would hold it: it has no name.
+    let old = File::open(&path).unwrap();
+    first.remove().unwrap();
+    assert!(!is_named(&old, &path).unwrap());
+    let second = StoreLock::try_take(&path, Hold::Alone).unwrap();
+    assert!(second.is_some() && !is_named(&old, &path).unwrap());
+}

@@ -33,10 +33,10 @@ impl Place {
 #[test]
 fn m6_2_a_part_goes_on_where_it_ended() {
     let place = Place::new();
-    place.open(Size::Exactly(10)).append(&[Bytes::from_static(b"01"), Bytes::from_static(b"23")]).unwrap();
+    place.open(Size::Exactly(10)).append(b"0123").unwrap();
     let mut part = place.open(Size::Exactly(10));
     assert_eq!(part.len(), 4);
-    part.append(&[Bytes::from_static(b"456789")]).unwrap();
+    part.append(b"456789").unwrap();
     assert!(part.finish(&place.last()).unwrap());
     assert_eq!(fs::read(place.last()).unwrap(), BYTES);
     assert!(!place.part().exists());
@@ -68,6 +68,6 @@ fn m6_19_a_part_that_is_a_link_is_replaced_and_its_target_left_alone() {
     symlink(&target, place.part()).unwrap();
     let mut part = place.open(Size::Exactly(10));
     assert_eq!(part.len(), 0);
-    part.append(&[Bytes::from_static(b"zz")]).unwrap();
+    part.append(b"zz").unwrap();
     assert_eq!(fs::read(&target).unwrap(), b"01");
 }

@@ -4,11 +4,12 @@ use std::{error::Error, sync::Arc, time::Duration};
 
 use gen_worker_hub::{
     RepoPath,
+    binding::Provider,
     model_ref::RefError,
     repo_path::{PathConflict, RepoPathError},
 };
 
-use super::SelectError;
+use super::{SelectError, civitai, hugging_face};
 use crate::fetch_error::FetchFailure;
 
 /// Why a provider does not give a model. No credential and no address with a query is in it.
@@ -132,6 +133,8 @@ pub enum ProviderError {
     /// The server does not give a file.
     #[error("{file} of {model} is not given (status {status})")]
     Refused {
+        /// Whose server.
+        provider: Provider,
         /// Of which model.
         model: String,
         /// Which file.
@@ -171,6 +174,7 @@ impl ProviderError {
     pub fn code(&self) -> Option<&'static str> {
         match self {
             Self::NotFound { code, .. } | Self::Denied { code, .. } => Some(code),
+            Self::Refused { provider, status, .. } => refusal(*provider, *status),
             Self::Selection { source: SelectError::NoSupportedFiles, .. } => Some("civitai_no_supported_files"),
             _ => None,
         }
@@ -192,6 +196,16 @@ impl ProviderError {
             self,
             Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Mismatch { .. } | Self::Transfer { .. }
         )
+    }
+}
+
+fn refusal(provider: Provider, status: u16) -> Option<&'static str> {
+    match (provider, status) {
+        (Provider::Civitai, 401 | 403) => Some(civitai::ACCESS_DENIED),
+        (Provider::Civitai, 404) => Some(civitai::NOT_FOUND),
+        (Provider::HuggingFace, 401 | 403) => Some(hugging_face::ACCESS_DENIED),
+        (Provider::HuggingFace, 404) => Some(hugging_face::NOT_FOUND),
+        _ => None,
     }
 }
 

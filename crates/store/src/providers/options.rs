@@ -1,11 +1,20 @@
 //! Where providers are, and who asks. The default addresses are those of the providers; tests and mirrors have others.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use gen_worker_hub::BearerToken;
 
+use super::LegacySelection;
+use crate::download::TransferOptions;
+
 /// Largest selection of a repository of Hugging Face, in bytes (rule 4.7).
 const REPO_BYTES_MAX: u64 = 60_000_000_000;
+
+/// Longer than any transfer: clocks can count it.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Options of all providers.
 #[derive(Clone, Debug)]
@@ -29,6 +38,8 @@ pub struct HuggingFaceOptions {
     pub token: Option<BearerToken>,
     /// More than this is not downloaded for one model; none when all is.
     pub repo_bytes_max: Option<u64>,
+    /// The rules of version 0.3 for all requests without patterns, when their variables are set.
+    pub legacy: Option<LegacySelection>,
 }
 
 /// Options of Civitai.
@@ -57,6 +68,7 @@ impl ProviderOptions {
                 home: root.join("huggingface"),
                 token: None,
                 repo_bytes_max: Some(REPO_BYTES_MAX),
+                legacy: None,
             },
             civitai: CivitaiOptions { api: "https://civitai.com/api/v1".to_owned(), key: None },
             model_scope: ModelScopeOptions { endpoint: "https://www.modelscope.cn".to_owned() },
@@ -65,6 +77,18 @@ impl ProviderOptions {
 }
 
 impl HuggingFaceOptions {
+    /// The time after which a transfer without bytes is given up that `text` says, the value of
+    /// `COZY_HF_DOWNLOAD_STALL_TIMEOUT_S` in seconds (rule 4.16): never for what is not positive, the contract's for what is no
+    /// number. For [`crate::TransferOptions::stall`].
+    #[must_use]
+    pub fn stall_of(text: &str) -> Duration {
+        match text.trim().parse::<f64>() {
+            Ok(seconds) if seconds <= 0.0 => NEVER,
+            Ok(seconds) => Duration::try_from_secs_f64(seconds).map_or(NEVER, |stall| stall.min(NEVER)),
+            Err(_) => TransferOptions::default().stall,
+        }
+    }
+
     /// The limit that `text` says, the value of `COZY_HF_MAX_REPO_BYTES`: none for what is not positive, the contract's for
     /// what is no number.
     #[must_use]

@@ -10,7 +10,7 @@ use std::{
 use gen_worker_hub::{Blake3Hash, RepoPath};
 
 use super::RemoteFile;
-use crate::{durable, layout::Layout, wanted::Expected};
+use crate::{durable, layout::Layout, lock::StoreLock, wanted::Expected};
 
 /// Where the files of one model go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Place {
                 let place = cache.repo_dir().join("blobs").join(&name);
                 // As the library names them: what one has begun, the other goes on with.
                 let part = place.with_file_name(format!("{name}.incomplete"));
-                let lock = cache.hub.join(".locks").join(&cache.repo).join(format!("{name}.lock"));
+                let lock = cache.locks().join(format!("{name}.lock"));
                 FilePlace { place, part, lock }
             }
             Self::Directory(directory) => {
@@ -93,6 +93,17 @@ impl Place {
                 let mut part = place.clone().into_os_string();
                 part.push(crate::layout::PART_SUFFIX);
                 FilePlace { place, part: part.into(), lock: layout.locks().join(format!("file-{id}")) }
+            }
+        }
+    }
+
+    /// Who has this lock is the only one to make the files a model.
+    pub(crate) fn lock(&self, layout: &Layout) -> PathBuf {
+        match self {
+            Self::HuggingFace(cache) => cache.locks().join(format!("snapshot-{}.lock", cache.commit)),
+            Self::Directory(directory) => {
+                let id = Blake3Hash::of(directory.dir.as_os_str().as_encoded_bytes());
+                layout.locks().join(format!("dir-{id}"))
             }
         }
     }
@@ -112,6 +123,11 @@ impl Place {
 impl HubCache {
     pub(crate) fn repo_dir(&self) -> PathBuf {
         self.hub.join(&self.repo)
+    }
+
+    /// Where its locks are, as the library has them.
+    fn locks(&self) -> PathBuf {
+        self.hub.join(".locks").join(&self.repo)
     }
 
     /// What a file is called in `blobs`: its hash, as the library has it from the server.
@@ -143,6 +159,8 @@ impl HubCache {
         let Some(revision) = &self.revision else { return Ok(()) };
         let at = repo.join("refs").join(revision.as_str());
         durable::make_dirs(&self.hub, at.parent().unwrap_or(&repo))?;
+        // Others may make another commit the revision at this moment.
+        let _alone = StoreLock::take_briefly(&self.locks().join("refs.lock"))?;
         durable::replace(&at, self.commit.as_bytes(), true)
     }
 }

@@ -1,6 +1,6 @@
 //! A model at its provider: which files are to come, from where, and to where. A value.
 
-use gen_worker_hub::{BearerToken, RepoPath, SignedUrl};
+use gen_worker_hub::{BearerToken, RepoPath, SignedUrl, binding::Provider};
 
 use super::{Place, ProviderError};
 use crate::wanted::{Expected, Size, Wanted};
@@ -19,6 +19,7 @@ pub(crate) struct RemoteFile {
 /// What is to come for a request.
 #[derive(Clone, Debug)]
 pub(crate) struct RemoteModel {
+    pub(crate) provider: Provider,
     /// As errors name it.
     pub(crate) name: String,
     pub(crate) files: Vec<RemoteFile>,
@@ -34,10 +35,15 @@ impl RemoteFile {
 
 impl RemoteModel {
     /// A model of `files`, which have to be able to be together.
-    pub(crate) fn new(name: String, files: Vec<RemoteFile>, place: Place) -> Result<Self, ProviderError> {
+    pub(crate) fn new(
+        provider: Provider,
+        name: String,
+        files: Vec<RemoteFile>,
+        place: Place,
+    ) -> Result<Self, ProviderError> {
         match RepoPath::check_tree(files.iter().map(|file| &file.path)) {
             Ok(()) if files.is_empty() => Err(ProviderError::Empty { model: name }),
-            Ok(()) => Ok(Self { name, files, place }),
+            Ok(()) => Ok(Self { provider, name, files, place }),
             Err(source) => Err(ProviderError::Paths { model: name, source }),
         }
     }

@@ -12,11 +12,13 @@ use tracing::warn;
 
 use super::Snapshots;
 use crate::{
-    assemble,
     fetch_error::FetchError,
     format_gate::{FormatError, check_headers},
-    integrity::{self, Presence},
+    integrity::Presence,
+    lock::Hold,
     manifest,
+    quarantine::quarantine,
+    verify::verify,
 };
 
 /// What a look at a tree found.
@@ -40,38 +42,41 @@ impl Snapshots {
     /// # Cancel safety
     /// May be dropped; what is being hashed is hashed to its end.
     pub(crate) async fn look(&self, id: &SnapshotId, again: bool) -> Result<Look, FetchError> {
-        let dir = self.layout.snapshot(id);
+        let dir = self.room.layout.snapshot(id);
         // Nobody builds it meanwhile, and of many who ask one hashes.
-        let _lock = self.lock(format!("snap-{id}")).await?;
-        let (layout, name) = (self.layout.clone(), id.clone());
+        let lock = self.room.lock(self.room.layout.snapshot_lock(id), Hold::Alone).await?;
+        let (layout, name) = (self.room.layout.clone(), id.clone());
         let failed = FetchError::disk("look at a snapshot", &dir);
-        let noted = self.disk.run(move || manifest::of(&layout, &name).map_err(failed)).await?;
-        let seen = !again && self.verified.lock().contains(id);
+        let noted = self.room.disk.run(move || manifest::of(&layout, &name).map_err(failed)).await?;
+        let seen = !again && self.room.verified.lock().contains(id);
         let hashed = noted.is_some();
         let wrong = match noted.map(Arc::new) {
             Some(tree) => match self.presence(&tree).await? {
                 Presence::Absent => return Ok(Look::Absent),
                 Presence::Whole if seen => Vec::new(),
-                Presence::Whole | Presence::Damaged => integrity::verify(&self.disk, &dir, &tree).await?,
+                Presence::Whole | Presence::Damaged => verify(&self.room.disk, &dir, &tree).await?,
             },
             None => {
                 let at = dir.clone();
                 let failed = FetchError::disk("look at a snapshot", &dir);
-                match self.disk.run(move || broken(&at).map_err(failed)).await? {
+                match self.room.disk.run(move || broken(&at).map_err(failed)).await? {
                     Some(broken) => broken,
                     None => return Ok(Look::Absent),
                 }
             }
         };
         if wrong.is_empty() {
-            self.verified.lock().insert(id.clone());
+            self.room.verified.lock().insert(id.clone());
             return Ok(Look::Whole { hashed });
         }
         warn!(snapshot = %id, wrong = wrong.len(), "a snapshot on disk is damaged and leaves");
-        self.forget(id);
-        let (layout, name) = (self.layout.clone(), id.clone());
-        let failed = FetchError::disk("quarantine of a snapshot", &dir);
-        self.disk.run(move || assemble::take_away(&layout, &name).map_err(failed)).await?;
+        let (room, name, failed) =
+            (Arc::clone(&self.room), id.clone(), FetchError::disk("quarantine of a snapshot", &dir));
+        let taken_away = move || {
+            let _lock = lock;
+            quarantine(&room, &name).map_err(failed)
+        };
+        self.room.disk.run(taken_away).await?;
         Ok(Look::Damaged(wrong))
     }
 }
@@ -87,7 +92,8 @@ fn broken(dir: &Path) -> io::Result<Option<Vec<RepoPath>>> {
     let files = files(dir)?;
     Ok(Some(match check_headers(dir, &files)? {
         Err(FormatError::Broken { file, .. } | FormatError::Unsafe { file }) => vec![file],
-        Ok(()) => Vec::new(),
+        // Indexes are looked at when a checkpoint is merged.
+        Ok(()) | Err(FormatError::Index { .. }) => Vec::new(),
     }))
 }
 

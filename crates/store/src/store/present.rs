@@ -5,14 +5,7 @@ use std::sync::Arc;
 use gen_worker_hub::{RepoPath, api::Resolved, names::SnapshotId};
 
 use super::{HeldModel, Store};
-use crate::{
-    collect,
-    fetch_error::FetchError,
-    integrity::Presence,
-    lock::{Hold, StoreLock},
-    snapshots::Look,
-    tree::Tree,
-};
+use crate::{fetch_error::FetchError, integrity::Presence, snapshots::Look, tree::Tree};
 
 /// What a check of a model found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,15 +46,15 @@ impl Store {
     /// # Cancel safety
     /// May be dropped.
     pub async fn find_snapshot(&self, reference: &str, id: &SnapshotId) -> Result<Option<HeldModel>, FetchError> {
-        let held = self.begin_use(id).await?;
-        if !matches!(self.look(id, false).await?, Look::Whole { .. }) {
+        let held = self.hold(&self.room.layout.snapshot(id)).await?;
+        if !matches!(self.examine(id, false).await?, Look::Whole { .. }) {
             return Ok(None);
         }
-        let dir = self.snapshots.layout.snapshot(id);
-        let (index, name, path) = (self.index.clone(), reference.to_owned(), dir.clone());
+        let dir = self.room.layout.snapshot(id);
+        let (index, name, path) = (self.room.index.clone(), reference.to_owned(), dir.clone());
         let noted = move || index.record(&name, &path).map_err(FetchError::disk("note a model", &path));
-        if self.snapshots.disk.run(noted).await? {
-            self.observer.on_disk(reference);
+        if self.room.disk.run(noted).await? {
+            self.room.observer.on_disk(reference);
         }
         Ok(Some(HeldModel { dir, _use: held }))
     }
@@ -84,8 +77,8 @@ impl Store {
     /// May be dropped.
     pub async fn verify(&self, reference: &str) -> Result<Verified, FetchError> {
         let Some(id) = self.tree_of(reference).await? else { return Ok(Verified::Absent) };
-        let _held = self.begin_use(&id).await?;
-        Ok(match self.look(&id, true).await? {
+        let _held = self.hold(&self.room.layout.snapshot(&id)).await?;
+        Ok(match self.examine(&id, true).await? {
             Look::Absent => Verified::Absent,
             Look::Whole { hashed: true } => Verified::Sound,
             Look::Whole { hashed: false } => Verified::SoundStructure,
@@ -95,24 +88,17 @@ impl Store {
 
     /// Which tree of this store the index has for `reference`.
     async fn tree_of(&self, reference: &str) -> Result<Option<SnapshotId>, FetchError> {
-        let layout = &self.snapshots.layout;
+        let layout = &self.room.layout;
         let model = self.models().await?.remove(reference);
         let unit = model.and_then(|model| layout.eviction_unit(&model.path));
-        Ok(unit.and_then(|unit| collect::snapshot_at(layout, &unit)))
-    }
-
-    /// From here on nobody evicts the tree, if it is there.
-    async fn begin_use(&self, id: &SnapshotId) -> Result<StoreLock, FetchError> {
-        // Who evicts does so alone, and leaves what is in use by then.
-        let _begins = self.lock("gc".to_owned(), Hold::Shared).await?;
-        self.lock(format!("use-{id}"), Hold::Shared).await
+        Ok(unit.and_then(|unit| layout.snapshot_at(&unit)))
     }
 
     /// Looks at a tree. Of one that is not there, or not any more, no ref is left.
-    async fn look(&self, id: &SnapshotId, again: bool) -> Result<Look, FetchError> {
+    async fn examine(&self, id: &SnapshotId, again: bool) -> Result<Look, FetchError> {
         let found = self.snapshots.look(id, again).await?;
         if !matches!(found, Look::Whole { .. }) {
-            let (index, layout) = (self.index.clone(), self.snapshots.layout.clone());
+            let (index, layout) = (self.room.index.clone(), self.room.layout.clone());
             let unit = layout.snapshot(id);
             let failed = FetchError::disk("forget a model", &layout.index());
             let left = move || {
@@ -123,7 +109,7 @@ impl Store {
                 });
                 left.map_err(failed)
             };
-            self.snapshots.disk.run(left).await?.iter().for_each(|reference| self.observer.evicted(reference));
+            self.room.disk.run(left).await?.iter().for_each(|reference| self.room.observer.evicted(reference));
         }
         Ok(found)
     }

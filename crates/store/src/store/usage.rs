@@ -31,15 +31,15 @@ impl Store {
     /// # Errors
     /// [`FetchError::Disk`].
     pub async fn usage(&self) -> Result<DiskUsage, FetchError> {
-        let available_bytes = self.snapshots.available().await?;
-        let layout = self.snapshots.layout.clone();
+        let available_bytes = self.room.available().await?;
+        let layout = self.room.layout.clone();
         let measured = move || {
             let failed = FetchError::disk("measure the store", layout.root());
             let bytes = durable::bytes_below(layout.root()).and_then(|all| Ok((all, unfinished(&layout)?)));
             let (total_bytes, unfinished_bytes) = bytes.map_err(failed)?;
             Ok(DiskUsage { root: layout.root().to_owned(), total_bytes, unfinished_bytes, available_bytes })
         };
-        self.snapshots.disk.run(measured).await
+        self.room.disk.run(measured).await
     }
 
     /// What [`Store::collect`] would evict for `target_bytes`, in its order, if it began now. Nothing leaves.
@@ -47,8 +47,8 @@ impl Store {
     /// # Errors
     /// [`FetchError::Disk`].
     pub async fn evictable(&self, target_bytes: u64) -> Result<Vec<(String, StoredModel)>, FetchError> {
-        let needed = target_bytes.saturating_sub(self.snapshots.available().await?.unwrap_or(u64::MAX));
-        let (layout, index, keep) = (self.snapshots.layout.clone(), self.index.clone(), self.keep.lock().clone());
+        let needed = target_bytes.saturating_sub(self.room.available().await?.unwrap_or(u64::MAX));
+        let (layout, index, keep) = (self.room.layout.clone(), self.room.index.clone(), self.room.keep.lock().clone());
         let planned = move || {
             let failed = FetchError::disk("plan evictions", layout.root());
             let (models, candidates) = candidates(&layout, &index).map_err(failed)?;
@@ -63,7 +63,7 @@ impl Store {
                 |candidate: &Candidate| Some((candidate.reference.clone(), models.get(&candidate.reference)?.clone()));
             Ok(leaving.filter_map(model).collect())
         };
-        self.snapshots.disk.run(planned).await
+        self.room.disk.run(planned).await
     }
 }
 

@@ -156,6 +156,13 @@ async fn m6_7_a_stream_that_ends_early_is_gone_on_with() {
 }
 
 #[tokio::test]
+async fn m6_7_a_file_in_chunks_of_one_byte_is_a_file() {
+    let place = Place::new().await;
+    let (got, ranges) = scripted(&place, vec![Answer::Crumbs]).await;
+    assert_eq!((got.unwrap(), ranges.len()), (bytes(LEN), 1));
+}
+
+#[tokio::test]
 async fn m6_7_a_server_that_stalls_is_left_and_what_came_is_kept() {
     let place = Place::new().await;
     let content = bytes(LEN);

@@ -3,7 +3,10 @@
 use gen_worker_hub::api::Resolved;
 use gen_worker_store::{FetchError, FormatGate, HeldModel, Store, Unheard};
 
-use crate::pool::{Place, bytes};
+use crate::{
+    pool::{Place, bytes},
+    server::Answer,
+};
 
 /// A model of so many bytes that no other has.
 fn model(place: &Place, id: &str, len: usize) -> Resolved {
@@ -118,4 +121,90 @@ async fn m8_9_blobs_of_what_is_fetched_are_not_swept_for_it() {
     fetch(&store, &wanted).await.unwrap();
     assert_eq!(place.events.take(), ["+old", "-old", "+w"]);
     assert!(!place.server.seen().iter().any(|seen| seen.path == first.to_string()));
+}
+
+#[tokio::test]
+async fn m8_9_a_snapshot_whose_last_ref_went_on_is_evicted() {
+    let place = Place::with_budget(10_000).await;
+    let store = place.store().await;
+    let (old, new, other) = (model(&place, "old", 4000), model(&place, "new", 4000), model(&place, "other", 5000));
+    for tree in [&old, &new] {
+        drop(store.fetch("o/r", tree, FormatGate::Any, &Unheard).await.unwrap());
+    }
+    assert_eq!(place.events.take(), ["+o/r", "+o/r"]);
+    assert_eq!(store.models().await.unwrap()["o/r"].path, place.layout().snapshot(&new.snapshot));
+    fetch(&store, &other).await.unwrap();
+    // Nobody was told of it, so nobody hears that it is gone.
+    assert_eq!(place.events.take(), ["+other"]);
+    assert!(!place.layout().snapshot(&old.snapshot).exists() && place.layout().snapshot(&new.snapshot).exists());
+    place.assert_sound();
+}
+
+#[tokio::test]
+async fn m8_9_what_came_already_needs_no_room_and_what_is_joined_does() {
+    let place = Place::with_budget(10_000).await;
+    let content = bytes(9000);
+    let part = place.layout().part(gen_worker_hub::Blake3Hash::of(&content));
+    std::fs::create_dir_all(part.parent().unwrap()).unwrap();
+    std::fs::write(part, &content[..6000]).unwrap();
+    fetch(&place.store().await, &place.one(&content)).await.unwrap();
+    assert_eq!(place.server.ranges(), ["bytes=6000-"]);
+    // Two pieces of 3000 fit; the file of 6000 beside them does not.
+    let place = Place::with_budget(10_000).await;
+    let halves = [bytes(3000), vec![7; 3000]];
+    let parts = halves.each_ref().map(|half| serde_json::json!({"digest": gen_worker_hub::Blake3Hash::of(half)}));
+    let said = serde_json::json!({"original_path": "m", "parts": parts}).to_string().into_bytes();
+    let tree = place.tree("t", &[("m.parts.json", &said), ("m.part1", &halves[0]), ("m.part2", &halves[1])]);
+    let error = fetch(&place.store().await, &tree).await.unwrap_err();
+    let required = 12_000 + said.len() as u64;
+    assert!(
+        matches!(error, FetchError::InsufficientDisk { required_bytes, available_bytes: 10_000, .. } if required_bytes == required),
+        "{error:?}"
+    );
+    assert!(place.server.seen().is_empty());
+}
+
+#[tokio::test]
+async fn m6_21_a_download_keeps_nobody_from_evicting_and_loses_nothing_to_it() {
+    let place = Place::with_budget(10_000).await;
+    let (one, two) = (place.store().await, place.store().await);
+    drop(fetch(&one, &model(&place, "idle", 4000)).await.unwrap());
+    place.events.take();
+    let (large, small, never) = (bytes(3000), bytes(100), std::sync::Arc::new(tokio::sync::Notify::new()));
+    let slow = place.tree("slow", &[("a", &large), ("b", &small)]);
+    let hash = |content: &[u8]| gen_worker_hub::Blake3Hash::of(content);
+    place.server.script(&hash(&large).to_string(), [Answer::Wait(std::sync::Arc::clone(&never))]);
+    let evicting = async {
+        while place.server.seen().len() < 3 || !place.layout().blob(hash(&small)).exists() {
+            place.events.changed().await;
+        }
+        // One file of the other build is there and in no tree yet.
+        let held = fetch(&two, &model(&place, "wanted", 6000)).await.unwrap();
+        assert_eq!(place.events.take(), ["-idle", "+wanted"]);
+        assert!(place.layout().blob(hash(&small)).exists());
+        never.notify_one();
+        held
+    };
+    let (slow, _held) = tokio::join!(one.fetch("slow", &slow, FormatGate::Any, &*place.events), evicting);
+    slow.unwrap();
+    let asked = place.server.seen().into_iter().filter(|seen| seen.path == hash(&small).to_string()).count();
+    assert_eq!(asked, 1);
+    place.assert_sound();
+}
+
+#[tokio::test]
+async fn m8_5_nothing_is_short_while_others_evict() {
+    let place = Place::with_budget(10_000).await;
+    let store = place.store().await;
+    drop(fetch(&store, &model(&place, "idle", 8000)).await.unwrap());
+    // Another process is at it.
+    let gc = std::fs::File::options().write(true).open(place.layout().gc_lock()).unwrap();
+    let wanted = model(&place, "wanted", 8000);
+    tokio::time::pause();
+    gc.try_lock().unwrap();
+    let mut fetching = std::pin::pin!(fetch(&store, &wanted));
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(600), &mut fetching).await.is_err());
+    tokio::time::resume();
+    gc.unlock().unwrap();
+    fetching.await.unwrap();
 }

@@ -2,10 +2,13 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod child;
 mod disk;
 mod downloads;
 mod eviction;
+mod faults;
 mod hub_uploads;
+mod kills;
 mod pool;
 mod present;
 mod processes;

@@ -16,6 +16,7 @@ use gen_worker_store::{
 use gen_worker_tasks::Cancel;
 use parking_lot::Mutex;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::server::Server;
 
@@ -26,22 +27,37 @@ pub struct Place {
     budget: Option<u64>,
 }
 
+/// What observers were told.
 #[derive(Default)]
-pub struct Events(Mutex<Vec<String>>);
+pub struct Events {
+    said: Mutex<Vec<String>>,
+    changed: Notify,
+}
 
 impl StoreObserver for Events {
     fn on_disk(&self, reference: &str) {
-        self.0.lock().push(format!("+{reference}"));
+        self.said.lock().push(format!("+{reference}"));
     }
 
     fn evicted(&self, reference: &str) {
-        self.0.lock().push(format!("-{reference}"));
+        self.said.lock().push(format!("-{reference}"));
     }
 }
 
 impl Events {
     pub fn take(&self) -> Vec<String> {
-        std::mem::take(&mut *self.0.lock())
+        std::mem::take(&mut *self.said.lock())
+    }
+
+    /// Waits for the next step of a transfer that is told to this.
+    pub async fn changed(&self) {
+        self.changed.notified().await;
+    }
+}
+
+impl Progress for Events {
+    fn transferred(&self, _so_far: Transferred) {
+        self.changed.notify_one();
     }
 }
 
@@ -61,7 +77,7 @@ impl Heard {
 }
 
 /// A disk with so many bytes, of which the blobs take theirs.
-struct Budget(u64);
+pub struct Budget(pub u64);
 
 impl DiskSpace for Budget {
     fn available_bytes(&self, root: &Path) -> std::io::Result<u64> {
@@ -118,16 +134,27 @@ impl Place {
         self.tree("one", &[("file", bytes)])
     }
 
-    /// Nothing unfinished is in a final place: blobs have their hashes, and trees have no other names.
+    /// Nothing unfinished is in a final place, and nothing is on its way.
     pub fn assert_sound(&self) {
-        for (path, bytes) in files(&self.layout().blobs()) {
-            let name = path.file_name().unwrap().to_str().unwrap();
-            if !name.ends_with(".part") {
-                assert_eq!(name, Blake3Hash::of(&bytes).to_string());
-            }
-        }
-        for entry in fs::read_dir(self.layout().snapshots()).unwrap() {
-            assert!(!entry.unwrap().file_name().to_str().unwrap().contains(".building."));
+        assert_sound(&self.layout());
+    }
+}
+
+/// Blobs have their hashes, no tree has another name, and nothing is on its way out.
+pub fn assert_sound(layout: &Layout) {
+    assert_verified(layout);
+    for entry in fs::read_dir(layout.snapshots()).unwrap() {
+        assert!(!entry.unwrap().file_name().to_str().unwrap().contains(".building."));
+    }
+    assert_eq!(fs::read_dir(layout.leaving()).unwrap().count(), 0);
+}
+
+/// Blobs have their hashes: true at any moment.
+pub fn assert_verified(layout: &Layout) {
+    for (path, bytes) in files(&layout.blobs()) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if !name.ends_with(".part") {
+            assert_eq!(name, Blake3Hash::of(&bytes).to_string());
         }
     }
 }

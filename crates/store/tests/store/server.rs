@@ -27,6 +27,8 @@ pub enum Answer {
     Bytes(Vec<u8>),
     /// These bytes without a length: the end of the connection is the end.
     Unframed(Vec<u8>),
+    /// The file in chunks of one byte.
+    Crumbs,
     /// A 206 with this range and all of the file.
     Range(String),
     /// Waits for the test before it gives the file.
@@ -151,6 +153,15 @@ async fn reply(socket: &mut TcpStream, answer: Answer, file: &[u8], range: Optio
             head(socket, 200, &[("Connection", "close".into())], None).await?;
             socket.write_all(&bytes).await?;
             return Ok(false);
+        }
+        Answer::Crumbs => {
+            head(socket, 200, &[("Transfer-Encoding", "chunked".into())], None).await?;
+            for crumbs in file.chunks(64 * 1024) {
+                let chunks: Vec<u8> =
+                    crumbs.iter().flat_map(|byte| [b'1', b'\r', b'\n', *byte, b'\r', b'\n']).collect();
+                socket.write_all(&chunks).await?;
+            }
+            socket.write_all(b"0\r\n\r\n").await?;
         }
         Answer::Cut(bytes) => {
             partial(socket, file, from, bytes).await?;

@@ -7,7 +7,8 @@ use std::{
 };
 
 use gen_worker_hub::Blake3Hash;
-use gen_worker_store::{FetchError, FormatError, FormatGate, TreeError, Unheard};
+use gen_worker_store::{FetchError, FormatError, FormatGate, Store, StoreObserver, StoreOptions, TreeError, Unheard};
+use gen_worker_tasks::Cancel;
 use tokio::sync::Notify;
 
 use crate::{
@@ -84,6 +85,42 @@ async fn m6_15_what_is_unfinished_is_cleared_when_nobody_builds_it() {
     let held = fs::canonicalize(&stale).unwrap();
     place.store().await;
     assert!(!held.exists());
+}
+
+/// Stops in the middle of taking a damaged tree away, until the test says go on.
+struct Blocking {
+    reached: Notify,
+    go: parking_lot::Mutex<std::sync::mpsc::Receiver<()>>,
+}
+
+impl StoreObserver for Blocking {
+    fn evicted(&self, _reference: &str) {
+        self.reached.notify_one();
+        self.go.lock().recv().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn m6_20_what_a_dropped_fetch_left_running_keeps_its_lock() {
+    let place = Place::new().await;
+    let tree = place.one(b"content");
+    flip(&fetch(&place.store().await, &tree).await.unwrap().dir().join("file"));
+    let (go, wait) = std::sync::mpsc::channel();
+    let blocking = Arc::new(Blocking { reached: Notify::new(), go: wait.into() });
+    let observer = Arc::clone(&blocking) as Arc<dyn StoreObserver>;
+    let options = StoreOptions { observer, ..place.options() };
+    let store = Store::open(options, &Cancel::new()).await.unwrap();
+    tokio::select! {
+        _ = fetch(&store, &tree) => panic!("nobody said go on"),
+        () = blocking.reached.notified() => {}
+    }
+    let lock = fs::File::open(place.layout().snapshot_lock(&tree.snapshot)).unwrap();
+    assert!(lock.try_lock().is_err());
+    drop(lock);
+    go.send(()).unwrap();
+    let held = fetch(&store, &tree).await.unwrap();
+    assert_eq!(fs::read(held.dir().join("file")).unwrap(), b"content");
+    place.assert_sound();
 }
 
 #[tokio::test]
@@ -182,6 +219,44 @@ async fn m6_25_a_damaged_tree_leaves_and_only_what_is_wrong_comes_again() {
 }
 
 #[tokio::test]
+async fn m6_25_who_listens_hears_that_a_damaged_model_has_left() {
+    let place = Place::new().await;
+    let tree = place.tree("t", &[("a", b"one"), ("b", b"two")]);
+    let store = place.store().await;
+    for reference in ["r1", "r2"] {
+        store.fetch(reference, &tree, FormatGate::Any, &Unheard).await.unwrap();
+    }
+    place.events.take();
+    flip(&place.layout().snapshot(&tree.snapshot).join("b"));
+    assert!(!store.is_sound(&tree).await.unwrap());
+    place.server.script(&Blake3Hash::of(b"two").to_string(), [Answer::Status(403)]);
+    let error = store.fetch("r1", &tree, FormatGate::Any, &Unheard).await.unwrap_err();
+    assert_eq!(error.failure().as_str(), "url_expired");
+    assert_eq!(place.events.take(), ["-r1", "-r2"]);
+    assert!(!place.layout().snapshot(&tree.snapshot).exists());
+    store.fetch("r1", &tree, FormatGate::Any, &Unheard).await.unwrap();
+    assert_eq!(place.events.take(), ["+r1"]);
+}
+
+#[tokio::test]
+async fn m6_25_refs_and_pins_of_a_damaged_model_are_back_with_it() {
+    let place = Place::new().await;
+    let tree = place.tree("t", &[("a", b"one"), ("b", b"two")]);
+    let store = place.store().await;
+    for reference in ["r1", "r2"] {
+        store.fetch(reference, &tree, FormatGate::Any, &Unheard).await.unwrap();
+    }
+    assert!(store.pin("r2", true).await.unwrap());
+    place.events.take();
+    flip(&place.layout().snapshot(&tree.snapshot).join("b"));
+    store.is_sound(&tree).await.unwrap();
+    store.fetch("r1", &tree, FormatGate::Any, &Unheard).await.unwrap();
+    assert_eq!(place.events.take(), ["-r1", "-r2", "+r1", "+r2"]);
+    let models = store.models().await.unwrap();
+    assert_eq!(models.values().map(|model| model.pinned).collect::<Vec<_>>(), [false, true]);
+}
+
+#[tokio::test]
 async fn m6_26_after_a_failed_load_all_is_hashed_and_only_what_is_wrong_comes_again() {
     let place = Place::new().await;
     let tree = place.tree("t", &[("a", b"one"), ("b", b"two")]);
@@ -234,6 +309,8 @@ async fn m6_17_a_file_in_pieces_is_joined_and_checked_like_others() {
         let error = fetch(&place.store().await, &tree(id, &said)).await.unwrap_err();
         assert!(matches!(error, FetchError::Tree(TreeError::Pieces(_))), "{error:?}");
         assert!(!place.layout().snapshot(&id.parse().unwrap()).exists());
+        // Nothing is left of what was built of it.
+        place.assert_sound();
     }
 }
 
@@ -247,4 +324,45 @@ fn flip(path: &std::path::Path) {
     fs::set_permissions(path, writable).unwrap();
     fs::write(path, content).unwrap();
     fs::set_permissions(path, mode).unwrap();
+}
+
+#[tokio::test]
+async fn m6_27_a_checkpoint_in_shards_is_one_file_that_leaves_with_its_model() {
+    let place = Place::new().await;
+    let shard = |tensor: &str| {
+        let header = format!(r#"{{"{tensor}":{{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}}}"#);
+        [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &bytes(4)].concat()
+    };
+    let index = br#"{"weight_map":{"a":"m-1.safetensors","b":"m-2.safetensors"}}"#;
+    let (one, two) = (shard("a"), shard("b"));
+    let files =
+        [("m.safetensors.index.json", &index[..]), ("m-1.safetensors", &one[..]), ("m-2.safetensors", &two[..])];
+    let tree = place.tree("t", &files);
+    let store = place.store().await;
+    let held = fetch(&store, &tree).await.unwrap();
+    let before = store.models().await.unwrap()["o/t"].bytes;
+    let merged = store.checkpoint(&held).await.unwrap().unwrap();
+    gen_worker_store::check_safetensors(&merged).unwrap().unwrap();
+    assert_eq!(store.checkpoint(&held).await.unwrap(), Some(merged.clone()));
+    let bytes = fs::metadata(&merged).unwrap().len();
+    assert_eq!(store.models().await.unwrap()["o/t"].bytes, before + bytes);
+    // It is no damage of the tree.
+    assert!(store.is_sound(&tree).await.unwrap());
+    drop(fetch(&place.store().await, &tree).await.unwrap());
+    assert!(merged.exists());
+}
+
+#[tokio::test]
+async fn m3_8_without_a_hub_a_ref_is_what_it_was() {
+    let place = Place::new().await;
+    let store = place.store().await;
+    let tree = place.one(b"content");
+    let reference = |text: &str| gen_worker_hub::HubRef::parse_for_lookup(text).unwrap();
+    assert!(store.recall(&reference("o/r")).await.unwrap().is_none());
+    let held = fetch(&store, &tree).await.unwrap();
+    store.remember(&reference("o/r#fp8"), &tree.snapshot).await.unwrap();
+    let store = place.store().await;
+    assert_eq!(store.recall(&reference("o/r#fp8")).await.unwrap().unwrap().dir(), held.dir());
+    assert!(store.recall(&reference("o/r")).await.unwrap().is_none());
+    assert_eq!(place.server.seen().len(), 1);
 }

@@ -106,6 +106,11 @@ impl Listed {
         Ok(Self { path, size, digest })
     }
 
+    /// Its size, when it was said.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.size
+    }
+
     /// Size and hash, when both were said.
     pub(super) fn known(&self) -> Option<(Size, Expected)> {
         let size_bytes = self.size?;

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use gen_worker_hub::RepoPath;
 
 use crate::providers::pattern;
-pub(super) use variant::without_shard;
-use variant::{indexed, variant};
+pub(crate) use variant::without_shard;
+pub(super) use variant::{indexed, variant};
 
 /// Files that hold weights.
 const WEIGHTS: [&str; 9] = [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".msgpack", ".h5"];
@@ -40,6 +40,32 @@ pub enum SelectError {
     /// An index that is none.
     #[error("{0} is no index of weights")]
     Index(RepoPath),
+    /// What should name the components of a pipeline does not.
+    #[error("its list of components cannot be read")]
+    Pipeline,
+    /// None of the components is there.
+    #[error("it has none of the components that are wanted")]
+    NoComponents,
+    /// A tokenizer without what makes it one.
+    #[error("{component} has no file of a tokenizer")]
+    Tokenizer {
+        /// Which.
+        component: String,
+    },
+    /// Weights that could run code, and no others.
+    #[error(
+        "{component} has pickled weights only: take them on purpose with `files`, or with COZY_HF_FULL_REPO_DOWNLOAD"
+    )]
+    OnlyPickles {
+        /// Which.
+        component: String,
+    },
+    /// Weights of single precision, and no others.
+    #[error("{component} has no weights of an accepted precision: add fp32 to COZY_HF_WEIGHT_PRECISIONS to take them")]
+    Precision {
+        /// Which.
+        component: String,
+    },
     /// Civitai has files of other kinds only.
     #[error("it has no safetensors files that can be downloaded")]
     NoSupportedFiles,
@@ -93,21 +119,30 @@ impl Selection {
     /// # Errors
     /// [`SelectError::MissingShard`] when `listed` does not have it, [`SelectError::Index`] when `bytes` are no index.
     pub fn add_index(&mut self, index: &RepoPath, bytes: &[u8], listed: &[RepoPath]) -> Result<(), SelectError> {
-        #[derive(serde::Deserialize)]
-        struct Index {
-            weight_map: BTreeMap<String, String>,
-        }
-        let Index { weight_map } = serde_json::from_slice(bytes).map_err(|_| SelectError::Index(index.clone()))?;
-        let dir = index.as_str().rsplit_once('/').map_or("", |(dir, _)| dir);
-        let shards: BTreeSet<_> = weight_map.into_values().collect();
-        for shard in shards {
-            let path = if dir.is_empty() { shard.clone() } else { format!("{dir}/{shard}") };
-            let found = path.parse::<RepoPath>().ok().filter(|path| listed.contains(path));
-            let missing = || SelectError::MissingShard { index: index.clone(), shard };
-            self.files.insert(found.ok_or_else(missing)?);
-        }
+        self.files.extend(shards(index, bytes, |path| listed.contains(path))?);
         Ok(())
     }
+}
+
+/// The files that `index` names, with `bytes` in it; each has to be one of which `listed` says that it is there.
+pub(super) fn shards(
+    index: &RepoPath,
+    bytes: &[u8],
+    listed: impl Fn(&RepoPath) -> bool,
+) -> Result<BTreeSet<RepoPath>, SelectError> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let Index { weight_map } = serde_json::from_slice(bytes).map_err(|_| SelectError::Index(index.clone()))?;
+    let dir = index.as_str().rsplit_once('/').map_or("", |(dir, _)| dir);
+    let names: BTreeSet<_> = weight_map.into_values().collect();
+    let found = names.into_iter().map(|shard| {
+        let path = if dir.is_empty() { shard.clone() } else { format!("{dir}/{shard}") };
+        let found = path.parse::<RepoPath>().ok().filter(|path| listed(path));
+        found.ok_or_else(|| SelectError::MissingShard { index: index.clone(), shard })
+    });
+    found.collect()
 }
 
 /// Whether `path` holds weights.
@@ -134,8 +169,8 @@ fn has_suffix(name: &str, suffixes: &[&str]) -> bool {
 fn without_unasked<'a>(listed: &'a [RepoPath], flavor: Option<&str>) -> Vec<&'a RepoPath> {
     let unasked = |path: &RepoPath| {
         let text = path.as_str().to_ascii_lowercase();
-        let foreign = |word: &&str| text.contains(*word) && flavor.is_none_or(|flavor| !flavor.contains(*word));
-        UNASKED.iter().any(|word| foreign(&word))
+        let foreign = |word: &str| text.contains(word) && flavor.is_none_or(|flavor| !flavor.contains(word));
+        UNASKED.iter().any(|word| foreign(word))
     };
     let rest: Vec<_> = listed.iter().filter(|path| !unasked(path)).collect();
     let had_weights = listed.iter().any(is_weight);
@@ -198,3 +233,6 @@ fn top(path: &RepoPath) -> &str {
 fn is_denoiser(top: &str) -> bool {
     matches!(top, "transformer" | "unet")
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,8 @@ pub struct Reply {
     body: Vec<u8>,
     /// Bytes of the body after which the connection ends.
     cut: Option<usize>,
+    /// Whether it stays open then, and nothing more comes.
+    stalls: bool,
 }
 
 /// A request that came.
@@ -61,6 +63,10 @@ impl Reply {
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    pub fn stall(self, at: usize) -> Self {
+        Self { cut: Some(at), stalls: true, ..self }
     }
 
     pub fn cut(self, at: usize) -> Self {
@@ -142,7 +148,7 @@ fn answer(pages: &mut Pages, asked: &Asked) -> Reply {
 
 /// False when the connection ends with it.
 async fn send(socket: &mut TcpStream, reply: Reply, asked: &Asked) -> std::io::Result<bool> {
-    let Reply { mut status, headers, body, cut } = reply;
+    let Reply { mut status, headers, body, cut, stalls } = reply;
     let range = asked.range.as_deref().filter(|_| status == 200).and_then(|range| range.strip_prefix("bytes="));
     let mut text = String::new();
     let mut part = body.as_slice();
@@ -157,9 +163,13 @@ async fn send(socket: &mut TcpStream, reply: Reply, asked: &Asked) -> std::io::R
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-length")) {
         text.push_str(&format!("Content-Length: {}\r\n", part.len()));
     }
-    socket.write_all(format!("HTTP/1.1 {status} S\r\n{text}\r\n").as_bytes()).await?;
+    let mut whole = format!("HTTP/1.1 {status} S\r\n{text}\r\n").into_bytes();
     if asked.method != "HEAD" {
-        socket.write_all(&part[..cut.unwrap_or(part.len()).min(part.len())]).await?;
+        whole.extend(&part[..cut.unwrap_or(part.len()).min(part.len())]);
     }
+    // At once: two small writes would wait for each other.
+    socket.write_all(&whole).await?;
+    // Ends when the client has gone.
+    while stalls && socket.read(&mut [0; 64]).await? > 0 {}
     Ok(cut.is_none())
 }

@@ -8,14 +8,14 @@ const SHARD_DIGITS: usize = 5;
 
 /// The number format that `name` has in it: behind a point, a dash or an underscore, and before a point. The number of a shard
 /// is not looked at (fix a).
-pub(super) fn variant(name: &str) -> Option<&'static str> {
+pub(in super::super) fn variant(name: &str) -> Option<&'static str> {
     let name = without_shard(&name.to_ascii_lowercase());
     let named = |word: &&str| ['.', '-', '_'].iter().any(|mark| name.contains(&format!("{mark}{word}.")));
-    VARIANTS.into_iter().find(|word| named(&word))
+    VARIANTS.into_iter().find(named)
 }
 
 /// `text` without `-NNNNN-of-NNNNN`: what all shards of one set have in common.
-pub(in super::super) fn without_shard(text: &str) -> String {
+pub(crate) fn without_shard(text: &str) -> String {
     let digits = |text: &str| text.len() == SHARD_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
     // Dash, number, `-of-`, number.
     const SHARD_LEN: usize = 1 + SHARD_DIGITS + 4 + SHARD_DIGITS;
@@ -31,7 +31,7 @@ pub(in super::super) fn without_shard(text: &str) -> String {
 
 /// What the shards of the index `path` have in common, in the form of [`without_shard`]; none when it is no index of weights.
 /// Both spellings are known: `model.fp16.safetensors.index.json` and `model.safetensors.index.fp16.json`.
-pub(super) fn indexed(path: &str) -> Option<String> {
+pub(in super::super) fn indexed(path: &str) -> Option<String> {
     let stem = path.strip_suffix(".json")?;
     if let Some(weights) = stem.strip_suffix(".index") {
         return Some(weights.to_owned());

@@ -1,0 +1,120 @@
+//! Space on the disk: whether something fits, who leaves so that it does, and who hears of it. Owns the list of refs that leave
+//! last, and which trees this process has seen to be right.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use gen_worker_hub::names::SnapshotId;
+use parking_lot::Mutex;
+
+use crate::{
+    collect::Collector,
+    disk_pool::DiskPool,
+    disk_space::DiskSpace,
+    fetch_error::FetchError,
+    layout::Layout,
+    lock::{Hold, StoreLock},
+    manifest,
+    ref_index::RefIndex,
+    store::StoreObserver,
+};
+
+/// The space of one store.
+pub(crate) struct Room {
+    pub(crate) layout: Layout,
+    pub(crate) disk: DiskPool,
+    pub(crate) index: RefIndex,
+    pub(crate) observer: Arc<dyn StoreObserver>,
+    pub(crate) space: Arc<dyn DiskSpace>,
+    /// Space that is made beyond the bytes of a download (rule 8.3).
+    pub(crate) headroom_bytes: u64,
+    /// Space that a download leaves (rule 6.14).
+    pub(crate) reserve_bytes: u64,
+    /// Refs that leave last.
+    pub(crate) keep: Mutex<BTreeSet<String>>,
+    /// Trees whose bytes this process has seen to be right. Not more than there are on disk, but for those others removed.
+    pub(crate) verified: Mutex<HashSet<SnapshotId>>,
+}
+
+impl Room {
+    /// Bytes that fit on the disk, when the system says.
+    pub(crate) async fn available(&self) -> Result<Option<u64>, FetchError> {
+        self.available_at(self.layout.root()).await
+    }
+
+    /// The same where `place` is, which may be on another disk.
+    pub(crate) async fn available_at(&self, place: &Path) -> Result<Option<u64>, FetchError> {
+        let (space, place) = (Arc::clone(&self.space), place.to_owned());
+        self.disk.run(move || Ok(space.available_bytes(&place).ok())).await
+    }
+
+    /// What has to fit so that a download of `missing_bytes` may begin (rules 6.14, 8.3).
+    pub(crate) fn required_bytes(&self, missing_bytes: u64) -> u64 {
+        missing_bytes.saturating_add(self.headroom_bytes.max(self.reserve_bytes))
+    }
+
+    /// Makes `missing_bytes` fit for `reference` (rules 6.14, 8.3, 8.9). Who calls has announced what it needs besides.
+    pub(crate) async fn make(self: &Arc<Self>, missing_bytes: u64, reference: Option<&str>) -> Result<(), FetchError> {
+        let required_bytes = self.required_bytes(missing_bytes);
+        let short = |available: Option<u64>| available.filter(|available| *available < required_bytes);
+        if missing_bytes == 0 || short(self.available().await?).is_none() {
+            return Ok(());
+        }
+        self.collect(required_bytes, reference.map(str::to_owned)).await?;
+        match short(self.available().await?) {
+            None => Ok(()),
+            Some(available_bytes) => {
+                let path = self.layout.root().to_owned();
+                Err(FetchError::InsufficientDisk { path, required_bytes, available_bytes })
+            }
+        }
+    }
+
+    /// Evicts until `target_bytes` fit. Waits for others that evict; those that download disturb it for a moment only.
+    pub(crate) async fn collect(
+        self: &Arc<Self>,
+        target_bytes: u64,
+        reference: Option<String>,
+    ) -> Result<Vec<String>, FetchError> {
+        let alone = self.lock(self.layout.gc_lock(), Hold::Alone).await?;
+        let this = Arc::clone(self);
+        self.disk
+            .run(move || {
+                let _alone = alone;
+                this.collect_alone(target_bytes, reference.as_deref())
+            })
+            .await
+    }
+
+    fn collect_alone(&self, target_bytes: u64, reference: Option<&str>) -> Result<Vec<String>, FetchError> {
+        let keep = self.keep.lock().clone();
+        let collector = Collector {
+            layout: &self.layout,
+            index: &self.index,
+            reference,
+            keep: &keep,
+            available: &|| self.space.available_bytes(self.layout.root()),
+            removed: &|unit| self.layout.snapshot_at(unit).iter().for_each(|id| self.forget(id)),
+            evicted: &|reference| self.observer.evicted(reference),
+        };
+        let left = collector.collect(target_bytes);
+        let swept = manifest::sweep(&self.layout);
+        left.and_then(|left| swept.map(|()| left)).map_err(FetchError::disk("evict models", self.layout.root()))
+    }
+
+    /// Forgets that the bytes of a tree were right.
+    pub(crate) fn forget(&self, id: &SnapshotId) {
+        self.verified.lock().remove(id);
+    }
+
+    /// Waits for a lock.
+    ///
+    /// # Cancel safety
+    /// May be dropped: then it is not taken.
+    pub(crate) async fn lock(&self, path: PathBuf, hold: Hold) -> Result<StoreLock, FetchError> {
+        StoreLock::take(&path, hold).await.map_err(FetchError::disk("lock", &path))
+    }
+}

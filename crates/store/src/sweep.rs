@@ -1,0 +1,87 @@
+//! Removing what is left over: blobs without a tree, parts and locks without a process. Runs alone: whoever calls holds the lock
+//! `gc`. Owns no state; blocks.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use gen_worker_hub::Blake3Hash;
+
+use crate::{
+    builds::Needed,
+    durable,
+    layout::{Layout, PART_SUFFIX},
+    lock::{Hold, StoreLock},
+};
+
+/// A part that nobody has added to for so long is not waited for any more.
+const PART_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Removes blobs, parts and files of locks.
+pub(crate) fn sweep(layout: &Layout, needed: &Needed) -> io::Result<()> {
+    sweep_blobs(layout, needed)?;
+    sweep_locks(layout)
+}
+
+/// Removes blobs that no tree has and no build needs, and parts that nobody waits for.
+pub(crate) fn sweep_blobs(layout: &Layout, needed: &Needed) -> io::Result<()> {
+    for first in dirs(&layout.blobs())? {
+        for second in dirs(&first)? {
+            for entry in fs::read_dir(second)? {
+                let path = entry?.path();
+                if is_unused(&path, needed)? {
+                    durable::remove_file(&path)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+fn is_unused(path: &Path, needed: &Needed) -> io::Result<bool> {
+    let metadata = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        // A part that became a blob.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    let (hash, unused) = match name.strip_suffix(PART_SUFFIX) {
+        Some(hash) => (hash, metadata.modified().is_ok_and(is_old)),
+        None => (name, metadata.nlink() == 1),
+    };
+    let is_needed = hash.parse::<Blake3Hash>().is_ok_and(|hash| needed.has(&hash));
+    Ok(unused && !is_needed && !metadata.is_dir())
+}
+
+/// Removes the files of locks that nobody holds; they are as many as there were blobs, ever. Those of `gc`, which is held, and of
+/// the index, which is waited for in the kernel, stay.
+fn sweep_locks(layout: &Layout) -> io::Result<()> {
+    for entry in fs::read_dir(layout.locks())? {
+        let path = entry?.path();
+        let stays = path.file_name().is_none_or(|name| name == "gc" || name == "index");
+        if !stays && let Some(lock) = StoreLock::try_take(&path, Hold::Alone)? {
+            lock.remove()?;
+        }
+    }
+    Ok(())
+}
+
+fn is_old(modified: SystemTime) -> bool {
+    SystemTime::now().duration_since(modified).is_ok_and(|age| age > PART_AGE_MAX)
+}
+
+/// The directories in `dir`, without links.
+fn dirs(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            found.push(entry.path());
+        }
+    }
+    Ok(found)
+}
