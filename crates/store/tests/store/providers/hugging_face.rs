@@ -465,6 +465,24 @@ async fn m6_25_a_damaged_file_leaves_and_comes_again() {
 }
 
 #[tokio::test]
+async fn m6_25_refs_and_pins_of_a_damaged_file_are_back_with_it() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let store = hub.0.store().await;
+    drop(hub.fetch(&store, "o/r", Reach::Cached).await.unwrap());
+    let reference = store.models().await.unwrap().into_keys().next().unwrap();
+    assert!(store.pin(&reference, true).await.unwrap());
+    let blob = hub.repo().join("blobs").join(Digest::sha256(&safetensors(3000)).hex());
+    let len = fs::metadata(&blob).unwrap().len() as usize;
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, vec![0; len]).unwrap();
+    hub.0.events.take();
+    hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    assert_eq!(hub.0.events.take(), [format!("-{reference}"), format!("+{reference}")]);
+    assert!(store.models().await.unwrap().values().all(|model| model.pinned));
+}
+
+#[tokio::test]
 async fn m11_3_a_component_with_pickles_only_is_refused_before_it_comes() {
     let hub = Hub::new().await;
     hub.publish(&[
