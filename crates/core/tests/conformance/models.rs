@@ -296,7 +296,7 @@ async fn m11_8_idle_models_make_room_and_busy_ones_never() {
     let result = loop {
         match session.next().await {
             Msg::JobResult(result) => break result,
-            Msg::JobAccepted(_) | Msg::ModelEvent(_) => {}
+            Msg::JobAccepted(_) | Msg::ModelEvent(_) | Msg::StateDelta(_) => {}
             other => panic!("neither an acceptance nor a result: {other:?}"),
         }
     };
