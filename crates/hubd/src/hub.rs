@@ -27,7 +27,7 @@ use flights::Flights;
 pub use direct::Direct;
 
 use crate::{
-    api::{ApiError, OperatorToken},
+    api::{ApiError, OperatorToken, large::LargeBodies},
     blobs::BlobStore,
     clock::Clock,
     grants::{Access, Grants},
@@ -72,9 +72,6 @@ const HASHES_AT_ONCE: usize = 2;
 
 /// Headers that are held at once: each may have 16 MiB.
 const HEADERS_AT_ONCE: usize = 1;
-
-/// Commits that are taken in at once: the body of one may have 32 MiB, and what is made of it several times that.
-const COMMITS_AT_ONCE: usize = 4;
 
 /// Who may see a repository that a commit makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,7 +168,7 @@ pub struct Hub {
     /// Commits that become checkpoints.
     finalizing: Flights<(RepoName, ServerId), Told>,
     header_turns: Arc<Semaphore>,
-    pub(crate) commit_turns: Semaphore,
+    pub(crate) large_bodies: LargeBodies,
     /// Contents whose SHA-256 is computed.
     hashing: Flights<Blake3Hash, Result<String, Sha256Error>>,
     hashing_turns: Arc<Semaphore>,
@@ -235,7 +232,7 @@ impl Hub {
             completing: Mutex::default(),
             finalizing: Flights::default(),
             header_turns: Arc::new(Semaphore::new(HEADERS_AT_ONCE)),
-            commit_turns: Semaphore::new(COMMITS_AT_ONCE),
+            large_bodies: LargeBodies::new(),
             hashing: Flights::default(),
             hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),

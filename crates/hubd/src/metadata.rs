@@ -122,6 +122,15 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers 
     /// [`MetadataError::OverBudget`]: then nothing is opened.
     fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, Vec<Pin>>;
 
+    /// An upload of a commit of `repo`; none of a session, whose uploads end in another way.
+    fn commit_upload(
+        &self,
+        repo: RepoName,
+        commit: ServerId,
+        upload: ServerId,
+        now_s: u64,
+    ) -> Answer<'_, Option<Upload>>;
+
     /// Contents of an open commit that are there, are named as safetensors, and have no [`Metadata::put_weights`]. None of a
     /// commit that is not open.
     fn unread_weights(&self, repo: RepoName, id: ServerId) -> Answer<'_, Vec<Blake3Hash>>;
@@ -162,7 +171,7 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers 
     /// The content of a media ref.
     fn media(&self, owner: String, reference: String) -> Answer<'_, Option<Blake3Hash>>;
 
-    /// Drops what has expired, and dooms blobs that nothing has named since `unused_since_s`, at most `limit` of each. True when
+    /// Drops what has expired, and dooms blobs that nothing has named since `unused_since_s`, at most about `limit` of each. True when
     /// it did as much as it may, so that there may be more. Costs next to nothing when nothing is left to do.
     fn sweep(&self, unused_since_s: u64, now_s: u64, limit: usize) -> Answer<'_, bool>;
 
@@ -172,7 +181,7 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers 
     /// Their objects are gone.
     fn forget_doomed(&self, keys: Vec<String>) -> Answer<'_, ()>;
 
-    /// Those of `keys` that nothing names.
+    /// Those of `keys` that nothing names, after every call that was sent before: also one whose caller has gone.
     fn unknown(&self, keys: Vec<String>) -> Answer<'_, Vec<String>>;
 
     /// The labels under which a repository has a checkpoint.

@@ -8,7 +8,10 @@ use gen_worker_hub::{
     api::{CompleteRequest, same_etag},
 };
 
-use super::{error::ApiError, parts::part_count};
+use super::{
+    error::ApiError,
+    parts::{expected, part_count},
+};
 use crate::{
     blobs::merge,
     hub::{Hub, hashed},
@@ -64,6 +67,9 @@ fn check_parts(hub: &Hub, upload: &Upload, request: &CompleteRequest) -> Result<
     }
     let named: BTreeMap<u32, &str> = request.parts.iter().map(|part| (part.part_number, part.etag.as_str())).collect();
     for part in &upload.parts {
+        if expected(hub, &upload.new, part.number).map(|part| part.size_bytes) != Some(part.segment.size_bytes) {
+            return Err(incomplete("a part has another size than announced"));
+        }
         let etag = named.get(&part.number).ok_or_else(|| incomplete("the complete does not name every part"))?;
         // A client that could not see an ETag has none to give.
         if !etag.is_empty() && !same_etag(etag, &part.chaining.to_string()) {

@@ -48,6 +48,11 @@ impl ApiError {
         self
     }
 
+    /// The body did not come in time. Not 408, after which clients do not come again.
+    pub fn stalled() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stalled", "the body did not come in time").after(1)
+    }
+
     /// The stores cannot be used now.
     pub fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(error, "request refused");

@@ -24,6 +24,7 @@ use super::{
     caller::Caller,
     commits::{self, writable},
     error::ApiError,
+    text::Place,
     transferred,
     uploads::{OPEN_S, described, new_id, object},
 };
@@ -96,10 +97,10 @@ pub(crate) async fn create(
     match opened.map_err(ApiError::of_commit)? {
         SessionUploadOpened::Known { sha256 } => {
             let sha256 = match sha256 {
-                Some(sha256) => sha256,
-                None => hub.sha256_of(new.blake3).await?,
+                Some(sha256) => Some(sha256),
+                None => hub.sha256_soon(new.blake3).await?,
             };
-            let known = Upload { new, parts: Vec::new(), complete: true, sha256: Some(sha256), created: false };
+            let known = Upload { new, parts: Vec::new(), complete: true, sha256, created: false };
             let mut reply = object(&described(&known, path.as_str()));
             reply.insert("dedup".to_owned(), true.into());
             body::json(StatusCode::OK, &reply)
@@ -145,7 +146,10 @@ pub(crate) async fn finalize(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (repo, session) = session_of(&owner, &repo, &session, &caller)?;
-    let finalize: SessionFinalize = body::read_or_default(body, COMMIT_MAX).await?;
+    let (finalize, _turn) = hub
+        .large_bodies
+        .read_or_default::<SessionFinalize>(body, COMMIT_MAX, Some(Place::Session))
+        .await?;
     if finalize.checkpoint_flavors.len() > CHECKPOINTS_MAX {
         let message = format!("a session makes at most {CHECKPOINTS_MAX} checkpoints");
         return Err(ApiError::invalid("invalid_commit", message));

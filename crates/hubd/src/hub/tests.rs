@@ -5,7 +5,7 @@ use gen_worker_tasks::Scope;
 use super::*;
 use crate::{
     blobs::Expected,
-    metadata::{Part, Segment, sqlite::SqliteMetadata},
+    metadata::{Author, NewUpload, Part, Reader, Segment, UploadOwner, sqlite::SqliteMetadata},
 };
 
 const KEY: &str = "blobs/u1/1-x";
@@ -31,6 +31,24 @@ async fn h4_14_an_object_whose_request_was_dropped_before_the_record_is_removed(
     drop(write().await);
     hub.tidy().await.unwrap();
     assert!(keys().await.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn h4_4_an_announcement_does_not_wait_for_a_hash_that_takes_long() {
+    let directory = tempfile::tempdir().unwrap();
+    let scope = Arc::new(Scope::new("test"));
+    let metadata = SqliteMetadata::open(&directory.path().join("hub.db"), &scope).unwrap();
+    let (hash, now_s) = (Blake3Hash::of(b"one"), 1);
+    let owner = UploadOwner::Media { owner: "acme".to_owned(), reference: "a".to_owned(), create: false };
+    let (id, mime_type) = ("u1".parse::<ServerId>().unwrap(), "text/plain".to_owned());
+    let new = NewUpload { id: id.clone(), owner, blake3: hash, size_bytes: 3, mime_type, expires_s: 9 };
+    metadata.open_upload(new, Author::unlimited(Reader::Operator), now_s).await.unwrap();
+    assert!(metadata.put_part(id.clone(), part(), now_s).await.unwrap());
+    metadata.complete_upload(id, vec![KEY.to_owned()], None, now_s).await.unwrap();
+    let blobs = BlobStore::local(directory.path().to_owned(), Arc::clone(&scope)).unwrap();
+    let hub = Hub::new(Arc::new(metadata), blobs, HubOptions::new("http://hub.test", [1; SECRET_BYTES])).unwrap();
+    let _busy = hub.hashing_turns.acquire_many(u32::try_from(HASHES_AT_ONCE).unwrap()).await.unwrap();
+    assert_eq!(hub.sha256_soon(hash).await.unwrap(), None);
 }
 
 #[tokio::test]

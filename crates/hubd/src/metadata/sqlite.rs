@@ -95,6 +95,16 @@ impl Metadata for SqliteMetadata {
         self.call("open a commit", move |on| commits::open(on, &new, &author))
     }
 
+    fn commit_upload(
+        &self,
+        repo: RepoName,
+        commit: ServerId,
+        upload: ServerId,
+        now_s: u64,
+    ) -> Answer<'_, Option<Upload>> {
+        self.read("read an upload of a commit", move |on| commits::upload_of(on, &repo, commit, &upload, now_s))
+    }
+
     fn unread_weights(&self, repo: RepoName, id: ServerId) -> Answer<'_, Vec<Blake3Hash>> {
         self.read("read an open commit", move |on| weights::unread(on, &repo, &id))
     }
@@ -156,7 +166,8 @@ impl Metadata for SqliteMetadata {
     }
 
     fn unknown(&self, keys: Vec<String>) -> Answer<'_, Vec<String>> {
-        self.read("look for objects", move |on| sweep::unknown(on, keys))
+        // In line behind the records of those who have gone: a record that is still to be made names its object.
+        self.call("look for objects", move |on| sweep::unknown(on, keys))
     }
 
     fn labels(&self, repo: RepoName, digest: Digest) -> Answer<'_, Vec<String>> {

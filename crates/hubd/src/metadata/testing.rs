@@ -44,6 +44,8 @@ where
     upkeep::budgets(Store(make().await)).await;
     collection(Store(make().await)).await;
     upkeep::last_names(Store(make().await)).await;
+    upkeep::wanted(Store(make().await)).await;
+    upkeep::expired(Store(make().await)).await;
     upkeep::retention(Store(make().await)).await;
     upkeep::weights(Store(make().await)).await;
     upkeep::visibility(Store(make().await)).await;

@@ -64,7 +64,7 @@ impl Sessions for SqliteMetadata {
 
     fn close_session(&self, repo: RepoName, session: ServerId, now_s: u64) -> Answer<'_, ()> {
         self.call("close a session", move |on| match read(on, &repo, &session)? {
-            Some(found) if found.state == OPEN => commits::close(on, session.as_str(), now_s),
+            Some(found) if found.state == OPEN => commits::close(on, session.as_str(), now_s).map(drop),
             _ => Ok(()),
         })
     }
@@ -194,7 +194,7 @@ fn finalize_all(
         let made = repos::make(on, repo, session.private)?;
         // What the repository is was said when the session was opened.
         let checkpoint = CommitCreate { repo: opened.repo.clone(), ..checkpoint };
-        done.push(finalize::record(on, &made, &checkpoint, now_s)?);
+        done.push(finalize::record(on, &made, checkpoint, now_s)?);
     }
     let result = serde_json::to_string(&done).map_err(corrupt)?;
     on.prepare_cached("UPDATE sessions SET result = ?2 WHERE id = ?1")?.execute([id.as_str(), &result])?;

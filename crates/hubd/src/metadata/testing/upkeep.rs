@@ -64,6 +64,34 @@ pub(super) async fn last_names(store: Store) {
     assert!(!store.0.sweep(NOW_S + 6, NOW_S, 1).await.expect("a sweep"), "nothing is left to look at");
 }
 
+/// A commit that has to bring a content, because its author may not read it, does not keep what others had of it.
+pub(super) async fn wanted(store: Store) {
+    store.save("u1", "a", "first").await;
+    let body = CommitCreate::new(
+        CommitMode::Replace,
+        vec![CommitOperation::Add { path: "x".parse().expect("a path"), blake3: Blake3Hash::of(b"first"), size_bytes: 5 }],
+    );
+    let new = NewCommit { id: parse("c1"), repo: repo(), private: false, body, expires_s: END_S };
+    let pins = store.0.open_commit(new, job("eve", &[Area::Repo])).await.expect("a commit opens");
+    assert!(pins.iter().all(|pin| pin.upload.is_some()), "eve has to bring it");
+    store.save("u2", "a", "second").await;
+    store.0.sweep(NOW_S + 1, NOW_S, 100).await.expect("a sweep");
+    assert_eq!(store.doomed().await, ["u1"]);
+}
+
+/// One sweep ends no more than it may, whatever a commit holds, and says that there is more.
+pub(super) async fn expired(store: Store) {
+    for (commit, content) in [("c1", "one"), ("c2", "two"), ("c3", "three")] {
+        store.open(commit, CommitMode::Replace, commit, content, false).await;
+    }
+    let mut rounds = 0;
+    while store.0.sweep(0, END_S, 3).await.expect("a sweep") {
+        rounds += 1;
+        assert!(rounds <= 3, "it comes to an end");
+    }
+    assert_eq!(rounds, 3, "each has a body, a pin and an upload");
+}
+
 /// A commit answers as before for as long as is promised, and no longer.
 pub(super) async fn retention(store: Store) {
     for (commit, content) in [("c1", "one"), ("c2", "two")] {
