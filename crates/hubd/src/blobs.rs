@@ -13,6 +13,7 @@ mod subtree;
 
 use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
+use crate::metadata::Segment;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use gen_worker_hub::ServerId;
@@ -20,7 +21,6 @@ use gen_worker_tasks::Scope;
 use object_store::{
     GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path,
 };
-use crate::metadata::Segment;
 
 pub use receive::{Expected, ReceiveError, Received};
 pub use subtree::merge;

@@ -16,7 +16,7 @@ use crate::patience::Stalled;
 
 /// How long a body may take in all. The connection ends sooner when nothing comes at all; this is for those who send a byte now
 /// and then. Clients wait 120 s for the answer.
-const BODY_TIME: Duration = Duration::from_secs(300);
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// Largest body of a call that names one thing, in bytes.
 pub(crate) const SMALL_MAX: usize = 1024 * 1024;

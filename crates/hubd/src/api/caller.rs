@@ -17,7 +17,7 @@ use serde_json::json;
 use super::error::ApiError;
 use crate::{
     hub::Hub,
-    metadata::{Author, Budget, Holder, Reader},
+    metadata::{Author, Budget, Reader},
     signing::same_token,
 };
 
@@ -61,11 +61,6 @@ impl Caller {
         }
         self.must_be_known()?;
         Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden_owner", "the token does not cover this owner"))
-    }
-
-    /// Whether the caller may read what a holder has.
-    pub fn may_read(&self, holder: &Holder) -> bool {
-        self.reader().may_read(holder)
     }
 
     /// Whether the caller may read a repository.

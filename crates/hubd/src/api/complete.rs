@@ -88,6 +88,7 @@ async fn sha256(hub: &Hub, upload: &Upload) -> Result<Option<String>, ApiError> 
         return Ok(None);
     }
     let segments: Vec<Segment> = upload.parts.iter().map(|part| part.segment.clone()).collect();
+    let _turn = hub.verifying_turns.acquire().await.map_err(|error| ApiError::unavailable(&error))?;
     let sha256 = hashed(&hub.blobs, segments, upload.new.size_bytes).await;
     Ok(Some(sha256.map_err(|error| ApiError::unavailable(&error))?))
 }

@@ -12,6 +12,9 @@ use crate::{
     metadata::MetadataError,
 };
 
+/// When who has too many open commits may come again: some may have ended.
+const TOO_MANY_AFTER_S: u64 = 30;
+
 /// A refusal. Its text names what is wrong and holds no secret.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -80,6 +83,9 @@ impl ApiError {
             }
             MetadataError::Unfit(why) => Self::invalid("invalid_commit", why),
             MetadataError::OverBudget { .. } => Self::over_budget(&error),
+            MetadataError::TooMany { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_open", error.to_string()).after(TOO_MANY_AFTER_S)
+            }
             error => Self::unavailable(&error),
         }
     }

@@ -58,7 +58,7 @@ pub(crate) async fn open(
         expires_s: now_s.saturating_add(OPEN_S),
     };
     let (session_id, expires_s) = (new.id.clone(), new.expires_s);
-    hub.metadata.open_session(new, caller.author()).await?;
+    hub.metadata.open_session(new, caller.author()).await.map_err(ApiError::of_commit)?;
     let expires = i64::try_from(expires_s).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     let expires_at = expires.map(|time| time.to_string().into());
     body::json(StatusCode::CREATED, &SessionOpened { session_id, expires_at })
@@ -146,10 +146,8 @@ pub(crate) async fn finalize(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (repo, session) = session_of(&owner, &repo, &session, &caller)?;
-    let (finalize, _turn) = hub
-        .large_bodies
-        .read_or_default::<SessionFinalize>(body, COMMIT_MAX, Some(Place::Session))
-        .await?;
+    let (finalize, _turn) =
+        hub.large_bodies.read_or_default::<SessionFinalize>(body, COMMIT_MAX, Some(Place::Session)).await?;
     if finalize.checkpoint_flavors.len() > CHECKPOINTS_MAX {
         let message = format!("a session makes at most {CHECKPOINTS_MAX} checkpoints");
         return Err(ApiError::invalid("invalid_commit", message));
@@ -158,6 +156,7 @@ pub(crate) async fn finalize(
     let no_blake3 = |path: RepoPath| ApiError::invalid("invalid_commit", format!("{path} is not named by its BLAKE3"));
     let checkpoints = checkpoints.map_err(no_blake3)?;
     checkpoints.iter().try_for_each(commits::check_form)?;
+    hub.inspect(&checkpoints).await.map_err(ApiError::of_finalize)?;
     let now_s = hub.options.clock.now_s();
     let done = hub.metadata.finalize_session(repo, session.clone(), checkpoints, caller.reader(), now_s).await;
     let done = done.map_err(ApiError::of_commit)?;

@@ -174,10 +174,7 @@ async fn senders_that_stop_do_not_stop_others() {
             assert!(futures::poll!(sender).is_pending());
         }
         let other = store.receive("blobs/u1/2-x", whole(11 * MIB), zeros(11 * MIB));
-        let (other, slow) = tokio::join!(
-            async { (other.await, begun.elapsed()) },
-            futures::future::join_all(slow),
-        );
+        let (other, slow) = tokio::join!(async { (other.await, begun.elapsed()) }, futures::future::join_all(slow),);
         other.0.unwrap();
         assert!(other.1 <= at_most, "{:?} with {sent}", other.1);
         assert!(slow.iter().all(|slow| matches!(slow, Err(ReceiveError::Stall))), "{slow:?}");

@@ -13,6 +13,7 @@ use gen_worker_hubd::Visibility;
 use serde_json::{Value, json};
 
 use crate::{
+    finalize::safetensors,
     grants::Session,
     server::{Server, adding, announced_path, content},
     sign::Signing,
@@ -81,6 +82,19 @@ async fn h6_19_the_route_of_commits_completes_uploads_of_commits_of_its_reposito
     let taken = complete("acme/model", session_id(&session)?, &id).await;
     assert!(matches!(taken, Err(HubError::NotFound { .. })), "{taken:?}");
     session.complete(&id, &grant, &two).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn h6_20_a_session_reads_the_headers_of_its_weights_as_a_commit_does() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let session = Session::open(&server).await?;
+    let weights = safetensors(&["BF16", "BF16", "F32"]);
+    save(&server, &session, "model.safetensors", &weights).await?;
+    let body = json!({"checkpoint_flavors": [{"snapshot_manifest": manifest(&[("a.safetensors", &weights)])}]});
+    let (status, reply) = finalize(&server, &session, &body).await?;
+    assert_eq!((status, &reply["checkpoints"][0]["dtype"]), (200, &json!("bf16")), "{reply}");
     Ok(())
 }
 

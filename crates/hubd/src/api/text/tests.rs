@@ -28,7 +28,9 @@ fn h5_5_the_manifests_of_a_session_are_no_text() {
     let file = format!(r#"{{"path":"a","digest":"blake3:{}","size_bytes":1}}"#, "0".repeat(64));
     let files = vec![file; 10_000].join(",");
     let body = |more: &str| {
-        format!(r#"{{"checkpoint_flavors":[{{"snapshot_manifest":[{files}],"deletions":null,"metadata":{{{more}}}}}]}}"#)
+        format!(
+            r#"{{"checkpoint_flavors":[{{"snapshot_manifest":[{files}],"deletions":null,"metadata":{{{more}}}}}]}}"#
+        )
     };
     assert!(body("").len() > SMALL_MAX);
     assert!(check(body("").as_bytes(), Place::Session).is_ok());

@@ -11,7 +11,7 @@ use gen_worker_hub::{
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{blobs, budgets, row::stored, uploads};
-use crate::metadata::{Author, MetadataError, NewCommit, NewUpload, Pin, Reader, Upload, UploadOwner};
+use crate::metadata::{Author, MetadataError, NewCommit, NewUpload, OPEN_MAX, Pin, Reader, Upload, UploadOwner};
 
 /// Kind of the files of a tree: their names say more.
 const MIME_TYPE: &str = "application/octet-stream";
@@ -24,6 +24,7 @@ pub(super) const DONE: i64 = 1;
 pub(super) const CLOSED: i64 = 2;
 
 pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<Vec<Pin>, MetadataError> {
+    check_open(on, new.repo.owner())?;
     let body = serde_json::to_string(&new.body).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let mut insert = on.prepare_cached(
         "INSERT INTO commits (id, owner, name, private, state, expires_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -46,6 +47,12 @@ pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<
         budgets::charge(on, budget, wanted_bytes)?;
     }
     Ok(pins)
+}
+
+fn check_open(on: &Connection, owner: &str) -> Result<(), MetadataError> {
+    let mut count = on.prepare_cached("SELECT count(*) FROM commits WHERE owner = ?1 AND state = 0")?;
+    let count: i64 = count.query_row([owner], |row| row.get(0))?;
+    if count < stored(OPEN_MAX) { Ok(()) } else { Err(MetadataError::TooMany { open_max: OPEN_MAX }) }
 }
 
 /// What the commit needs, each content once, and what of it has to come.

@@ -97,8 +97,7 @@ pub(super) fn file(
     digest: &str,
     path: &RepoPath,
 ) -> Result<Option<SnapshotFile>, MetadataError> {
-    let mut find =
-        on.prepare_cached("SELECT size, blake3 FROM files WHERE repo = ?1 AND digest = ?2 AND path = ?3")?;
+    let mut find = on.prepare_cached("SELECT size, blake3 FROM files WHERE repo = ?1 AND digest = ?2 AND path = ?3")?;
     let found = find.query_row(params![repo.id, digest, path.as_str()], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
     });

@@ -58,9 +58,9 @@ fn collect(on: &Connection, blob: &str) -> Result<(), MetadataError> {
     Ok(())
 }
 
-pub(super) fn doomed(on: &Connection, limit: usize) -> Result<Vec<String>, MetadataError> {
-    let mut list = on.prepare_cached("SELECT key FROM doomed LIMIT ?1")?;
-    let rows = list.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
+pub(super) fn doomed(on: &Connection, after: &str, limit: usize) -> Result<Vec<String>, MetadataError> {
+    let mut list = on.prepare_cached("SELECT key FROM doomed WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+    let rows = list.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

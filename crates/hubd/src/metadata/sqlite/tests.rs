@@ -169,5 +169,5 @@ async fn a_store_of_the_first_format_is_brought_forward() {
     let about: String = store.read("read", about).await.unwrap();
     assert!(!about.contains("add"), "{about}");
     store.sweep(9, 9, 100).await.unwrap();
-    assert_eq!(store.doomed(100).await.unwrap(), ["k1"], "nothing names it");
+    assert_eq!(store.doomed(String::new(), 100).await.unwrap(), ["k1"], "nothing names it");
 }
