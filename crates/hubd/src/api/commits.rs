@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Tags of one commit, and flavors: each is looked at for every label of the tree.
-const LABELS_MAX: usize = 64;
+pub(super) const LABELS_MAX: usize = 64;
 
 /// Parts of all files of one commit. Each has a signed address of some 300 bytes in the reply, which has to stay well below
 /// the 64 MiB that clients take.

@@ -22,7 +22,7 @@ use serde_json::json;
 use super::{
     body::{self, COMMIT_MAX, SMALL_MAX},
     caller::Caller,
-    commits::{self, writable},
+    commits::{self, LABELS_MAX, writable},
     error::ApiError,
     text::Place,
     transferred,
@@ -151,6 +151,10 @@ pub(crate) async fn finalize(
     if finalize.checkpoint_flavors.len() > CHECKPOINTS_MAX {
         let message = format!("a session makes at most {CHECKPOINTS_MAX} checkpoints");
         return Err(ApiError::invalid("invalid_commit", message));
+    }
+    // Each checkpoint gets all of them.
+    if finalize.tags.len() > LABELS_MAX {
+        return Err(ApiError::invalid("invalid_commit", format!("a session has at most {LABELS_MAX} tags")));
     }
     let checkpoints = finalize.into_commits();
     let no_blake3 = |path: RepoPath| ApiError::invalid("invalid_commit", format!("{path} is not named by its BLAKE3"));
