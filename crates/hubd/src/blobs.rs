@@ -8,10 +8,12 @@
 
 mod pending;
 mod receive;
+mod room;
 mod subtree;
 
 use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
 
+use crate::metadata::Segment;
 use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use gen_worker_hub::ServerId;
@@ -19,12 +21,11 @@ use gen_worker_tasks::Scope;
 use object_store::{
     GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path,
 };
-use tokio::sync::Semaphore;
-
-use crate::metadata::Segment;
 
 pub use receive::{Expected, ReceiveError, Received};
 pub use subtree::merge;
+
+use room::Room;
 
 /// Bytes that are written to a disk at once.
 const LOCAL_PIECE_BYTES: usize = 512 * 1024;
@@ -53,8 +54,7 @@ pub struct BlobStore {
     directory: Option<PathBuf>,
     scope: Arc<Scope>,
     piece_bytes: usize,
-    /// One permit for each byte.
-    budget: Arc<Semaphore>,
+    room: Arc<Room>,
 }
 
 impl BlobStore {
@@ -64,15 +64,18 @@ impl BlobStore {
     /// When the directory cannot be used.
     pub fn local(directory: PathBuf, scope: Arc<Scope>) -> object_store::Result<Self> {
         let objects = LocalFileSystem::new_with_prefix(&directory)?.with_automatic_cleanup(true);
-        let store = Self::remote(Arc::new(objects), scope);
-        Ok(Self { directory: Some(directory), piece_bytes: LOCAL_PIECE_BYTES, ..store })
+        Ok(Self { directory: Some(directory), ..Self::over(Arc::new(objects), scope, LOCAL_PIECE_BYTES) })
     }
 
     /// A store elsewhere. What it keeps of uploads that a killed process left open is for a rule of the store to remove.
     #[must_use]
     pub fn remote(objects: Arc<dyn ObjectStore>, scope: Arc<Scope>) -> Self {
-        let budget = Arc::new(Semaphore::new(BUDGET_BYTES));
-        Self { objects, directory: None, scope, piece_bytes: REMOTE_PIECE_BYTES, budget }
+        Self::over(objects, scope, REMOTE_PIECE_BYTES)
+    }
+
+    fn over(objects: Arc<dyn ObjectStore>, scope: Arc<Scope>, piece_bytes: usize) -> Self {
+        let room = Arc::new(Room::new(BUDGET_BYTES, piece_bytes));
+        Self { objects, directory: None, scope, piece_bytes, room }
     }
 
     /// Where work on the bytes runs.

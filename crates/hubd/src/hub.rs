@@ -27,7 +27,7 @@ use flights::Flights;
 pub use direct::Direct;
 
 use crate::{
-    api::{ApiError, OperatorToken},
+    api::{ApiError, OperatorToken, large::LargeBodies},
     blobs::BlobStore,
     clock::Clock,
     grants::{Access, Grants},
@@ -70,11 +70,11 @@ const FINALIZE_WAIT: Duration = Duration::from_secs(5);
 /// Contents that are hashed again at once, besides those of completes: each keeps a core and the disk busy.
 const HASHES_AT_ONCE: usize = 2;
 
+/// Uploads in several parts that are read once more at their end: each keeps a core and the disk busy.
+const VERIFIED_AT_ONCE: usize = 4;
+
 /// Headers that are held at once: each may have 16 MiB.
 const HEADERS_AT_ONCE: usize = 1;
-
-/// Commits that are taken in at once: the body of one may have 32 MiB, and what is made of it several times that.
-const COMMITS_AT_ONCE: usize = 4;
 
 /// Who may see a repository that a commit makes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,7 +171,8 @@ pub struct Hub {
     /// Commits that become checkpoints.
     finalizing: Flights<(RepoName, ServerId), Told>,
     header_turns: Arc<Semaphore>,
-    pub(crate) commit_turns: Semaphore,
+    pub(crate) large_bodies: LargeBodies,
+    pub(crate) verifying_turns: Semaphore,
     /// Contents whose SHA-256 is computed.
     hashing: Flights<Blake3Hash, Result<String, Sha256Error>>,
     hashing_turns: Arc<Semaphore>,
@@ -235,7 +236,8 @@ impl Hub {
             completing: Mutex::default(),
             finalizing: Flights::default(),
             header_turns: Arc::new(Semaphore::new(HEADERS_AT_ONCE)),
-            commit_turns: Semaphore::new(COMMITS_AT_ONCE),
+            large_bodies: LargeBodies::new(),
+            verifying_turns: Semaphore::new(VERIFIED_AT_ONCE),
             hashing: Flights::default(),
             hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),
@@ -266,17 +268,20 @@ impl Hub {
     pub async fn tidy(&self) -> Result<(), TidyError> {
         self.remove_strays().await?;
         let now_s = self.options.clock.now_s();
+        // Objects that cannot be deleted now are passed over: those behind them can.
+        let mut after = String::new();
         for _ in 0..TIDY_STEPS_MAX {
             let more = self.metadata.sweep(now_s.saturating_sub(UNUSED_GRACE_S), now_s, TIDY_STEP).await?;
-            let doomed = self.metadata.doomed(TIDY_STEP).await?;
+            let doomed = self.metadata.doomed(after.clone(), TIDY_STEP).await?;
+            let last = doomed.last().cloned();
             let gone = self.blobs.delete(doomed).await;
-            let deleted = !gone.is_empty();
-            if deleted {
+            if !gone.is_empty() {
                 self.metadata.forget_doomed(gone).await?;
             }
-            if !more && !deleted {
+            if !more && last.is_none() {
                 break;
             }
+            after = last.unwrap_or(after);
         }
         Ok(())
     }
@@ -314,14 +319,18 @@ impl Hub {
     }
 
     async fn remove_strays(&self) -> Result<(), TidyError> {
-        let strays = std::mem::take(&mut *self.strays.lock());
-        if strays.is_empty() {
+        // They stay on the list until they are dealt with: this may be dropped on its way.
+        let mut done: HashSet<String> = self.strays.lock().iter().cloned().collect();
+        if done.is_empty() {
             return Ok(());
         }
         // The record may have been made after all: the call had been sent when its caller was dropped.
-        let unknown = self.metadata.unknown(strays.clone()).await.inspect_err(|_| self.strays.lock().extend(strays))?;
-        let gone = self.blobs.delete(unknown.clone()).await;
-        self.strays.lock().extend(unknown.into_iter().filter(|key| !gone.contains(key)));
+        let unknown = self.metadata.unknown(done.iter().cloned().collect()).await?;
+        for key in &unknown {
+            done.remove(key);
+        }
+        done.extend(self.blobs.delete(unknown).await);
+        self.strays.lock().retain(|key| !done.contains(key));
         Ok(())
     }
 }

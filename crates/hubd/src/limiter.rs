@@ -1,8 +1,11 @@
-//! How often one address may ask without a token (Hub contract, 3.13). Owns one small count for each address of this minute.
+//! How often one address (of IPv6: one /64 network) may ask without a token (Hub contract, 3.13). This machine is counted as
+//! one address, so that all who come through a proxy on it share its count. Owns one small count for each address of this minute.
 
 use std::{collections::HashMap, net::IpAddr};
 
 use parking_lot::Mutex;
+
+use crate::server::network;
 
 /// Seconds that are counted together.
 const WINDOW_S: u64 = 60;
@@ -35,7 +38,7 @@ impl Limiter {
         if window.number != now_s / WINDOW_S {
             *window = Window { number: now_s / WINDOW_S, counts: HashMap::new() };
         }
-        let own = Some(address);
+        let own = Some(network(address));
         let full = window.counts.len() >= ADDRESSES_MAX && !window.counts.contains_key(&own);
         let count = window.counts.entry(if full { None } else { own }).or_default();
         if *count >= self.per_window {

@@ -38,6 +38,10 @@ pub use transfers::Transfers;
 /// whoever still asks. A client asks again for half an hour, the longest job lives for a week.
 pub const COMMIT_KEPT_S: u64 = 7 * 24 * 60 * 60;
 
+/// Commits and sessions that an owner may have open. Each may hold as much as a tree; who loses the reply to an open leaves one
+/// behind for a day.
+pub const OPEN_MAX: u64 = 1_000;
+
 /// The outcome of a call.
 pub type Answer<'a, T> = BoxFuture<'a, Result<T, MetadataError>>;
 
@@ -58,6 +62,12 @@ pub enum MetadataError {
     OverBudget {
         /// What it may write.
         bytes_max: u64,
+    },
+    /// The owner has as many open commits and sessions as it may.
+    #[error("an owner has at most {open_max} open commits and sessions")]
+    TooMany {
+        /// How many it may have.
+        open_max: u64,
     },
     /// A commit cannot become a checkpoint.
     #[error("the commit makes no checkpoint: {0}")]
@@ -119,12 +129,24 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers 
     /// order of the operations, one for each content.
     ///
     /// # Errors
-    /// [`MetadataError::OverBudget`]: then nothing is opened.
+    /// [`MetadataError::OverBudget`]; [`MetadataError::TooMany`]. Then nothing is opened.
     fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, Vec<Pin>>;
+
+    /// An upload of a commit of `repo`; none of a session, whose uploads end in another way.
+    fn commit_upload(
+        &self,
+        repo: RepoName,
+        commit: ServerId,
+        upload: ServerId,
+        now_s: u64,
+    ) -> Answer<'_, Option<Upload>>;
 
     /// Contents of an open commit that are there, are named as safetensors, and have no [`Metadata::put_weights`]. None of a
     /// commit that is not open.
     fn unread_weights(&self, repo: RepoName, id: ServerId) -> Answer<'_, Vec<Blake3Hash>>;
+
+    /// Those of `contents` that are there and have no [`Metadata::put_weights`].
+    fn unread_among(&self, contents: Vec<Blake3Hash>) -> Answer<'_, Vec<Blake3Hash>>;
 
     /// Records what the header of a content shows.
     fn put_weights(&self, hash: Blake3Hash, dtypes: Dtypes) -> Answer<'_, ()>;
@@ -159,20 +181,23 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers 
     /// Who has a blob in a tree or under a ref, each once.
     fn holders(&self, hash: Blake3Hash) -> Answer<'_, Vec<Holder>>;
 
+    /// Whether `reader` may read something that has a blob.
+    fn readable(&self, hash: Blake3Hash, reader: Reader) -> Answer<'_, bool>;
+
     /// The content of a media ref.
     fn media(&self, owner: String, reference: String) -> Answer<'_, Option<Blake3Hash>>;
 
-    /// Drops what has expired, and dooms blobs that nothing has named since `unused_since_s`, at most `limit` of each. True when
+    /// Drops what has expired, and dooms blobs that nothing has named since `unused_since_s`, at most about `limit` of each. True when
     /// it did as much as it may, so that there may be more. Costs next to nothing when nothing is left to do.
     fn sweep(&self, unused_since_s: u64, now_s: u64, limit: usize) -> Answer<'_, bool>;
 
-    /// Keys of objects to delete, at most `limit`.
-    fn doomed(&self, limit: usize) -> Answer<'_, Vec<String>>;
+    /// Keys of objects to delete that come after this one, in their order, at most `limit`.
+    fn doomed(&self, after: String, limit: usize) -> Answer<'_, Vec<String>>;
 
     /// Their objects are gone.
     fn forget_doomed(&self, keys: Vec<String>) -> Answer<'_, ()>;
 
-    /// Those of `keys` that nothing names.
+    /// Those of `keys` that nothing names, after every call that was sent before: also one whose caller has gone.
     fn unknown(&self, keys: Vec<String>) -> Answer<'_, Vec<String>>;
 
     /// The labels under which a repository has a checkpoint.

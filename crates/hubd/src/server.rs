@@ -18,6 +18,8 @@ use crate::{
 };
 use room::Room;
 
+pub(crate) use room::network;
+
 /// How long a client may take to send the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(30);
 

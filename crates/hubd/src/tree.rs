@@ -22,16 +22,17 @@ pub(crate) enum TreeError {
     NoSource(RepoPath),
 }
 
-/// The tree of `operations` over `base`. `elsewhere` finds the files of another checkpoint of the repository.
-pub(crate) fn apply<'a>(
-    base: &'a [SnapshotFile],
+/// Files of other checkpoints of the repository, by where they are.
+pub(crate) type Elsewhere = HashMap<(Digest, RepoPath), SnapshotFile>;
+
+/// The tree of `operations` over `base`. `elsewhere` has what they copy from other checkpoints.
+pub(crate) fn apply(
+    base: &[SnapshotFile],
     mode: CommitMode,
     operations: &[CommitOperation],
-    elsewhere: &'a BTreeMap<Digest, Vec<SnapshotFile>>,
+    elsewhere: &Elsewhere,
 ) -> Result<Snapshot, TreeError> {
-    let by_path = |files: &'a [SnapshotFile]| files.iter().map(|file| (&file.path, file)).collect::<HashMap<_, _>>();
-    let here = by_path(base);
-    let elsewhere: HashMap<_, _> = elsewhere.iter().map(|(digest, files)| (digest, by_path(files))).collect();
+    let here: HashMap<&RepoPath, &SnapshotFile> = base.iter().map(|file| (&file.path, file)).collect();
     let mut tree: BTreeMap<RepoPath, SnapshotFile> = match mode {
         CommitMode::Merge => base.iter().map(|file| (file.path.clone(), file.clone())).collect(),
         CommitMode::Replace => BTreeMap::new(),
@@ -44,11 +45,10 @@ pub(crate) fn apply<'a>(
             }
             CommitOperation::Delete { path } => drop(tree.remove(path)),
             CommitOperation::Copy { path, from_path, from_checkpoint } => {
-                let files = match from_checkpoint {
-                    Some(digest) => elsewhere.get(digest),
-                    None => Some(&here),
+                let source = match from_checkpoint {
+                    Some(digest) => elsewhere.get(&(*digest, from_path.clone())),
+                    None => here.get(from_path).copied(),
                 };
-                let source = files.and_then(|files| files.get(from_path));
                 let source = source.ok_or_else(|| TreeError::NoSource(from_path.clone()))?;
                 let (size_bytes, blake3) = (source.size_bytes, source.blake3);
                 tree.insert(path.clone(), SnapshotFile { path: path.clone(), size_bytes, blake3 });

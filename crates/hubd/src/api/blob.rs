@@ -22,8 +22,7 @@ pub(crate) async fn by_token(
 ) -> Result<Response, ApiError> {
     let hash = digest.parse::<Digest>().ok().and_then(|digest| digest.as_blake3());
     let hash = hash.ok_or_else(|| ApiError::not_found("blob"))?;
-    let holders = hub.metadata.holders(hash).await?;
-    if !matches!(caller, Caller::Operator) && !holders.iter().any(|holder| caller.may_read(holder)) {
+    if !matches!(caller, Caller::Operator) && !hub.metadata.readable(hash, caller.reader()).await? {
         return Err(ApiError::not_found("blob"));
     }
     send(&hub, hash, &headers).await

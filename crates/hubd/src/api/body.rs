@@ -16,7 +16,7 @@ use crate::patience::Stalled;
 
 /// How long a body may take in all. The connection ends sooner when nothing comes at all; this is for those who send a byte now
 /// and then. Clients wait 120 s for the answer.
-const BODY_TIME: Duration = Duration::from_secs(300);
+pub(crate) const BODY_TIME: Duration = Duration::from_secs(300);
 
 /// Largest body of a call that names one thing, in bytes.
 pub(crate) const SMALL_MAX: usize = 1024 * 1024;
@@ -34,26 +34,33 @@ pub(crate) async fn read_or_default<T: DeserializeOwned + Default>(
     body: Body,
     bytes_max: usize,
 ) -> Result<T, ApiError> {
-    let bytes = collected(body, bytes_max).await?;
-    if bytes.trim_ascii().is_empty() { Ok(T::default()) } else { parse(&bytes) }
+    parse_or_default(&collected(body, bytes_max).await?)
 }
 
 async fn collected(body: Body, bytes_max: usize) -> Result<Bytes, ApiError> {
-    let stalled = || ApiError::new(StatusCode::REQUEST_TIMEOUT, "stalled", "the body did not come in time");
     let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, bytes_max).collect()).await;
-    let collected = collected.map_err(|_| stalled())?.map_err(|error| {
-        if error.is::<http_body_util::LengthLimitError>() {
-            ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is over {bytes_max} bytes"))
-        } else if Stalled::is_in(error.as_ref()) {
-            stalled()
-        } else {
-            ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", "the body did not come to its end")
-        }
-    })?;
-    Ok(collected.to_bytes())
+    let collected = collected.map_err(|_| ApiError::stalled())?;
+    Ok(collected.map_err(|error| refused(error.as_ref(), bytes_max))?.to_bytes())
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+/// What to answer to a body of at most `bytes_max` that failed.
+pub(super) fn refused(error: &(dyn std::error::Error + Send + Sync + 'static), bytes_max: usize) -> ApiError {
+    if error.is::<http_body_util::LengthLimitError>() {
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", format!("the body is over {bytes_max} bytes"))
+    } else if Stalled::is_in(error) {
+        ApiError::stalled()
+    } else {
+        ApiError::new(StatusCode::BAD_REQUEST, "invalid_body", "the body did not come to its end")
+    }
+}
+
+/// What a body says; an empty one the default.
+pub(super) fn parse_or_default<T: DeserializeOwned + Default>(bytes: &[u8]) -> Result<T, ApiError> {
+    if bytes.trim_ascii().is_empty() { Ok(T::default()) } else { parse(bytes) }
+}
+
+/// What a body says.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     // The text of the parser may repeat a value, but only to the one who sent it.
     serde_json::from_slice(bytes).map_err(|error| ApiError::invalid("invalid_body", error.to_string()))
 }

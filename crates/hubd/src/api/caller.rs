@@ -17,7 +17,7 @@ use serde_json::json;
 use super::error::ApiError;
 use crate::{
     hub::Hub,
-    metadata::{Author, Budget, Holder, Reader},
+    metadata::{Author, Budget, Reader},
     signing::same_token,
 };
 
@@ -46,20 +46,21 @@ impl Caller {
         self.reader().may(area, right, owner, name)
     }
 
+    /// Refuses who has no token.
+    pub fn must_be_known(&self) -> Result<(), ApiError> {
+        match self {
+            Self::Anonymous => Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs a token")),
+            _ => Ok(()),
+        }
+    }
+
     /// Refuses who may not write there.
     pub fn must_write(&self, area: Area, owner: &str, name: &str) -> Result<(), ApiError> {
         if self.may(area, Right::Write, owner, name) {
             return Ok(());
         }
-        Err(match self {
-            Self::Anonymous => ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs a token"),
-            _ => ApiError::new(StatusCode::FORBIDDEN, "forbidden_owner", "the token does not cover this owner"),
-        })
-    }
-
-    /// Whether the caller may read what a holder has.
-    pub fn may_read(&self, holder: &Holder) -> bool {
-        self.reader().may_read(holder)
+        self.must_be_known()?;
+        Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden_owner", "the token does not cover this owner"))
     }
 
     /// Whether the caller may read a repository.

@@ -22,15 +22,16 @@ use super::{
     complete,
     error::ApiError,
     parts,
+    text::Place,
     uploads::{OPEN_S, new_id},
 };
 use crate::{
     hub::{FinalizeError, Hub, Progress, Visibility},
-    metadata::{Finalized, NewCommit, NewUpload, UploadOwner},
+    metadata::{Finalized, NewCommit, NewUpload},
 };
 
 /// Tags of one commit, and flavors: each is looked at for every label of the tree.
-const LABELS_MAX: usize = 64;
+pub(super) const LABELS_MAX: usize = 64;
 
 /// Parts of all files of one commit. Each has a signed address of some 300 bytes in the reply, which has to stay well below
 /// the 64 MiB that clients take.
@@ -44,35 +45,34 @@ pub(crate) async fn create(
     body: Body,
 ) -> Result<Response, ApiError> {
     let repo = writable(&owner, &repo, &caller)?;
-    let _turn = hub.commit_turns.acquire().await.map_err(|error| ApiError::unavailable(&error))?;
-    let commit: CommitCreate = body::read(body, COMMIT_MAX).await?;
+    let (commit, _turn) = hub.large_bodies.read::<CommitCreate>(body, COMMIT_MAX, Some(Place::Commit)).await?;
     check(&hub, &caller, &commit)?;
+    let (mut files, mut deletions, mut copies) = (Vec::new(), 0, 0);
+    for operation in &commit.operations {
+        match operation {
+            CommitOperation::Add { path, blake3, .. } => files.push((path.clone(), *blake3)),
+            CommitOperation::Delete { .. } => deletions += 1,
+            CommitOperation::Copy { .. } => copies += 1,
+        }
+    }
+    let (tags, mode) = (commit.tags.clone(), commit.mode);
     let now_s = hub.options.clock.now_s();
     let new = NewCommit {
         id: new_id()?,
         repo,
         private: hub.options.visibility == Visibility::Private,
-        body: commit.clone(),
+        body: commit,
         expires_s: now_s.saturating_add(OPEN_S),
     };
     let id = new.id.clone();
     let pins = hub.metadata.open_commit(new, caller.author()).await.map_err(ApiError::of_commit)?;
     let mut wanted: HashMap<Blake3Hash, NewUpload> =
         pins.into_iter().filter_map(|pin| Some((pin.blake3, pin.upload?))).collect();
-    let (mut uploads, mut deletions, mut copies) = (Vec::new(), 0, 0);
-    for operation in &commit.operations {
-        match operation {
-            // The second file of one content needs no upload of its own (6.19).
-            CommitOperation::Add { path, blake3, .. } => {
-                uploads.push(answered(&hub, path.as_str(), *blake3, wanted.remove(blake3)));
-            }
-            CommitOperation::Delete { .. } => deletions += 1,
-            CommitOperation::Copy { .. } => copies += 1,
-        }
-    }
+    // The second file of one content needs no upload of its own (6.19).
+    let uploads = files.iter().map(|(path, blake3)| answered(&hub, path.as_str(), *blake3, wanted.remove(blake3)));
+    let uploads: Vec<Value> = uploads.collect();
     let reply = json!({
-        "revision_id": id, "uploads": uploads, "deletions": deletions, "copies": copies, "tags": commit.tags,
-        "mode": commit.mode,
+        "revision_id": id, "uploads": uploads, "deletions": deletions, "copies": copies, "tags": tags, "mode": mode,
     });
     body::json(StatusCode::CREATED, &reply)
 }
@@ -84,11 +84,10 @@ pub(crate) async fn complete(
     caller: Caller,
     body: Body,
 ) -> Result<Response, ApiError> {
-    writable(&owner, &repo, &caller)?;
+    let repo = writable(&owner, &repo, &caller)?;
     let revision = revision_id(&revision)?;
     let id: ServerId = upload.parse().map_err(|_| ApiError::not_found("upload"))?;
-    let upload = hub.metadata.upload(id, hub.options.clock.now_s()).await?;
-    let upload = upload.filter(|upload| upload.new.owner == UploadOwner::Commit(revision));
+    let upload = hub.metadata.commit_upload(repo, revision, id, hub.options.clock.now_s()).await?;
     let upload = upload.ok_or_else(|| ApiError::not_found("upload"))?;
     let request: CompleteRequest = body::read(body, SMALL_MAX).await?;
     let upload = complete::complete(&hub, upload, &request).await?;

@@ -8,7 +8,10 @@ use gen_worker_hub::{
     api::{CompleteRequest, same_etag},
 };
 
-use super::{error::ApiError, parts::part_count};
+use super::{
+    error::ApiError,
+    parts::{expected, part_count},
+};
 use crate::{
     blobs::merge,
     hub::{Hub, hashed},
@@ -64,6 +67,9 @@ fn check_parts(hub: &Hub, upload: &Upload, request: &CompleteRequest) -> Result<
     }
     let named: BTreeMap<u32, &str> = request.parts.iter().map(|part| (part.part_number, part.etag.as_str())).collect();
     for part in &upload.parts {
+        if expected(hub, &upload.new, part.number).map(|part| part.size_bytes) != Some(part.segment.size_bytes) {
+            return Err(incomplete("a part has another size than announced"));
+        }
         let etag = named.get(&part.number).ok_or_else(|| incomplete("the complete does not name every part"))?;
         // A client that could not see an ETag has none to give.
         if !etag.is_empty() && !same_etag(etag, &part.chaining.to_string()) {
@@ -82,6 +88,7 @@ async fn sha256(hub: &Hub, upload: &Upload) -> Result<Option<String>, ApiError> 
         return Ok(None);
     }
     let segments: Vec<Segment> = upload.parts.iter().map(|part| part.segment.clone()).collect();
+    let _turn = hub.verifying_turns.acquire().await.map_err(|error| ApiError::unavailable(&error))?;
     let sha256 = hashed(&hub.blobs, segments, upload.new.size_bytes).await;
     Ok(Some(sha256.map_err(|error| ApiError::unavailable(&error))?))
 }

@@ -18,7 +18,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    body::{self, COMMIT_MAX},
+    body,
     caller::{Caller, owner_name},
     error::ApiError,
     uploads::{READ_S, new_id},
@@ -28,6 +28,9 @@ use crate::{
     metadata::{DatasetChange, DatasetRecord, MetadataError},
     signing::Use,
 };
+
+/// Largest body: a schema that names some ten thousand files.
+const BODY_MAX: usize = 4 * 1024 * 1024;
 
 /// Longest name in bytes.
 const NAME_BYTES_MAX: usize = 128;
@@ -73,7 +76,8 @@ pub(crate) async fn list(
 
 /// Makes a dataset.
 pub(crate) async fn create(State(hub): State<Arc<Hub>>, caller: Caller, body: Body) -> Result<Response, ApiError> {
-    let create: Create = body::read(body, COMMIT_MAX).await?;
+    caller.must_be_known()?;
+    let (create, _turn) = hub.large_bodies.read::<Create>(body, BODY_MAX, None).await?;
     let owner = owner_name(&create.owner)?;
     let name = create.name.trim().to_owned();
     caller.must_write(Area::Dataset, &owner, &name)?;
@@ -111,7 +115,7 @@ pub(crate) async fn change(
 ) -> Result<Response, ApiError> {
     let found = find(&hub, &id, &caller).await?;
     caller.must_write(Area::Dataset, &found.owner, &found.name)?;
-    let patch: DatasetPatch = body::read(body, COMMIT_MAX).await?;
+    let (patch, _turn) = hub.large_bodies.read::<DatasetPatch>(body, BODY_MAX, None).await?;
     let schema = patch.schema.map(|schema| files(&schema).map(|files| (schema, files))).transpose()?;
     let private = patch.visibility.as_deref().map(is_private).transpose()?;
     let change = DatasetChange { schema, row_artifacts: patch.row_artifacts, private };

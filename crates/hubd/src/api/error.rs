@@ -12,6 +12,9 @@ use crate::{
     metadata::MetadataError,
 };
 
+/// When who has too many open commits may come again: some may have ended.
+const TOO_MANY_AFTER_S: u64 = 30;
+
 /// A refusal. Its text names what is wrong and holds no secret.
 #[derive(Clone, Debug)]
 pub(crate) struct ApiError {
@@ -48,6 +51,11 @@ impl ApiError {
         self
     }
 
+    /// The body did not come in time. Not 408, after which clients do not come again.
+    pub fn stalled() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stalled", "the body did not come in time").after(1)
+    }
+
     /// The stores cannot be used now.
     pub fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(error, "request refused");
@@ -75,6 +83,9 @@ impl ApiError {
             }
             MetadataError::Unfit(why) => Self::invalid("invalid_commit", why),
             MetadataError::OverBudget { .. } => Self::over_budget(&error),
+            MetadataError::TooMany { .. } => {
+                Self::new(StatusCode::TOO_MANY_REQUESTS, "too_many_open", error.to_string()).after(TOO_MANY_AFTER_S)
+            }
             error => Self::unavailable(&error),
         }
     }

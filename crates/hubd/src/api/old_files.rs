@@ -144,6 +144,7 @@ async fn stored(
     let received = hub.blobs.receive(&key, expected, body.into_data_stream()).await;
     let Received { chaining: blake3, sha256 } = received.map_err(|error| match error {
         ReceiveError::Store(_) => ApiError::unavailable(&error),
+        ReceiveError::Stall => ApiError::stalled(),
         _ => ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", error.to_string()),
     })?;
     // Before it is recorded and acknowledged: it is not asked for again.

@@ -84,7 +84,8 @@ pub(crate) async fn put(
     Ok((StatusCode::OK, [(header::ETAG, etag)]).into_response())
 }
 
-fn expected(hub: &Hub, new: &NewUpload, number: u32) -> Option<Expected> {
+/// What part `number` of an upload has to be; none when there is no such part.
+pub(super) fn expected(hub: &Hub, new: &NewUpload, number: u32) -> Option<Expected> {
     let count = part_count(hub, new.size_bytes);
     let before = u64::from(number).checked_sub(1).filter(|before| *before < count)?;
     let offset = before.checked_mul(hub.options.part_bytes)?;
@@ -96,7 +97,7 @@ fn refused(error: &ReceiveError) -> ApiError {
     match error {
         ReceiveError::Size => ApiError::new(StatusCode::BAD_REQUEST, "wrong_size", error.to_string()),
         ReceiveError::Body => ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", error.to_string()),
-        ReceiveError::Stall => ApiError::new(StatusCode::REQUEST_TIMEOUT, "stalled", error.to_string()),
+        ReceiveError::Stall => ApiError::stalled(),
         ReceiveError::Store(_) => ApiError::unavailable(error),
     }
 }

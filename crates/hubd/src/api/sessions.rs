@@ -22,8 +22,9 @@ use serde_json::json;
 use super::{
     body::{self, COMMIT_MAX, SMALL_MAX},
     caller::Caller,
-    commits::{self, writable},
+    commits::{self, LABELS_MAX, writable},
     error::ApiError,
+    text::Place,
     transferred,
     uploads::{OPEN_S, described, new_id, object},
 };
@@ -57,7 +58,7 @@ pub(crate) async fn open(
         expires_s: now_s.saturating_add(OPEN_S),
     };
     let (session_id, expires_s) = (new.id.clone(), new.expires_s);
-    hub.metadata.open_session(new, caller.author()).await?;
+    hub.metadata.open_session(new, caller.author()).await.map_err(ApiError::of_commit)?;
     let expires = i64::try_from(expires_s).ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
     let expires_at = expires.map(|time| time.to_string().into());
     body::json(StatusCode::CREATED, &SessionOpened { session_id, expires_at })
@@ -96,10 +97,10 @@ pub(crate) async fn create(
     match opened.map_err(ApiError::of_commit)? {
         SessionUploadOpened::Known { sha256 } => {
             let sha256 = match sha256 {
-                Some(sha256) => sha256,
-                None => hub.sha256_of(new.blake3).await?,
+                Some(sha256) => Some(sha256),
+                None => hub.sha256_soon(new.blake3).await?,
             };
-            let known = Upload { new, parts: Vec::new(), complete: true, sha256: Some(sha256), created: false };
+            let known = Upload { new, parts: Vec::new(), complete: true, sha256, created: false };
             let mut reply = object(&described(&known, path.as_str()));
             reply.insert("dedup".to_owned(), true.into());
             body::json(StatusCode::OK, &reply)
@@ -145,15 +146,21 @@ pub(crate) async fn finalize(
     body: Body,
 ) -> Result<Response, ApiError> {
     let (repo, session) = session_of(&owner, &repo, &session, &caller)?;
-    let finalize: SessionFinalize = body::read_or_default(body, COMMIT_MAX).await?;
+    let (finalize, _turn) =
+        hub.large_bodies.read_or_default::<SessionFinalize>(body, COMMIT_MAX, Some(Place::Session)).await?;
     if finalize.checkpoint_flavors.len() > CHECKPOINTS_MAX {
         let message = format!("a session makes at most {CHECKPOINTS_MAX} checkpoints");
         return Err(ApiError::invalid("invalid_commit", message));
+    }
+    // Each checkpoint gets all of them.
+    if finalize.tags.len() > LABELS_MAX {
+        return Err(ApiError::invalid("invalid_commit", format!("a session has at most {LABELS_MAX} tags")));
     }
     let checkpoints = finalize.into_commits();
     let no_blake3 = |path: RepoPath| ApiError::invalid("invalid_commit", format!("{path} is not named by its BLAKE3"));
     let checkpoints = checkpoints.map_err(no_blake3)?;
     checkpoints.iter().try_for_each(commits::check_form)?;
+    hub.inspect(&checkpoints).await.map_err(ApiError::of_finalize)?;
     let now_s = hub.options.clock.now_s();
     let done = hub.metadata.finalize_session(repo, session.clone(), checkpoints, caller.reader(), now_s).await;
     let done = done.map_err(ApiError::of_commit)?;

@@ -55,6 +55,7 @@ async fn hashes(hub: &Hub, upload: &Upload) -> Result<(Blake3Hash, String), ApiE
         return Ok((*chaining, sha256.clone()));
     }
     let segments: Vec<Segment> = upload.parts.iter().map(|part| part.segment.clone()).collect();
+    let _turn = hub.verifying_turns.acquire().await.map_err(|error| ApiError::unavailable(&error))?;
     let mut bytes = std::pin::pin!(hub.blobs.read(segments, 0..upload.new.size_bytes));
     let (mut blake3, mut sha256) = (blake3::Hasher::new(), DigestHasher::new(DigestAlgorithm::Sha256));
     while let Some(piece) = bytes.next().await {

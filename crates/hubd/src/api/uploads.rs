@@ -66,7 +66,7 @@ pub(crate) async fn create(
     match hub.metadata.open_upload(new.clone(), caller.author(), now_s).await.map_err(ApiError::of_upload)? {
         UploadOpened::Known(mut upload) => {
             if upload.sha256.is_none() {
-                upload.sha256 = Some(hub.sha256_of(upload.new.blake3).await?);
+                upload.sha256 = hub.sha256_soon(upload.new.blake3).await?;
             }
             let mut reply = object(&uploaded(&upload));
             reply.insert("dedup".to_owned(), true.into());

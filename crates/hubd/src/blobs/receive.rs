@@ -10,10 +10,12 @@ use gen_worker_hub::{
     digest::{DigestAlgorithm, DigestHasher},
 };
 use object_store::{ObjectStoreExt as _, PutPayload, path::Path};
-use tokio::sync::SemaphorePermit;
 
-use super::{BlobStore, PIECE_TIME, pending::Pending};
+use super::{BlobStore, pending::Pending, room::Held};
 use crate::patience::Stalled;
+
+/// Bytes for which room is taken at once: so little that all connections together have room for one step each.
+const STEP_BYTES: usize = 32 * 1024;
 
 /// What has to come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,20 +72,20 @@ impl BlobStore {
         let mut body = Incoming { body: std::pin::pin!(body), rest: Bytes::new() };
         let mut hash = PartHash::new(expected);
         if expected.size_bytes <= self.piece_bytes as u64 {
-            let (piece, _room) = self.piece(&mut body, expected.size_bytes, &mut hash).await?;
-            body.end().await?;
-            self.objects.put(&path, PutPayload::from(piece)).await?;
+            let (piece, mut held) = self.piece(&mut body, expected.size_bytes, &mut hash).await?;
+            body.end(&mut held).await?;
+            self.objects.put(&path, piece).await?;
             return Ok(hash.finish());
         }
         let mut upload = Pending::new(self.objects.put_multipart(&path).await?, Arc::clone(&self.scope));
         let sent = async {
             let mut left = expected.size_bytes;
             while left > 0 {
-                let (piece, _room) = self.piece(&mut body, left, &mut hash).await?;
-                left = left.saturating_sub(piece.len() as u64);
-                upload.put(PutPayload::from(piece)).await?;
+                let (piece, _held) = self.piece(&mut body, left, &mut hash).await?;
+                left = left.saturating_sub(piece.content_length() as u64);
+                upload.put(piece).await?;
             }
-            body.end().await
+            body.end(&mut self.room.hold()).await
         };
         match sent.await {
             Ok(()) => upload.complete().await?,
@@ -95,24 +97,22 @@ impl BlobStore {
         Ok(hash.finish())
     }
 
-    /// The next piece of `left` bytes, hashed, and its room in the budget.
+    /// The next piece of `left` bytes, hashed, and its room.
     async fn piece<S, E>(
         &self,
         body: &mut Incoming<'_, S>,
         left: u64,
         hash: &mut PartHash,
-    ) -> Result<(Bytes, SemaphorePermit<'_>), ReceiveError>
+    ) -> Result<(PutPayload, Held<'_>), ReceiveError>
     where
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
         let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(self.piece_bytes);
-        let permits = u32::try_from(wanted).expect("pieces are some megabytes");
-        let room = self.budget.acquire_many(permits).await.expect("the budget is never closed");
-        let filled = tokio::time::timeout(PIECE_TIME, body.take(wanted)).await;
-        let piece = filled.map_err(|_| ReceiveError::Stall)??;
-        hash.update(&piece);
-        Ok((piece, room))
+        let mut held = self.room.hold();
+        let piece = body.take(wanted, &mut held).await?;
+        piece.iter().for_each(|step| hash.update(step));
+        Ok((piece.into_iter().collect(), held))
     }
 }
 
@@ -127,30 +127,43 @@ where
     S: Stream<Item = Result<Bytes, E>>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    /// Exactly so many bytes.
-    async fn take(&mut self, wanted: usize) -> Result<Bytes, ReceiveError> {
-        let mut piece = BytesMut::with_capacity(wanted);
-        while piece.len() < wanted {
-            if self.rest.is_empty() && !self.more().await? {
+    /// Exactly so many bytes. For each step there is room before it is kept.
+    async fn take(&mut self, wanted: usize, held: &mut Held<'_>) -> Result<Vec<Bytes>, ReceiveError> {
+        let (mut piece, mut left) = (Vec::new(), wanted);
+        while left > 0 {
+            self.some(held).await?;
+            let size = left.min(STEP_BYTES);
+            held.grow(size).await?;
+            let mut step = BytesMut::with_capacity(size);
+            while step.len() < size {
+                self.some(held).await?;
+                let part = self.rest.split_to(self.rest.len().min(size.saturating_sub(step.len())));
+                step.extend_from_slice(&part);
+            }
+            piece.push(step.freeze());
+            left = left.saturating_sub(size);
+        }
+        Ok(piece)
+    }
+
+    /// Waits for bytes that have to come.
+    async fn some(&mut self, held: &mut Held<'_>) -> Result<(), ReceiveError> {
+        while self.rest.is_empty() {
+            if !held.patient(self.more()).await?? {
                 return Err(ReceiveError::Size);
             }
-            let part = self.rest.split_to(self.rest.len().min(wanted.saturating_sub(piece.len())));
-            piece.extend_from_slice(&part);
         }
-        Ok(piece.freeze())
+        Ok(())
     }
 
     /// There is nothing more.
-    async fn end(&mut self) -> Result<(), ReceiveError> {
-        let over = tokio::time::timeout(PIECE_TIME, async {
-            while self.rest.is_empty() {
-                if !self.more().await? {
-                    return Ok(());
-                }
+    async fn end(&mut self, held: &mut Held<'_>) -> Result<(), ReceiveError> {
+        while self.rest.is_empty() {
+            if !held.patient(self.more()).await?? {
+                return Ok(());
             }
-            Err(ReceiveError::Size)
-        });
-        over.await.map_err(|_| ReceiveError::Stall)?
+        }
+        Err(ReceiveError::Size)
     }
 
     /// Reads on; false at the end.

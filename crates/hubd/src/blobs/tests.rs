@@ -124,7 +124,7 @@ async fn all_transfers_together_stay_within_the_budget() {
     assert_eq!(bucket.completed(), 32);
     let most = bucket.most_bytes();
     assert!((2 * REMOTE_PIECE_BYTES..=BUDGET_BYTES).contains(&most), "{most} bytes at once");
-    assert_eq!(store.budget.available_permits(), BUDGET_BYTES);
+    assert_eq!(store.room.left(), (BUDGET_BYTES - REMOTE_PIECE_BYTES, true));
 }
 
 #[tokio::test]
@@ -143,7 +143,7 @@ async fn a_request_that_is_dropped_leaves_no_upload_open_and_no_room_taken() {
     drop(receive);
     scope.join(Duration::from_secs(60)).await;
     assert_eq!((bucket.aborted(), bucket.completed()), (1, 0));
-    assert_eq!(store.budget.available_permits(), BUDGET_BYTES);
+    assert_eq!(store.room.left(), (BUDGET_BYTES - REMOTE_PIECE_BYTES, true));
 }
 
 #[tokio::test(start_paused = true)]
@@ -158,5 +158,26 @@ async fn a_sender_that_trickles_does_not_keep_its_room() {
     let refused = store.receive("blobs/u1/1-x", whole(20 * MIB), trickle).await;
     assert!(matches!(refused, Err(ReceiveError::Stall)), "{refused:?}");
     assert_eq!(begun.elapsed(), PIECE_TIME);
-    assert_eq!(store.budget.available_permits(), BUDGET_BYTES);
+    assert_eq!(store.room.left(), (BUDGET_BYTES - REMOTE_PIECE_BYTES, true));
+}
+
+#[tokio::test(start_paused = true)]
+async fn senders_that_stop_do_not_stop_others() {
+    let bucket = Arc::new(testing::Bucket::default());
+    let store = BlobStore::remote(bucket, Arc::new(Scope::new("test")));
+    // More of them than there are pieces in the budget: with a byte each, and with all but the end of a piece each.
+    for (sent, at_most) in [(1, Duration::ZERO), (REMOTE_PIECE_BYTES - 1, PIECE_TIME)] {
+        let begun = tokio::time::Instant::now();
+        let halves = || Box::pin(store.receive("blobs/u1/1-x", whole(20 * MIB), zeros(sent).chain(stream::pending())));
+        let mut slow: Vec<_> = (0..8).map(|_| halves()).collect();
+        for sender in &mut slow {
+            assert!(futures::poll!(sender).is_pending());
+        }
+        let other = store.receive("blobs/u1/2-x", whole(11 * MIB), zeros(11 * MIB));
+        let (other, slow) = tokio::join!(async { (other.await, begun.elapsed()) }, futures::future::join_all(slow),);
+        other.0.unwrap();
+        assert!(other.1 <= at_most, "{:?} with {sent}", other.1);
+        assert!(slow.iter().all(|slow| matches!(slow, Err(ReceiveError::Stall))), "{slow:?}");
+        assert_eq!(store.room.left(), (BUDGET_BYTES - REMOTE_PIECE_BYTES, true));
+    }
 }

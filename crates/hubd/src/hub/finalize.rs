@@ -1,14 +1,20 @@
 //! A commit becomes a checkpoint: the headers of its weights are read, then the metadata does the rest in one transaction.
 
+use std::collections::HashSet;
+
 use futures::{FutureExt as _, StreamExt as _};
-use gen_worker_hub::{Blake3Hash, ServerId, model_ref::RepoName};
+use gen_worker_hub::{
+    Blake3Hash, ServerId,
+    api::{CommitCreate, CommitOperation},
+    model_ref::RepoName,
+};
 use tokio::time::timeout;
 
 use super::{Busy, Hub};
 use crate::{
     blobs::BlobStore,
     metadata::{BlobRecord, Dtypes, Finalized, Metadata, MetadataError},
-    safetensors::{LENGTH_BYTES, dtypes, header_end},
+    safetensors::{LENGTH_BYTES, dtypes, header_end, is_named},
 };
 
 /// Where a finalize is.
@@ -60,6 +66,22 @@ impl Hub {
             Ok(outcome) => Ok(Progress::Done(outcome.ok_or(Busy)?)),
             Err(_) => Ok(Progress::Running),
         }
+    }
+}
+
+impl Hub {
+    /// Reads the headers of what `checkpoints` name and nobody has looked at. What is done stays done, for who asks again.
+    pub(crate) async fn inspect(&self, checkpoints: &[CommitCreate]) -> Result<(), FinalizeError> {
+        let named = checkpoints.iter().flat_map(|checkpoint| &checkpoint.operations).filter_map(|operation| {
+            let CommitOperation::Add { path, blake3, .. } = operation else { return None };
+            is_named(path).then_some(*blake3)
+        });
+        let named: HashSet<Blake3Hash> = named.collect();
+        for hash in self.metadata.unread_among(named.into_iter().collect()).await? {
+            let _turn = self.header_turns.acquire().await.map_err(|_| FinalizeError::Ends)?;
+            inspect(self.metadata.as_ref(), &self.blobs, hash).await?;
+        }
+        Ok(())
     }
 }
 

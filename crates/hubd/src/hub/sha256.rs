@@ -1,11 +1,15 @@
 //! SHA-256 of contents. It can only be computed from front to end, so those that came in several parts are read once more: at
 //! the end of an upload whose reply tells it, else when somebody first asks.
 
+use std::time::Duration;
+
 use futures::{FutureExt as _, StreamExt as _};
 use gen_worker_hub::{
     Blake3Hash,
     digest::{DigestAlgorithm, DigestHasher},
 };
+
+use tokio::time::timeout;
 
 use super::{Busy, Hub};
 use crate::{
@@ -52,6 +56,16 @@ impl Hub {
         };
         let flight = self.hashing.join(self.blobs.scope(), "hub-sha256", hash, work.boxed()).ok_or(Busy)?;
         flight.await.ok_or(Busy)?
+    }
+}
+
+/// How long an announcement waits for the SHA-256 of a content that is there already. Clients give it 60 s.
+const SOON: Duration = Duration::from_secs(45);
+
+impl Hub {
+    /// SHA-256 of a content that is there, unless that takes long: it goes on then, and who asks again learns it.
+    pub(crate) async fn sha256_soon(&self, hash: Blake3Hash) -> Result<Option<String>, Sha256Error> {
+        timeout(SOON, self.sha256_of(hash)).await.ok().transpose()
     }
 }
 

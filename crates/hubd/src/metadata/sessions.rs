@@ -20,6 +20,9 @@ pub enum SessionUploadOpened {
 /// The part of the seam for sessions.
 pub trait Sessions {
     /// Opens a session: `new` has no operations.
+    ///
+    /// # Errors
+    /// [`super::MetadataError::TooMany`].
     fn open_session(&self, new: NewCommit, author: Author) -> Answer<'_, ()>;
 
     /// Opens an upload for `path`; its owner is the commit that the session is. Content that its author can read already, or that

@@ -29,7 +29,7 @@ pub use open::OpenError;
 
 use super::{
     Answer, Author, BlobRecord, Checkpoint, Dtypes, Finalized, Holder, Metadata, NewCommit, NewUpload, Part, Pin,
-    RepoRecord, Selector, Upload, UploadOpened,
+    Reader, RepoRecord, Selector, Upload, UploadOpened,
 };
 use readers::Read;
 use writer::Job;
@@ -95,8 +95,22 @@ impl Metadata for SqliteMetadata {
         self.call("open a commit", move |on| commits::open(on, &new, &author))
     }
 
+    fn commit_upload(
+        &self,
+        repo: RepoName,
+        commit: ServerId,
+        upload: ServerId,
+        now_s: u64,
+    ) -> Answer<'_, Option<Upload>> {
+        self.read("read an upload of a commit", move |on| commits::upload_of(on, &repo, commit, &upload, now_s))
+    }
+
     fn unread_weights(&self, repo: RepoName, id: ServerId) -> Answer<'_, Vec<Blake3Hash>> {
         self.read("read an open commit", move |on| weights::unread(on, &repo, &id))
+    }
+
+    fn unread_among(&self, contents: Vec<Blake3Hash>) -> Answer<'_, Vec<Blake3Hash>> {
+        self.read("look for headers", move |on| weights::unread_among(on, contents))
     }
 
     fn put_weights(&self, hash: Blake3Hash, dtypes: Dtypes) -> Answer<'_, ()> {
@@ -139,6 +153,10 @@ impl Metadata for SqliteMetadata {
         self.read("read who has a blob", move |on| blobs::holders(on, &hash))
     }
 
+    fn readable(&self, hash: Blake3Hash, reader: Reader) -> Answer<'_, bool> {
+        self.read("read who has a blob", move |on| blobs::any_holder(on, &hash, &mut |holder| reader.may_read(&holder)))
+    }
+
     fn media(&self, owner: String, reference: String) -> Answer<'_, Option<Blake3Hash>> {
         self.read("read a media ref", move |on| blobs::media(on, &owner, &reference))
     }
@@ -147,8 +165,8 @@ impl Metadata for SqliteMetadata {
         self.call("sweep", move |on| sweep::sweep(on, unused_since_s, now_s, limit))
     }
 
-    fn doomed(&self, limit: usize) -> Answer<'_, Vec<String>> {
-        self.read("read doomed objects", move |on| sweep::doomed(on, limit))
+    fn doomed(&self, after: String, limit: usize) -> Answer<'_, Vec<String>> {
+        self.read("read doomed objects", move |on| sweep::doomed(on, &after, limit))
     }
 
     fn forget_doomed(&self, keys: Vec<String>) -> Answer<'_, ()> {
@@ -156,7 +174,8 @@ impl Metadata for SqliteMetadata {
     }
 
     fn unknown(&self, keys: Vec<String>) -> Answer<'_, Vec<String>> {
-        self.read("look for objects", move |on| sweep::unknown(on, keys))
+        // In line behind the records of those who have gone: a record that is still to be made names its object.
+        self.call("look for objects", move |on| sweep::unknown(on, keys))
     }
 
     fn labels(&self, repo: RepoName, digest: Digest) -> Answer<'_, Vec<String>> {

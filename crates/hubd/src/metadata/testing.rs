@@ -44,6 +44,9 @@ where
     upkeep::budgets(Store(make().await)).await;
     collection(Store(make().await)).await;
     upkeep::last_names(Store(make().await)).await;
+    upkeep::wanted(Store(make().await)).await;
+    upkeep::expired(Store(make().await)).await;
+    upkeep::too_many(Store(make().await)).await;
     upkeep::retention(Store(make().await)).await;
     upkeep::weights(Store(make().await)).await;
     upkeep::visibility(Store(make().await)).await;
@@ -128,7 +131,7 @@ impl Store {
     }
 
     async fn doomed(&self) -> Vec<String> {
-        self.0.doomed(100).await.expect("the doomed")
+        self.0.doomed(String::new(), 100).await.expect("the doomed")
     }
 }
 
@@ -257,6 +260,9 @@ async fn privacy(store: Store) {
     // What counts is what the token may read, not who is named as the owner.
     let media = store.0.open_upload(store.media("u2", "a", "secret"), job("acme", &[Area::Media]), NOW_S).await;
     assert_eq!(media.expect("it opens"), UploadOpened::Wanted, "the token may not read the repository");
+    let readable = async |author: Author| store.0.readable(Blake3Hash::of(b"secret"), author.reader).await;
+    assert!(readable(job("acme", &[Area::Repo])).await.expect("a read"));
+    assert!(!readable(job("eve", &[Area::Media, Area::Repo])).await.expect("a read"));
     let own = store.open_upload(store.media("u3", "a", "secret")).await.expect("it opens");
     assert!(matches!(own, UploadOpened::Known(_)));
     let operator = Author::unlimited(Reader::Operator);

@@ -23,7 +23,7 @@ fn copy(path: &str, from: &str, checkpoint: Option<Digest>) -> CommitOperation {
 fn h6_13_a_merge_keeps_what_is_not_named_and_a_replace_does_not() {
     let base = [file("a", "1"), file("b", "2")];
     let operations = [add("b", "3"), add("c", "4")];
-    let made = |mode| apply(&base, mode, &operations, &BTreeMap::new()).unwrap().files().to_vec();
+    let made = |mode| apply(&base, mode, &operations, &Elsewhere::new()).unwrap().files().to_vec();
     assert_eq!(made(CommitMode::Merge), [file("a", "1"), file("b", "3"), file("c", "4")]);
     assert_eq!(made(CommitMode::Replace), [file("b", "3"), file("c", "4")]);
 }
@@ -32,7 +32,7 @@ fn h6_13_a_merge_keeps_what_is_not_named_and_a_replace_does_not() {
 fn h6_15_files_are_deleted_and_copied() {
     let base = [file("a", "1"), file("b", "2")];
     let old = Digest::sha256(b"old");
-    let elsewhere = BTreeMap::from([(old, vec![file("x", "9")])]);
+    let elsewhere = Elsewhere::from([((old, "x".parse().unwrap()), file("x", "9"))]);
     let delete = CommitOperation::Delete { path: "a".parse().unwrap() };
     let operations = [delete, copy("d", "b", None), copy("e", "x", Some(old))];
     let made = apply(&base, CommitMode::Merge, &operations, &elsewhere).unwrap();
@@ -45,11 +45,11 @@ fn h6_15_files_are_deleted_and_copied() {
 fn h6_18_a_merge_whose_files_cannot_be_together_is_none() {
     let base = [file("a/b", "1")];
     for path in ["a", "A/B", "a/b/c"] {
-        let made = apply(&base, CommitMode::Merge, &[add(path, "2")], &BTreeMap::new());
+        let made = apply(&base, CommitMode::Merge, &[add(path, "2")], &Elsewhere::new());
         assert!(matches!(made, Err(TreeError::Snapshot(SnapshotError::Paths(_)))), "{path}");
     }
     let nothing = CommitOperation::Delete { path: "a/b".parse().unwrap() };
-    assert!(apply(&base, CommitMode::Merge, &[nothing], &BTreeMap::new()).is_err());
+    assert!(apply(&base, CommitMode::Merge, &[nothing], &Elsewhere::new()).is_err());
 }
 
 #[test]
@@ -65,10 +65,11 @@ fn h6_15_a_tree_of_as_many_files_as_there_can_be_is_copied_file_by_file() {
     let files = |folder: &str| (0..50_000).map(|at| file(&format!("{folder}/{at}"), "1")).collect::<Vec<_>>();
     let base = files("a");
     let copies: Vec<_> = (0..50_000).map(|at| copy(&format!("b/{at}"), &format!("a/{at}"), None)).collect();
-    let made = apply(&base, CommitMode::Merge, &copies, &BTreeMap::new()).unwrap();
+    let made = apply(&base, CommitMode::Merge, &copies, &Elsewhere::new()).unwrap();
     assert_eq!(made.files().len(), 100_000);
     let old = Digest::sha256(b"old");
     let copies: Vec<_> = (0..50_000).map(|at| copy(&format!("b/{at}"), &format!("a/{at}"), Some(old))).collect();
-    let made = apply(&[], CommitMode::Replace, &copies, &BTreeMap::from([(old, base)])).unwrap();
+    let elsewhere = base.into_iter().map(|file| ((old, file.path.clone()), file)).collect();
+    let made = apply(&[], CommitMode::Replace, &copies, &elsewhere).unwrap();
     assert_eq!(made.files().len(), 50_000);
 }

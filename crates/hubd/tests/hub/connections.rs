@@ -35,7 +35,16 @@ async fn a_body_that_stops_does_not_hold_its_connection() -> Result<()> {
     let token = server.token("acme", &[(Area::Repo, Right::Write, "acme")], ByteLimits::default())?;
     let head = format!("POST /api/v1/repos/acme/model/commits HTTP/1.1\r\nauthorization: Bearer {}", token.reveal());
     let reply = half(&server, &head).await?;
-    assert!(reply.starts_with("HTTP/1.1 408 ") && reply.contains("\"stalled\""), "{reply}");
+    assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("\"stalled\""), "{reply}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn h8_2_who_has_no_token_is_refused_before_a_dataset_comes() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start_with(directory.path(), |options| options.stall = STALL).await?;
+    let reply = half(&server, "POST /api/v1/datasets HTTP/1.1").await?;
+    assert!(reply.starts_with("HTTP/1.1 401 "), "{reply}");
     Ok(())
 }
 
@@ -50,7 +59,7 @@ async fn a_part_that_stops_does_not_hold_its_connection_and_leaves_nothing() -> 
     let UploadStart::Transfer { source: UploadSource::Parts(urls), .. } = opened else { anyhow::bail!("parts") };
     let url = urls.parts().next().context("a part")?.1.reveal().replace(&server.url, "");
     let reply = half(&server, &format!("PUT {url} HTTP/1.1")).await?;
-    assert!(reply.starts_with("HTTP/1.1 408 ") && reply.contains("\"stalled\""), "{reply}");
+    assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("\"stalled\""), "{reply}");
     let folders = std::fs::read_dir(directory.path().join("objects/blobs")).into_iter().flatten().flatten();
     assert_eq!(folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()).flatten().count(), 0);
     Ok(())

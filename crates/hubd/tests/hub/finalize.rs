@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// A file with these tensors.
-fn safetensors(dtypes: &[&str]) -> Vec<u8> {
+pub fn safetensors(dtypes: &[&str]) -> Vec<u8> {
     let tensors = dtypes
         .iter()
         .enumerate()

@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use gen_worker_hub::{
     Blake3Hash, HubRef,
-    api::{SessionOpen, UploadStart},
+    api::{CommitMode, SessionOpen, UploadSource, UploadStart},
     client::{HubError, UploadTarget},
     model_ref::RepoName,
     names::ServerId,
@@ -13,8 +13,9 @@ use gen_worker_hubd::Visibility;
 use serde_json::{Value, json};
 
 use crate::{
+    finalize::safetensors,
     grants::Session,
-    server::{Server, announced_path, content},
+    server::{Server, adding, announced_path, content},
     sign::Signing,
 };
 
@@ -53,6 +54,48 @@ async fn reads(server: &Server, grants: &[(Area, Right, &str)], bytes: &[u8]) ->
     let url = format!("{}/api/v1/blobs/blake3:{}/content", server.url, Blake3Hash::of(bytes));
     let token = server.token("acme", grants, ByteLimits::default())?;
     Ok(server.http.get(url).bearer_auth(token.reveal()).send().await?.status().as_u16())
+}
+
+#[tokio::test]
+async fn h6_19_the_route_of_commits_completes_uploads_of_commits_of_its_repository_only() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let client = server.writer("acme")?;
+    let bytes = content(10, 1);
+    let opened = client.create_commit(&"acme/model".parse()?, &adding(CommitMode::Replace, &[("a", &bytes)])?).await?;
+    let upload = opened.uploads.first().context("an upload")?;
+    let UploadSource::Parts(urls) = &upload.source else { anyhow::bail!("parts") };
+    let request = server.put_parts(urls, &bytes).await?;
+    let complete = async |repo: &str, commit: &ServerId, upload: &ServerId| {
+        let repo = repo.parse().expect("a repository");
+        client.complete_commit_upload(&repo, commit, upload, &request).await
+    };
+    let other = complete("acme/other", &opened.revision_id, &upload.upload_id).await;
+    assert!(matches!(other, Err(HubError::NotFound { .. })), "{other:?}");
+    complete("acme/model", &opened.revision_id, &upload.upload_id).await?;
+    // What came by a grant has hashes of its own kind, which its own route checks.
+    let session = Session::open(&server).await?;
+    let two = content(10, 2);
+    let (id, grant) = session.grant("b", &two).await?;
+    let (status, text) = Signing::new(&grant, "PUT", "", &two).send(&server.http, two.clone()).await?;
+    assert_eq!(status, 200, "{text}");
+    let taken = complete("acme/model", session_id(&session)?, &id).await;
+    assert!(matches!(taken, Err(HubError::NotFound { .. })), "{taken:?}");
+    session.complete(&id, &grant, &two).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn h6_20_a_session_reads_the_headers_of_its_weights_as_a_commit_does() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let session = Session::open(&server).await?;
+    let weights = safetensors(&["BF16", "BF16", "F32"]);
+    save(&server, &session, "model.safetensors", &weights).await?;
+    let body = json!({"checkpoint_flavors": [{"snapshot_manifest": manifest(&[("a.safetensors", &weights)])}]});
+    let (status, reply) = finalize(&server, &session, &body).await?;
+    assert_eq!((status, &reply["checkpoints"][0]["dtype"]), (200, &json!("bf16")), "{reply}");
+    Ok(())
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Limited};
 use ring::digest::{Context, SHA256};
 
 use super::error::S3Error;
-use crate::sigv4::Payload;
+use crate::{api::body::BODY_TIME, patience::Stalled, sigv4::Payload};
 
 /// Why a body does not end.
 type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -55,9 +55,13 @@ pub(super) fn checked(
 
 /// A whole body of at most `bytes_max`.
 pub(super) async fn collected(body: Body, payload: Payload, bytes_max: usize) -> Result<Bytes, S3Error> {
-    let collected = Limited::new(body, bytes_max).collect().await.map_err(|error| {
+    let collected = tokio::time::timeout(BODY_TIME, Limited::new(body, bytes_max).collect()).await;
+    let late = || S3Error::invalid("RequestTimeout", "the body did not come in time");
+    let collected = collected.map_err(|_| late())?.map_err(|error| {
         if error.is::<http_body_util::LengthLimitError>() {
             S3Error::invalid("MaxMessageLengthExceeded", format!("the body is over {bytes_max} bytes"))
+        } else if Stalled::is_in(error.as_ref()) {
+            late()
         } else {
             S3Error::invalid("IncompleteBody", "the body did not come to its end")
         }

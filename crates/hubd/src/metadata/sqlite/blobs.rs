@@ -79,7 +79,7 @@ pub(super) fn holders(on: &Connection, hash: &Blake3Hash) -> Result<Vec<Holder>,
 }
 
 /// Whether one of the holders of a content is `wanted`. They are looked at one by one: common files have thousands.
-fn any_holder(
+pub(super) fn any_holder(
     on: &Connection,
     hash: &Blake3Hash,
     wanted: &mut dyn FnMut(Holder) -> bool,

@@ -11,7 +11,7 @@ use gen_worker_hub::{
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{blobs, budgets, row::stored, uploads};
-use crate::metadata::{Author, MetadataError, NewCommit, NewUpload, Pin, Reader, UploadOwner};
+use crate::metadata::{Author, MetadataError, NewCommit, NewUpload, OPEN_MAX, Pin, Reader, Upload, UploadOwner};
 
 /// Kind of the files of a tree: their names say more.
 const MIME_TYPE: &str = "application/octet-stream";
@@ -24,6 +24,7 @@ pub(super) const DONE: i64 = 1;
 pub(super) const CLOSED: i64 = 2;
 
 pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<Vec<Pin>, MetadataError> {
+    check_open(on, new.repo.owner())?;
     let body = serde_json::to_string(&new.body).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let mut insert = on.prepare_cached(
         "INSERT INTO commits (id, owner, name, private, state, expires_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
@@ -46,6 +47,12 @@ pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<
         budgets::charge(on, budget, wanted_bytes)?;
     }
     Ok(pins)
+}
+
+fn check_open(on: &Connection, owner: &str) -> Result<(), MetadataError> {
+    let mut count = on.prepare_cached("SELECT count(*) FROM commits WHERE owner = ?1 AND state = 0")?;
+    let count: i64 = count.query_row([owner], |row| row.get(0))?;
+    if count < stored(OPEN_MAX) { Ok(()) } else { Err(MetadataError::TooMany { open_max: OPEN_MAX }) }
 }
 
 /// What the commit needs, each content once, and what of it has to come.
@@ -86,20 +93,24 @@ pub(super) fn close_of(on: &Connection, repo: &RepoName, id: &ServerId, now_s: u
         "SELECT EXISTS (SELECT 1 FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3 AND state = ?4)",
     )?;
     let is_open = find.query_row(params![id.as_str(), repo.owner(), repo.repo(), OPEN], |row| row.get(0))?;
-    if is_open { close(on, id.as_str(), now_s) } else { Ok(()) }
+    if is_open {
+        close(on, id.as_str(), now_s)?;
+    }
+    Ok(())
 }
 
-/// Closes an open commit: its pins and the uploads that have not come are gone.
-pub(super) fn close(on: &Connection, id: &str, now_s: u64) -> Result<(), MetadataError> {
+/// Closes an open commit: its pins and the uploads that have not come are gone. How many rows that were.
+pub(super) fn close(on: &Connection, id: &str, now_s: u64) -> Result<usize, MetadataError> {
     on.prepare_cached("UPDATE commits SET state = ?2 WHERE id = ?1")?.execute(params![id, CLOSED])?;
     mark_pinned(on, id, now_s)?;
     end(on, id)
 }
 
 /// Ends what an open commit holds: its operations, its pins, and the uploads that have not come. Contents that it brought stay
-/// for the grace.
-pub(super) fn end(on: &Connection, id: &str) -> Result<(), MetadataError> {
+/// for the grace. How many rows are gone.
+pub(super) fn end(on: &Connection, id: &str) -> Result<usize, MetadataError> {
     budgets::refund_commit(on, id)?;
+    let mut rows = 0_usize;
     for sql in [
         "DELETE FROM commit_bodies WHERE commit_id = ?1",
         "DELETE FROM pins WHERE commit_id = ?1",
@@ -108,9 +119,28 @@ pub(super) fn end(on: &Connection, id: &str) -> Result<(), MetadataError> {
         "DELETE FROM parts WHERE upload IN (SELECT id FROM uploads WHERE commit_id = ?1 AND created IS NULL)",
         "DELETE FROM uploads WHERE commit_id = ?1 AND created IS NULL",
     ] {
-        on.prepare_cached(sql)?.execute([id])?;
+        rows = rows.saturating_add(on.prepare_cached(sql)?.execute([id])?);
     }
-    Ok(())
+    Ok(rows)
+}
+
+/// An upload of a commit of a repository that is no session.
+pub(super) fn upload_of(
+    on: &Connection,
+    repo: &RepoName,
+    commit: ServerId,
+    id: &ServerId,
+    now_s: u64,
+) -> Result<Option<Upload>, MetadataError> {
+    let mut find = on.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3)
+             AND NOT EXISTS (SELECT 1 FROM sessions WHERE id = ?1)",
+    )?;
+    if !find.query_row([commit.as_str(), repo.owner(), repo.repo()], |row| row.get(0))? {
+        return Ok(None);
+    }
+    let owner = UploadOwner::Commit(commit);
+    Ok(uploads::get(on, id, now_s)?.filter(|upload| upload.new.owner == owner))
 }
 
 /// The operations of a commit; none of one that is not open.

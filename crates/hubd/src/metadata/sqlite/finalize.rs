@@ -7,7 +7,6 @@ use gen_worker_hub::{
     api::{CommitCreate, CommitMode, CommitOperation, MergeBase},
     model_ref::RepoName,
     names::Flavor,
-    snapshot::SnapshotFile,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -20,7 +19,7 @@ use super::{
 use crate::{
     metadata::{Finalized, MetadataError},
     selection::{Pickled, select},
-    tree,
+    tree::{self, Elsewhere},
 };
 
 /// The tag that every commit moves.
@@ -64,7 +63,7 @@ pub(super) fn finalize(
     let body = commits::body(on, id.as_str())?.ok_or(MetadataError::Closed)?;
     all_here(on, id, &body)?;
     let repo = repos::make(on, repo, commit.private)?;
-    let done = record(on, &repo, &body, now_s)?;
+    let done = record(on, &repo, body, now_s)?;
     let Finalized { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype } = done.clone();
     let kept = Kept { checkpoint_id, tags, normalized_flavor, unsafe_weights, dtype };
     let kept = serde_json::to_string(&kept).map_err(corrupt)?;
@@ -102,15 +101,17 @@ fn all_here(on: &Connection, id: &ServerId, body: &CommitCreate) -> Result<(), M
 pub(super) fn record(
     on: &Connection,
     repo: &Repo,
-    body: &CommitCreate,
+    mut body: CommitCreate,
     now_s: u64,
 ) -> Result<Finalized, MetadataError> {
-    let (labels, normalized_flavor) = labels(body)?;
-    let tree = build(on, repo, body, &labels)?;
+    let (labels, normalized_flavor) = labels(&body)?;
+    let tree = build(on, repo, &body, &labels)?;
+    // What was said about the tree. The operations are what it is made of.
+    body.operations = Vec::new();
     let digest = tree.digest();
     let unsafe_weights = tree::has_pickled_weights(&tree);
     let dtype = weights::dtype_of(on, &tree)?;
-    insert(on, repo, &tree, unsafe_weights, dtype.as_deref(), body, now_s)?;
+    insert(on, repo, &tree, unsafe_weights, dtype.as_deref(), &body, now_s)?;
     for label in &labels {
         let mut add = on.prepare_cached("INSERT OR IGNORE INTO labels (repo, digest, flavor) VALUES (?1, ?2, ?3)")?;
         add.execute(params![repo.id, digest.to_string(), label])?;
@@ -178,15 +179,21 @@ fn build(
     if matches!(body.merge_base, Some(MergeBase::Checkpoint(_))) && body.mode == CommitMode::Merge && base.is_empty() {
         return Err(MetadataError::Unfit("the repository has no such checkpoint to merge with".to_owned()));
     }
-    let mut elsewhere: BTreeMap<Digest, Vec<SnapshotFile>> = BTreeMap::new();
-    for operation in &body.operations {
-        if let CommitOperation::Copy { from_checkpoint: Some(digest), .. } = operation
-            && !elsewhere.contains_key(digest)
+    let elsewhere = elsewhere(on, repo, &body.operations)?;
+    tree::apply(&base, body.mode, &body.operations, &elsewhere).map_err(|error| MetadataError::Unfit(error.to_string()))
+}
+
+/// What operations copy from other checkpoints: these files alone, since each of the checkpoints may have as many as a tree has.
+fn elsewhere(on: &Connection, repo: &Repo, operations: &[CommitOperation]) -> Result<Elsewhere, MetadataError> {
+    let mut found = Elsewhere::new();
+    for operation in operations {
+        if let CommitOperation::Copy { from_path, from_checkpoint: Some(digest), .. } = operation
+            && let Some(file) = repos::file(on, repo, &digest.to_string(), from_path)?
         {
-            elsewhere.insert(*digest, repos::files(on, repo, &digest.to_string())?);
+            found.insert((*digest, from_path.clone()), file);
         }
     }
-    tree::apply(&base, body.mode, &body.operations, &elsewhere).map_err(|error| MetadataError::Unfit(error.to_string()))
+    Ok(found)
 }
 
 fn insert(
@@ -195,12 +202,10 @@ fn insert(
     tree: &Snapshot,
     unsafe_weights: bool,
     dtype: Option<&str>,
-    body: &CommitCreate,
+    about: &CommitCreate,
     now_s: u64,
 ) -> Result<(), MetadataError> {
-    // What was said about the tree. The operations are what the tree is made of.
-    let about = CommitCreate { operations: Vec::new(), ..body.clone() };
-    let about = serde_json::to_string(&about).map_err(|error| MetadataError::Unfit(error.to_string()))?;
+    let about = serde_json::to_string(about).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let (digest, alias) = (tree.digest().to_string(), tree.sha256_alias().to_string());
     let mut insert = on.prepare_cached(
         "INSERT OR IGNORE INTO checkpoints (repo, digest, sha256, size, unsafe_weights, dtype, created_s)

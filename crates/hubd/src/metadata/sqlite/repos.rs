@@ -1,6 +1,8 @@
 //! Repositories: attributes, tags, and the trees they stand for.
 
-use gen_worker_hub::{Digest, digest::DigestAlgorithm, model_ref::RepoName, names::Flavor, snapshot::SnapshotFile};
+use gen_worker_hub::{
+    Digest, RepoPath, digest::DigestAlgorithm, model_ref::RepoName, names::Flavor, snapshot::SnapshotFile,
+};
 use rusqlite::{Connection, OptionalExtension as _, params};
 use serde_json::{Map, Value};
 
@@ -86,6 +88,22 @@ pub(super) fn files(on: &Connection, repo: &Repo, digest: &str) -> Result<Vec<Sn
         });
     }
     Ok(files)
+}
+
+/// One file of a checkpoint.
+pub(super) fn file(
+    on: &Connection,
+    repo: &Repo,
+    digest: &str,
+    path: &RepoPath,
+) -> Result<Option<SnapshotFile>, MetadataError> {
+    let mut find = on.prepare_cached("SELECT size, blake3 FROM files WHERE repo = ?1 AND digest = ?2 AND path = ?3")?;
+    let found = find.query_row(params![repo.id, digest, path.as_str()], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?))
+    });
+    let Some((size, hash)) = found.optional()? else { return Ok(None) };
+    let (size_bytes, blake3) = (count("size", size)?, parse("blake3", &hash)?);
+    Ok(Some(SnapshotFile { path: path.clone(), size_bytes, blake3 }))
 }
 
 pub(super) fn resolve(

@@ -64,7 +64,7 @@ impl Sessions for SqliteMetadata {
 
     fn close_session(&self, repo: RepoName, session: ServerId, now_s: u64) -> Answer<'_, ()> {
         self.call("close a session", move |on| match read(on, &repo, &session)? {
-            Some(found) if found.state == OPEN => commits::close(on, session.as_str(), now_s),
+            Some(found) if found.state == OPEN => commits::close(on, session.as_str(), now_s).map(drop),
             _ => Ok(()),
         })
     }
@@ -75,7 +75,6 @@ struct Stored {
     state: i64,
     private: bool,
     expires_s: i64,
-    body: String,
     result: Option<String>,
 }
 
@@ -87,17 +86,11 @@ impl Stored {
 
 fn read(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<Option<Stored>, MetadataError> {
     let mut find = on.prepare_cached(
-        "SELECT c.state, c.private, c.expires_s, c.body, s.result FROM sessions AS s JOIN commits AS c USING (id)
+        "SELECT c.state, c.private, c.expires_s, s.result FROM sessions AS s JOIN commits AS c USING (id)
          WHERE id = ?1 AND c.owner = ?2 AND c.name = ?3",
     )?;
     let found = find.query_row([id.as_str(), repo.owner(), repo.repo()], |row| {
-        Ok(Stored {
-            state: row.get(0)?,
-            private: row.get(1)?,
-            expires_s: row.get(2)?,
-            body: row.get(3)?,
-            result: row.get(4)?,
-        })
+        Ok(Stored { state: row.get(0)?, private: row.get(1)?, expires_s: row.get(2)?, result: row.get(3)? })
     });
     Ok(found.optional()?)
 }
@@ -189,14 +182,14 @@ fn finalize_all(
         return serde_json::from_str(result).map_err(corrupt);
     }
     session.must_be_open(now_s)?;
-    let opened: CommitCreate = serde_json::from_str(&session.body).map_err(corrupt)?;
+    let opened = commits::body(on, id.as_str())?.ok_or(MetadataError::Closed)?;
     let mut done = Vec::with_capacity(checkpoints.len());
     for checkpoint in checkpoints {
         all_here(on, id, &checkpoint, reader)?;
         let made = repos::make(on, repo, session.private)?;
         // What the repository is was said when the session was opened.
         let checkpoint = CommitCreate { repo: opened.repo.clone(), ..checkpoint };
-        done.push(finalize::record(on, &made, &checkpoint, now_s)?);
+        done.push(finalize::record(on, &made, checkpoint, now_s)?);
     }
     let result = serde_json::to_string(&done).map_err(corrupt)?;
     on.prepare_cached("UPDATE sessions SET result = ?2 WHERE id = ?1")?.execute([id.as_str(), &result])?;

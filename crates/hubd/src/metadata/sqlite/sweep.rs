@@ -12,8 +12,15 @@ pub(super) fn sweep(on: &Connection, unused_since_s: u64, now_s: u64, limit: usi
         let ids = list.query_map(params![stored(until_s), rows], |row| row.get(0))?;
         Ok(ids.collect::<Result<_, _>>()?)
     };
-    let commits = ids("SELECT id FROM commits WHERE state = 0 AND expires_s <= ?1 LIMIT ?2", now_s)?;
-    commits.iter().try_for_each(|commit| commits::close(on, commit, now_s))?;
+    let expired = ids("SELECT id FROM commits WHERE state = 0 AND expires_s <= ?1 LIMIT ?2", now_s)?;
+    let mut ended = 0;
+    for commit in &expired {
+        // Each may have as many pins and uploads as a tree has files, and everybody waits for this transaction.
+        if ended >= limit {
+            break;
+        }
+        ended = ended.saturating_add(commits::close(on, commit, now_s)?).saturating_add(1);
+    }
     let uploads = ids("SELECT id FROM uploads WHERE expires_s <= ?1 LIMIT ?2", now_s)?;
     for upload in &uploads {
         uploads::drop_open(on, upload)?;
@@ -30,7 +37,7 @@ pub(super) fn sweep(on: &Connection, unused_since_s: u64, now_s: u64, limit: usi
     budgets::expire(on, now_s)?;
     let idle = ids("SELECT blake3 FROM idle WHERE since_s < ?1 LIMIT ?2", unused_since_s)?;
     idle.iter().try_for_each(|blob| collect(on, blob))?;
-    Ok([commits, uploads, old, idle].iter().any(|done| done.len() >= limit))
+    Ok(ended >= limit || [uploads, old, idle].iter().any(|done| done.len() >= limit))
 }
 
 /// Dooms the objects of a content that nothing names. A later upload of such content has objects of its own. One that something
@@ -39,7 +46,7 @@ fn collect(on: &Connection, blob: &str) -> Result<(), MetadataError> {
     on.prepare_cached("DELETE FROM idle WHERE blake3 = ?1")?.execute([blob])?;
     let mut find = on.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM files WHERE blake3 = ?1) OR EXISTS (SELECT 1 FROM media WHERE blake3 = ?1)
-             OR EXISTS (SELECT 1 FROM pins WHERE blake3 = ?1) OR EXISTS (SELECT 1 FROM dataset_files WHERE blake3 = ?1)",
+             OR EXISTS (SELECT 1 FROM pins WHERE blake3 = ?1 AND here = 1) OR EXISTS (SELECT 1 FROM dataset_files WHERE blake3 = ?1)",
     )?;
     if find.query_row([blob], |row| row.get(0))? {
         return Ok(());
@@ -51,9 +58,9 @@ fn collect(on: &Connection, blob: &str) -> Result<(), MetadataError> {
     Ok(())
 }
 
-pub(super) fn doomed(on: &Connection, limit: usize) -> Result<Vec<String>, MetadataError> {
-    let mut list = on.prepare_cached("SELECT key FROM doomed LIMIT ?1")?;
-    let rows = list.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
+pub(super) fn doomed(on: &Connection, after: &str, limit: usize) -> Result<Vec<String>, MetadataError> {
+    let mut list = on.prepare_cached("SELECT key FROM doomed WHERE key > ?1 ORDER BY key LIMIT ?2")?;
+    let rows = list.query_map(params![after, i64::try_from(limit).unwrap_or(i64::MAX)], |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 

@@ -90,6 +90,32 @@ async fn reads_do_not_wait_for_the_writer_and_see_what_was_answered_before() {
 }
 
 #[tokio::test]
+async fn h4_14_an_object_is_known_whose_record_waits_for_the_writer() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = SqliteMetadata::open(&directory.path().join("hub.db"), &Scope::new("test")).unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (end, may_end) = std::sync::mpsc::channel::<()>();
+    let mut write = store.call("write", move |_| {
+        begun.send(()).unwrap();
+        may_end.recv().unwrap_err();
+        Ok(())
+    });
+    assert!(futures::poll!(&mut write).is_pending());
+    has_begun.await.unwrap();
+    // The request is dropped when its record is in line.
+    let segment = crate::metadata::Segment { key: "k1".to_owned(), size_bytes: 3 };
+    let part = Part { number: 1, segment, chaining: Blake3Hash::of(b"one"), sha256: None };
+    let mut put = store.put_part("u1".parse().unwrap(), part, 1);
+    assert!(futures::poll!(&mut put).is_pending());
+    drop(put);
+    let mut unknown = store.unknown(vec!["k1".to_owned(), "k2".to_owned()]);
+    assert!(futures::poll!(&mut unknown).is_pending(), "it comes after the record");
+    drop(end);
+    write.await.unwrap();
+    assert_eq!(unknown.await.unwrap(), ["k2"]);
+}
+
+#[tokio::test]
 async fn a_sweep_looks_at_nothing_twice_that_keeps_its_name() {
     let directory = tempfile::tempdir().unwrap();
     let store = SqliteMetadata::open(&directory.path().join("hub.db"), &Scope::new("test")).unwrap();
@@ -143,5 +169,5 @@ async fn a_store_of_the_first_format_is_brought_forward() {
     let about: String = store.read("read", about).await.unwrap();
     assert!(!about.contains("add"), "{about}");
     store.sweep(9, 9, 100).await.unwrap();
-    assert_eq!(store.doomed(100).await.unwrap(), ["k1"], "nothing names it");
+    assert_eq!(store.doomed(String::new(), 100).await.unwrap(), ["k1"], "nothing names it");
 }

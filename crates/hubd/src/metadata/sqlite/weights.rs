@@ -35,6 +35,20 @@ pub(super) fn unread(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<
     Ok(unread)
 }
 
+/// Those of `contents` that are there and whose headers have not been read.
+pub(super) fn unread_among(on: &Connection, contents: Vec<Blake3Hash>) -> Result<Vec<Blake3Hash>, MetadataError> {
+    let mut wanted = on.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM blobs WHERE blake3 = ?1) AND NOT EXISTS (SELECT 1 FROM weights WHERE blake3 = ?1)",
+    )?;
+    let mut unread = Vec::new();
+    for hash in contents {
+        if wanted.query_row([hash.to_string()], |row| row.get(0))? {
+            unread.push(hash);
+        }
+    }
+    Ok(unread)
+}
+
 /// Records what a header shows. A content that is gone meanwhile is no error.
 pub(super) fn put(on: &Connection, hash: &Blake3Hash, dtypes: &Dtypes) -> Result<(), MetadataError> {
     let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("types: {error}") };

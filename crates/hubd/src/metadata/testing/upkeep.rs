@@ -7,7 +7,7 @@ use gen_worker_hub::{
 };
 
 use super::{END_S, NOW_S, Store, job, keys, parse, repo};
-use crate::metadata::{Author, Budget, COMMIT_KEPT_S, MetadataError, NewCommit, Selector, UploadOpened};
+use crate::metadata::{Author, Budget, COMMIT_KEPT_S, MetadataError, NewCommit, OPEN_MAX, Selector, UploadOpened};
 
 pub(super) async fn budgets(store: Store) {
     let author = |bytes_max| Author {
@@ -64,6 +64,58 @@ pub(super) async fn last_names(store: Store) {
     assert!(!store.0.sweep(NOW_S + 6, NOW_S, 1).await.expect("a sweep"), "nothing is left to look at");
 }
 
+/// A commit that has to bring a content, because its author may not read it, does not keep what others had of it.
+pub(super) async fn wanted(store: Store) {
+    store.save("u1", "a", "first").await;
+    let body = CommitCreate::new(
+        CommitMode::Replace,
+        vec![CommitOperation::Add {
+            path: "x".parse().expect("a path"),
+            blake3: Blake3Hash::of(b"first"),
+            size_bytes: 5,
+        }],
+    );
+    let new = NewCommit { id: parse("c1"), repo: repo(), private: false, body, expires_s: END_S };
+    let pins = store.0.open_commit(new, job("eve", &[Area::Repo])).await.expect("a commit opens");
+    assert!(pins.iter().all(|pin| pin.upload.is_some()), "eve has to bring it");
+    store.save("u2", "a", "second").await;
+    store.0.sweep(NOW_S + 1, NOW_S, 100).await.expect("a sweep");
+    assert_eq!(store.doomed().await, ["u1"]);
+}
+
+/// One sweep ends no more than it may, whatever a commit holds, and says that there is more.
+pub(super) async fn expired(store: Store) {
+    for (commit, content) in [("c1", "one"), ("c2", "two"), ("c3", "three")] {
+        store.open(commit, CommitMode::Replace, commit, content, false).await;
+    }
+    let mut rounds = 0;
+    while store.0.sweep(0, END_S, 3).await.expect("a sweep") {
+        rounds += 1;
+        assert!(rounds <= 3, "it comes to an end");
+    }
+    assert_eq!(rounds, 3, "each has a body, a pin and an upload");
+}
+
+/// An owner has so many commits and sessions open, and no more; those that end make room.
+pub(super) async fn too_many(store: Store) {
+    let new = |owner: &str, id: &str| NewCommit {
+        id: parse(id),
+        repo: format!("{owner}/model").parse().expect("a repository"),
+        private: false,
+        body: CommitCreate::new(CommitMode::Replace, Vec::new()),
+        expires_s: END_S,
+    };
+    let author = || job("acme", &[Area::Repo]);
+    for number in 0..OPEN_MAX {
+        store.0.open_session(new("acme", &format!("s{number}")), author()).await.expect("there is room");
+    }
+    let refused = store.0.open_commit(new("acme", "c1"), author()).await;
+    assert!(matches!(refused, Err(MetadataError::TooMany { open_max: OPEN_MAX })), "{refused:?}");
+    store.0.open_session(new("eve", "c2"), author()).await.expect("another has room");
+    store.0.close_session(repo(), parse("s7"), NOW_S).await.expect("it closes");
+    store.0.open_commit(new("acme", "c1"), author()).await.expect("there is room again");
+}
+
 /// A commit answers as before for as long as is promised, and no longer.
 pub(super) async fn retention(store: Store) {
     for (commit, content) in [("c1", "one"), ("c2", "two")] {
@@ -88,9 +140,12 @@ pub(super) async fn weights(store: Store) {
     assert!(unread().await.is_empty(), "it is not there");
     store.bring("c1", "one").await;
     assert_eq!(unread().await, [Blake3Hash::of(b"one")]);
+    let contents = || vec![Blake3Hash::of(b"one"), Blake3Hash::of(b"none")];
+    let among = async || store.0.unread_among(contents()).await.expect("a read");
+    assert_eq!(among().await, [Blake3Hash::of(b"one")]);
     let dtypes = [("BF16".to_owned(), 2), ("F32".to_owned(), 1)].into();
     store.0.put_weights(Blake3Hash::of(b"one"), dtypes).await.expect("it is recorded");
-    assert!(unread().await.is_empty());
+    assert!(unread().await.is_empty() && among().await.is_empty());
     store.0.put_weights(Blake3Hash::of(b"none"), [].into()).await.expect("what is gone is no error");
     assert_eq!(store.finalize("c1").await.expect("a checkpoint").dtype.as_deref(), Some("bf16"));
     assert_eq!(store.finalize("c1").await.expect("the same again").dtype.as_deref(), Some("bf16"));
