@@ -45,4 +45,6 @@ pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors};
 pub use store::{FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved};
 pub use tree::TreeError;
-pub use upload::{Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader};
+pub use upload::{
+    GrantOptions, Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader,
+};

@@ -5,6 +5,9 @@
 mod disk;
 mod downloads;
 mod eviction;
+mod grants;
+mod hub_grants;
+mod hub_server;
 mod hub_uploads;
 mod pool;
 mod processes;
