@@ -75,7 +75,6 @@ struct Stored {
     state: i64,
     private: bool,
     expires_s: i64,
-    body: String,
     result: Option<String>,
 }
 
@@ -87,7 +86,7 @@ impl Stored {
 
 fn read(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<Option<Stored>, MetadataError> {
     let mut find = on.prepare_cached(
-        "SELECT c.state, c.private, c.expires_s, c.body, s.result FROM sessions AS s JOIN commits AS c USING (id)
+        "SELECT c.state, c.private, c.expires_s, s.result FROM sessions AS s JOIN commits AS c USING (id)
          WHERE id = ?1 AND c.owner = ?2 AND c.name = ?3",
     )?;
     let found = find.query_row([id.as_str(), repo.owner(), repo.repo()], |row| {
@@ -95,8 +94,7 @@ fn read(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<Option<Stored
             state: row.get(0)?,
             private: row.get(1)?,
             expires_s: row.get(2)?,
-            body: row.get(3)?,
-            result: row.get(4)?,
+            result: row.get(3)?,
         })
     });
     Ok(found.optional()?)
@@ -189,7 +187,7 @@ fn finalize_all(
         return serde_json::from_str(result).map_err(corrupt);
     }
     session.must_be_open(now_s)?;
-    let opened: CommitCreate = serde_json::from_str(&session.body).map_err(corrupt)?;
+    let opened = commits::body(on, id.as_str())?.ok_or(MetadataError::Closed)?;
     let mut done = Vec::with_capacity(checkpoints.len());
     for checkpoint in checkpoints {
         all_here(on, id, &checkpoint, reader)?;
