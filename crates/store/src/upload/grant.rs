@@ -81,7 +81,7 @@ impl GrantSender<'_> {
             object.put(content).await?;
         } else {
             let begun = object.begin().await?;
-            if let Err(error) = self.in_parts(&begun, self.at_once(failures)).await {
+            if let Err(error) = self.in_parts(&begun, self.options.grant.at_once(failures)).await {
                 begun.abort().await;
                 return Err(error);
             }
@@ -97,12 +97,6 @@ impl GrantSender<'_> {
         }));
         let parts = sent.buffered(at_once).try_collect().await?;
         begun.finish(parts).await
-    }
-
-    /// Parts at once after so many attempts that failed: one that overwhelmed a server is repeated with less.
-    fn at_once(&self, failures: usize) -> usize {
-        let counts = &self.options.grant.parts_at_once;
-        counts.get(failures).or(counts.last()).copied().unwrap_or(1).max(1)
     }
 
     /// The bytes of `range`, and leave to keep them in memory and to send them.

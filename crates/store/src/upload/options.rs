@@ -70,3 +70,14 @@ impl Default for GrantOptions {
         }
     }
 }
+
+impl GrantOptions {
+    /// Parts at once after so many attempts that failed: one that overwhelmed a server is repeated with less.
+    pub(super) fn at_once(&self, failures: usize) -> usize {
+        let counts = &self.parts_at_once;
+        counts.get(failures).or(counts.last()).copied().unwrap_or(1).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -63,5 +63,5 @@ async fn h4_2_a_session_that_has_ended_takes_no_file() {
     let place = UploadPlace::Path("a".parse().unwrap());
     let upload = Upload::new(target, place, UploadContent::Bytes(vec![1; 10].into()));
     let error = served.uploader.upload(&served.client, upload).await.unwrap_err();
-    assert_eq!(error.failure(), UploadFailure::Unsupported, "{error:?}");
+    assert_eq!(error.failure(), UploadFailure::Terminal, "{error:?}");
 }

@@ -90,12 +90,7 @@ fn read(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<Option<Stored
          WHERE id = ?1 AND c.owner = ?2 AND c.name = ?3",
     )?;
     let found = find.query_row([id.as_str(), repo.owner(), repo.repo()], |row| {
-        Ok(Stored {
-            state: row.get(0)?,
-            private: row.get(1)?,
-            expires_s: row.get(2)?,
-            result: row.get(3)?,
-        })
+        Ok(Stored { state: row.get(0)?, private: row.get(1)?, expires_s: row.get(2)?, result: row.get(3)? })
     });
     Ok(found.optional()?)
 }
