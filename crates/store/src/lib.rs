@@ -9,6 +9,9 @@
 //! final place (`blobs/`, `snapshots/<id>`) was hashed, synced and renamed there, so it is complete. What is unfinished has
 //! another name, is gone on with by the next who wants it, and is never loaded.
 //!
+//! Files that a job brings by their address on the web are fetched here too, into the directory of the job and never into
+//! the store.
+//!
 //! Knows nothing of accelerators, tensors or jobs. What is loaded where is the worker's business.
 
 mod assemble;
@@ -22,6 +25,7 @@ mod evict;
 mod fetch_error;
 mod flight;
 mod format_gate;
+mod input;
 mod integrity;
 mod layout;
 mod lock;
@@ -39,6 +43,7 @@ pub use download::{PACE_BYTES, TransferOptions};
 pub use evict::{Candidate, plan};
 pub use fetch_error::{FetchError, FetchFailure};
 pub use format_gate::{FormatError, check_headers, check_names};
+pub use input::{AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList, is_public};
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};
 pub use ref_index::StoredModel;

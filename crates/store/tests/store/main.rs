@@ -9,6 +9,7 @@ mod grants;
 mod hub_grants;
 mod hub_server;
 mod hub_uploads;
+mod inputs;
 mod pool;
 mod processes;
 mod server;
