@@ -9,6 +9,9 @@
 //! final place (`blobs/`, `snapshots/<id>`) was hashed, synced and renamed there, so it is complete. What is unfinished has
 //! another name, is gone on with by the next who wants it, and is never loaded.
 //!
+//! Files that a job brings by their address on the web are fetched here too, into the directory of the job and never into
+//! the store.
+//!
 //! Knows nothing of accelerators, tensors or jobs. What is loaded where is the worker's business.
 
 mod assemble;
@@ -27,6 +30,7 @@ mod evict;
 mod fetch_error;
 mod flight;
 mod format_gate;
+mod input;
 mod integrity;
 mod layout;
 mod leaving;
@@ -54,6 +58,7 @@ pub use download::{PACE_BYTES, TransferOptions};
 pub use evict::{Candidate, plan};
 pub use fetch_error::{FetchError, FetchFailure};
 pub use format_gate::{FormatError, check_headers, check_names};
+pub use input::{AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList, is_public};
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};
 pub use providers::{
@@ -64,5 +69,7 @@ pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors, tensor_dtypes};
 pub use store::{DiskUsage, FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved, Verified};
 pub use tree::TreeError;
-pub use upload::{Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader};
+pub use upload::{
+    GrantOptions, Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader,
+};
 pub use wanted::{Expected, GitBlobId, SIZE_SLACK_BYTES, Size};

@@ -10,9 +10,13 @@
 //! its name before the hub has verified all of it. Owns the connections of transfers and the readers of files; tokens,
 //! calls and their answers are the hub client's.
 
+mod bucket;
+mod bucket_http;
 mod content;
 mod error;
 mod forsake;
+mod grant;
+mod grant_part;
 mod options;
 mod pace;
 mod part;
@@ -23,5 +27,5 @@ mod uploader;
 
 pub use content::UploadContent;
 pub use error::{UploadError, UploadFailure, UploadPhase};
-pub use options::UploadOptions;
+pub use options::{GrantOptions, UploadOptions};
 pub use uploader::{Upload, Uploader};

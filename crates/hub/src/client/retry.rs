@@ -72,6 +72,26 @@ impl RetryPolicy {
         retry_after_max: Duration::ZERO,
     };
 
+    /// The transfer of a file by grant (4.24).
+    pub const GRANT: Self = Self {
+        attempts: 4,
+        base: Duration::from_secs(1),
+        factor: 2,
+        cap: Duration::from_secs(4),
+        jitter: Jitter::None,
+        retry_after_max: Duration::ZERO,
+    };
+
+    /// One request of such a transfer (4.27).
+    pub const GRANT_REQUEST: Self = Self {
+        attempts: 11,
+        base: Duration::from_millis(100),
+        factor: 2,
+        cap: Duration::from_secs(15),
+        jitter: Jitter::Full,
+        retry_after_max: Duration::ZERO,
+    };
+
     /// How long to wait after `failures` attempts, none when that was the last. `unit` is a number drawn uniformly from
     /// `[0, 1]`.
     #[must_use]

@@ -72,9 +72,15 @@ pub enum UploadError {
         /// How it failed the last time.
         source: Arc<dyn Error + Send + Sync>,
     },
-    /// The hub wants the bytes in a bucket, and there is no client for buckets.
-    #[error("the upload comes with a grant for a bucket, which cannot be used")]
-    Grant,
+    /// The hub wants the bytes in a bucket, and its grant names an object that cannot be.
+    #[error("the grant of the upload cannot be used")]
+    Grant(#[source] Box<dyn Error + Send + Sync>),
+    /// The bucket of a grant did not take the bytes, each time.
+    #[error("the transfer to the bucket failed: {detail}")]
+    Transfer {
+        /// How it failed the last time.
+        detail: String,
+    },
     /// No connections can be made at all.
     #[error("uploads cannot be set up")]
     Setup(#[source] Box<dyn Error + Send + Sync>),
@@ -106,14 +112,14 @@ pub enum UploadFailure {
 }
 
 impl UploadError {
-    /// What to do about it (Hub contract, 4.2, 4.10, 4.17).
+    /// What to do about it (Hub contract, 4.2, 4.10, 4.17, 4.24).
     #[must_use]
     pub fn failure(&self) -> UploadFailure {
         match self {
             Self::Hub { source: HubError::Auth { .. }, .. } => UploadFailure::Auth,
             Self::Hub { phase: UploadPhase::Create, source: HubError::NotFound { .. } } => UploadFailure::Unsupported,
             Self::Hub { source, .. } if source.class() == HubFailure::Retryable => UploadFailure::Retryable,
-            Self::Part { .. } | Self::Closed => UploadFailure::Retryable,
+            Self::Part { .. } | Self::Transfer { .. } | Self::Closed => UploadFailure::Retryable,
             _ => UploadFailure::Terminal,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gen_worker_hub::client::RetryPolicy;
+use gen_worker_hub::{api::PART_SIZE_DEFAULT, client::RetryPolicy};
 
 /// Timeouts, retries and how much goes on at once. The default is the contract's (section 15).
 #[derive(Clone, Debug)]
@@ -21,8 +21,26 @@ pub struct UploadOptions {
     pub files: usize,
     /// Largest file in bytes (Hub contract, 9.12).
     pub file_bytes_max: u64,
+    /// Uploads to a bucket, by grant.
+    pub grant: GrantOptions,
     /// PEM roots that are trusted besides the system's.
     pub extra_roots: Option<Vec<u8>>,
+}
+
+/// The numbers of uploads by grant (Hub contract, 4d).
+#[derive(Clone, Debug)]
+pub struct GrantOptions {
+    /// Files at once; they count as files of the process, too.
+    pub files: usize,
+    /// How a file is repeated.
+    pub retry: RetryPolicy,
+    /// How a request is repeated within that.
+    pub request_retry: RetryPolicy,
+    /// Parts of one file at once, by attempt. Later ones go on with the last. Parts are held in memory while they are sent,
+    /// so those of all files are bounded by [`UploadOptions::parts`], too.
+    pub parts_at_once: Vec<usize>,
+    /// Bytes of a part. Files that have fewer go as one.
+    pub part_bytes: u64,
 }
 
 impl Default for UploadOptions {
@@ -35,7 +53,31 @@ impl Default for UploadOptions {
             parts: 8,
             files: 4,
             file_bytes_max: 20 << 30,
+            grant: GrantOptions::default(),
             extra_roots: None,
         }
     }
 }
+
+impl Default for GrantOptions {
+    fn default() -> Self {
+        Self {
+            files: 2,
+            retry: RetryPolicy::GRANT,
+            request_retry: RetryPolicy::GRANT_REQUEST,
+            parts_at_once: vec![10, 5, 1],
+            part_bytes: PART_SIZE_DEFAULT,
+        }
+    }
+}
+
+impl GrantOptions {
+    /// Parts at once after so many attempts that failed: one that overwhelmed a server is repeated with less.
+    pub(super) fn at_once(&self, failures: usize) -> usize {
+        let counts = &self.parts_at_once;
+        counts.get(failures).or(counts.last()).copied().unwrap_or(1).max(1)
+    }
+}
+
+#[cfg(test)]
+mod tests;

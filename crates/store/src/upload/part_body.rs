@@ -20,7 +20,7 @@ use super::{
 use gen_worker_tasks::Scope;
 
 /// Bytes of a piece: few wake-ups, little in memory.
-const PIECE_BYTES: u64 = 256 * 1024;
+pub(super) const PIECE_BYTES: u64 = 256 * 1024;
 
 /// Pieces between the reader of a file and the socket. Two keep both busy.
 const PIECES_WAITING_MAX: usize = 2;
@@ -90,7 +90,7 @@ impl Body for PartBody {
     }
 }
 
-fn part_of(bytes: &Bytes, range: PartRange) -> Bytes {
+pub(super) fn part_of(bytes: &Bytes, range: PartRange) -> Bytes {
     let at = |offset: u64| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     bytes.slice(at(range.offset)..at(range.offset.saturating_add(range.length)))
 }

@@ -42,6 +42,11 @@ impl ConnectionMaker {
         })))
     }
 
+    /// A client that shares no connection with another.
+    pub(super) fn client(&self) -> Result<Client, UploadError> {
+        (self.0)()
+    }
+
     pub(super) fn connections(&self) -> PartConnections {
         PartConnections { maker: self.clone(), kept: Mutex::new(None) }
     }
@@ -53,13 +58,13 @@ impl PartConnections {
         let mut kept = self.kept.lock();
         match &*kept {
             Some(client) => Ok(client.clone()),
-            None => Ok(kept.insert((self.maker.0)()?).clone()),
+            None => Ok(kept.insert(self.maker.client()?).clone()),
         }
     }
 
     /// A connection that nobody has used.
     pub(super) fn fresh(&self) -> Result<Client, UploadError> {
-        (self.maker.0)()
+        self.maker.client()
     }
 
     /// One of them broke: the others may lead to the same dead end.

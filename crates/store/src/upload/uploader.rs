@@ -5,8 +5,8 @@ use std::{fmt, sync::Arc};
 use gen_worker_hub::{
     ServerId,
     api::{
-        CompleteRequest, LocalFile, PartEtag, PartUrls, UploadCreate, UploadPlace, UploadSource, UploadStart,
-        UploadedFile,
+        CompleteRequest, LocalFile, PartEtag, PartUrls, TransferDone, TransferGrant, UploadCreate, UploadPlace,
+        UploadSource, UploadStart, UploadedFile,
     },
     client::{HubClient, UploadTarget},
 };
@@ -17,6 +17,7 @@ use super::{
     content::{Measured, UploadContent},
     error::{UploadError, UploadPhase},
     forsake::Forsake,
+    grant::GrantSender,
     options::UploadOptions,
     pace::Audience,
     part::PartSender,
@@ -57,6 +58,7 @@ struct Shared {
     options: UploadOptions,
     connections: ConnectionMaker,
     files: Semaphore,
+    granted_files: Semaphore,
     sockets: Semaphore,
     scope: Arc<Scope>,
 }
@@ -94,7 +96,8 @@ impl Uploader {
     pub fn new(options: UploadOptions, scope: Arc<Scope>) -> Result<Self, UploadError> {
         let connections = ConnectionMaker::new(&options)?;
         let (files, sockets) = (Semaphore::new(options.files.max(1)), Semaphore::new(options.parts.max(1)));
-        Ok(Self(Arc::new(Shared { options, connections, files, sockets, scope })))
+        let granted_files = Semaphore::new(options.grant.files.max(1));
+        Ok(Self(Arc::new(Shared { options, connections, files, granted_files, sockets, scope })))
     }
 
     /// Uploads one file with the token and the owner of `client`. On return the hub has verified it and shows it under its
@@ -138,7 +141,9 @@ impl Shared {
     ) -> Result<CompleteRequest, UploadError> {
         let urls = match source {
             UploadSource::Parts(urls) => urls,
-            UploadSource::Grant(_) => return Err(UploadError::Grant),
+            UploadSource::Grant(grant) => {
+                return self.by_grant(content, &grant, &upload.progress).await.map(CompleteRequest::of_transfer);
+            }
         };
         let forsake = Forsake::new(self.scope.clone(), client.clone(), upload.target.clone(), id.clone());
         match self.parts(content, &urls, &upload.progress).await {
@@ -151,6 +156,20 @@ impl Shared {
                 Err(error)
             }
         }
+    }
+
+    /// Nothing is said to the hub when this fails: it drops such uploads by itself (Hub contract, 4.14).
+    async fn by_grant(
+        &self,
+        content: &Arc<Measured>,
+        grant: &TransferGrant,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<TransferDone, UploadError> {
+        // Nobody closes the semaphore.
+        let _file = self.granted_files.acquire().await.map_err(|_| UploadError::Closed)?;
+        let (connections, options) = (&self.connections, &self.options);
+        let (sockets, scope) = (&self.sockets, &*self.scope);
+        GrantSender { grant, content, progress, connections, options, sockets, scope }.send().await
     }
 
     async fn parts(

@@ -1,63 +1,12 @@
 //! Uploads to the real hub.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use gen_worker_hub::{Blake3Hash, Digest, token::ByteLimits};
+use gen_worker_store::{UploadContent, UploadFailure};
 
-use gen_worker_hub::{
-    Blake3Hash, Digest,
-    client::{HubClient, HubClientOptions},
-    token::{Area, ByteLimits, CapabilityClaims, Grant, Right, Workload},
+use crate::{
+    hub_server::{PART, served},
+    upload_server::media,
 };
-use gen_worker_hubd::{
-    Hub, HubOptions, blobs::BlobStore, clock::Clock, metadata::sqlite::SqliteMetadata, serve, signing::token_signer,
-};
-use gen_worker_store::{UploadContent, UploadFailure, UploadOptions, Uploader};
-use gen_worker_tasks::Scope;
-use tokio::net::TcpListener;
-
-use crate::upload_server::media;
-
-const SECRET: [u8; 32] = [7; 32];
-const PART: usize = 1024;
-
-struct Served {
-    client: HubClient,
-    uploader: Uploader,
-    _scopes: [Arc<Scope>; 2],
-}
-
-async fn served(directory: &Path, limits: ByteLimits) -> Served {
-    let scope = Arc::new(Scope::new("hub"));
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let metadata = Arc::new(SqliteMetadata::open(&directory.join("hub.db"), &scope).unwrap());
-    let objects = directory.join("objects");
-    std::fs::create_dir_all(&objects).unwrap();
-    let blobs = BlobStore::local(objects, Arc::new(Scope::new("hub-blobs"))).unwrap();
-    let mut options = HubOptions::new(url.clone(), SECRET);
-    options.part_bytes = PART as u64;
-    options.clock = Clock::standing(1_000_000);
-    let hub = Arc::new(Hub::new(metadata, blobs, options).unwrap());
-    let cancel = scope.cancel().clone();
-    scope.spawn("serve", async move {
-        serve(listener, hub, Duration::from_secs(5), &cancel).await;
-    });
-    let claims = CapabilityClaims {
-        sub: "worker".to_owned(),
-        tenant: "acme".to_owned(),
-        request_id: "r1".to_owned(),
-        attempt: 1,
-        kind: Workload::Inference,
-        grants: vec![Grant::new(Area::Media, Right::Write, "acme", "*").unwrap()],
-        limits,
-        iat: 1_000_000,
-        exp: 1_003_600,
-    };
-    let token = Some(token_signer(&SECRET).unwrap().sign(&claims).unwrap());
-    let client = HubClient::new(HubClientOptions { base_url: url, token, ..HubClientOptions::default() }).unwrap();
-    let own = Arc::new(Scope::new("uploads"));
-    let uploader = Uploader::new(UploadOptions::default(), own.clone()).unwrap();
-    Served { client, uploader, _scopes: [scope, own] }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn h4_21_files_and_bytes_reach_the_hub_whole_and_are_known_afterwards() {

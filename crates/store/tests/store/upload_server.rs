@@ -3,7 +3,7 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gen_worker_hub::client::{HubClient, HubClientOptions, HubTiming, PollPolicy, RetryPolicy, UploadTarget};
-use gen_worker_store::{Upload, UploadContent, UploadOptions, Uploader};
+use gen_worker_store::{GrantOptions, Upload, UploadContent, UploadOptions, Uploader};
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -18,6 +18,8 @@ use tokio::{
 pub enum Say {
     /// A status and a body.
     Json(u16, Value),
+    /// Success, and a body of an S3 server.
+    Xml(&'static str),
     /// A status with a header.
     With(u16, &'static str, &'static str),
     /// The end of the connection, before the body is read.
@@ -116,8 +118,14 @@ impl Hub {
     /// The contract's counts with waits that a test can take.
     pub fn options() -> UploadOptions {
         let short = Duration::from_millis(1);
-        let part_retry = RetryPolicy { base: short, cap: short, ..RetryPolicy::PART };
-        UploadOptions { part_retry, ..UploadOptions::default() }
+        let quick = |policy| RetryPolicy { base: short, cap: short, ..policy };
+        let grant = GrantOptions {
+            retry: quick(RetryPolicy::GRANT),
+            request_retry: quick(RetryPolicy::GRANT_REQUEST),
+            part_bytes: 10,
+            ..GrantOptions::default()
+        };
+        UploadOptions { part_retry: quick(RetryPolicy::PART), grant, ..UploadOptions::default() }
     }
 
     pub fn uploader(&self, options: UploadOptions) -> Uploader {
@@ -141,6 +149,13 @@ impl Hub {
 pub fn media(reference: &str, content: UploadContent) -> Upload {
     let place = gen_worker_hub::api::UploadPlace::media(reference).unwrap();
     Upload::new(UploadTarget::Media { owner: "acme".to_owned() }, place, content)
+}
+
+/// An upload of `bytes` to a session of `acme/model`.
+pub fn revision(path: &str, content: UploadContent) -> Upload {
+    let (repo, session) = ("acme/model".parse().unwrap(), "s1".parse().unwrap());
+    let place = gen_worker_hub::api::UploadPlace::Path(path.parse().unwrap());
+    Upload::new(UploadTarget::Revision { repo, session }, place, content)
 }
 
 async fn serve(
@@ -202,12 +217,30 @@ async fn serve(
     }
 }
 
+/// What an S3 server says of an upload in parts.
+const BEGUN: &str = "<InitiateMultipartUploadResult><Bucket>b</Bucket><Key>k</Key><UploadId>m1</UploadId>\
+                     </InitiateMultipartUploadResult>";
+const FINISHED: &str = "<CompleteMultipartUploadResult><Location>l</Location><Bucket>b</Bucket><Key>k</Key>\
+                        <ETag>tag</ETag></CompleteMultipartUploadResult>";
+
+/// An upload to the object `dir/k 1` of the bucket `b`, at a server below a path.
+fn granted(base: &str) -> Value {
+    let grant = json!({
+        "endpoint_url": format!("{base}/store/s3/"), "bucket": "b", "key": "dir/k 1", "access_key_id": "key-id",
+        "secret_access_key": "hush-secret", "session_token": "hush-session",
+    });
+    json!({"upload_id": "u1", "transfer_grant": grant})
+}
+
 /// The answer of a hub that is well.
 fn usual(line: &str, body: &[u8], base: &str, part_size: usize) -> Say {
     match line.split_once(' ').unwrap_or_default() {
         ("PUT", _) => Say::With(200, "ETag", "\"tag\""),
         ("DELETE", _) => Say::Json(200, json!({})),
+        (_, path) if path.contains("?uploads") => Say::Xml(BEGUN),
+        (_, path) if path.contains("?uploadId") => Say::Xml(FINISHED),
         (_, path) if path.ends_with("/complete") => Say::Json(200, json!({"sha256": "of the hub", "created": true})),
+        (_, path) if path.starts_with("/api/v1/repos/") => Say::Json(200, granted(base)),
         _ => {
             let announced: Value = serde_json::from_slice(body).unwrap();
             let size = usize::try_from(announced["size_bytes"].as_u64().unwrap()).unwrap();
@@ -222,6 +255,7 @@ fn usual(line: &str, body: &[u8], base: &str, part_size: usize) -> Say {
 async fn answer(socket: &mut TcpStream, say: Say) -> std::io::Result<()> {
     let (status, header, body) = match say {
         Say::Json(status, body) => (status, String::new(), body.to_string()),
+        Say::Xml(body) => (200, String::new(), body.to_owned()),
         Say::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
         Say::Reset | Say::Stall | Say::Wait(_) => return Ok(()),
     };

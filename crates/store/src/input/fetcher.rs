@@ -1,0 +1,207 @@
+//! One file of an input, from its address to the directory of its job. One attempt (Hub contract, 14.3).
+
+use std::{
+    fmt, fs,
+    fs::File,
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use gen_worker_tasks::Scope;
+use reqwest::{Client, Response, Url, header};
+
+use super::{
+    error::InputError,
+    mime::MimeList,
+    public_address::AddressRule,
+    web::{check, client, failed},
+};
+
+/// Kind of a file whose server does not say it.
+const BYTES: &str = "application/octet-stream";
+
+/// Bytes that are written at once (Hub contract, 14.2).
+const CHUNK_BYTES: usize = 1024 * 1024;
+
+/// Longest ending of a name that is kept, its dot included: longer ones name no kind of file.
+const EXTENSION_BYTES_MAX: usize = 10;
+
+/// The numbers of fetches. The default is the contract's (14.2).
+#[derive(Clone, Debug)]
+pub struct InputOptions {
+    /// Time for one file.
+    pub time_max: Duration,
+    /// Bytes of one file, when its declaration does not say it.
+    pub bytes_max: u64,
+    /// Which hosts may be asked.
+    pub addresses: AddressRule,
+    /// PEM roots that are trusted besides the system's.
+    pub extra_roots: Option<Vec<u8>>,
+}
+
+/// Fetches files of inputs. Cheap to clone; clones share connections.
+#[derive(Clone)]
+pub struct InputFetcher {
+    client: Client,
+    options: Arc<InputOptions>,
+    scope: Arc<Scope>,
+}
+
+/// One file to fetch.
+#[derive(Clone, Debug)]
+pub struct InputRequest<'a> {
+    /// Where it is. May carry a permission in its query, so it is shown to nobody.
+    pub url: &'a str,
+    /// Which of the job's files it is.
+    pub number: usize,
+    /// Where it is put. Must exist; belongs to the job alone.
+    pub directory: &'a Path,
+    /// Bytes that it may have; none means those of the options.
+    pub bytes_max: Option<u64>,
+    /// What it may be.
+    pub accepted: &'a MimeList,
+}
+
+/// A file that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputAsset {
+    /// Where.
+    pub path: PathBuf,
+    /// How large it is.
+    pub size_bytes: u64,
+    /// Kind of content, as its server said it.
+    pub mime_type: String,
+}
+
+/// A file that goes unless it is kept.
+struct Unfinished {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Default for InputOptions {
+    fn default() -> Self {
+        Self {
+            time_max: Duration::from_secs(120),
+            bytes_max: 50 << 20,
+            addresses: AddressRule::Public,
+            extra_roots: None,
+        }
+    }
+}
+
+impl InputFetcher {
+    /// A fetcher that writes in `scope`.
+    ///
+    /// # Errors
+    /// [`InputError::Setup`] when the trusted roots cannot be used.
+    pub fn new(options: InputOptions, scope: Arc<Scope>) -> Result<Self, InputError> {
+        let client = client(options.addresses, options.extra_roots.as_deref())?;
+        Ok(Self { client, options: Arc::new(options), scope })
+    }
+
+    /// Fetches one file.
+    ///
+    /// # Errors
+    /// [`InputError`]. Nothing of the file is left then.
+    ///
+    /// # Cancel safety
+    /// May be dropped: nothing of the file is left.
+    pub async fn fetch(&self, request: &InputRequest<'_>) -> Result<InputAsset, InputError> {
+        let fetched = tokio::time::timeout(self.options.time_max, self.fetched(request));
+        fetched.await.unwrap_or(Err(InputError::Late))
+    }
+
+    async fn fetched(&self, request: &InputRequest<'_>) -> Result<InputAsset, InputError> {
+        let url: Url = request.url.parse().map_err(|_| InputError::Address)?;
+        check(&url, self.options.addresses)?;
+        let path = request.directory.join(format!("input-{}{}", request.number, extension(&url)));
+        let bytes_max = request.bytes_max.unwrap_or(self.options.bytes_max);
+        let asked = self.client.get(url).header(header::ACCEPT_ENCODING, "identity").send();
+        let response = asked.await.map_err(failed)?;
+        if !response.status().is_success() {
+            return Err(InputError::Status { status: response.status().as_u16() });
+        }
+        if response.content_length().is_some_and(|length| length > bytes_max) {
+            return Err(InputError::TooLarge { bytes_max });
+        }
+        let mime_type = mime_type(&response);
+        if !request.accepted.accepts(&mime_type) {
+            return Err(InputError::Type { mime_type });
+        }
+        let size_bytes = self.write(response, &path, bytes_max).await?;
+        Ok(InputAsset { path, size_bytes, mime_type })
+    }
+
+    /// Writes the body to a new file at `path`. Gives its size.
+    async fn write(&self, mut response: Response, path: &Path, bytes_max: u64) -> Result<u64, InputError> {
+        let own = path.to_owned();
+        let created = self.on_disk(path, move || {
+            let file = File::create_new(&own)?;
+            // Made here, so that the file goes also when nobody waits for it any more.
+            Ok((file, Unfinished { path: own, kept: false }))
+        });
+        let (mut file, mut unfinished) = created.await?;
+        let (mut size_bytes, mut chunk) = (0_u64, Vec::new());
+        loop {
+            let piece = response.chunk().await.map_err(failed)?;
+            let is_last = piece.is_none();
+            let piece = piece.unwrap_or_default();
+            size_bytes = size_bytes.saturating_add(piece.len() as u64);
+            if size_bytes > bytes_max {
+                return Err(InputError::TooLarge { bytes_max });
+            }
+            chunk.extend_from_slice(&piece);
+            if chunk.len() >= CHUNK_BYTES || is_last {
+                let full = std::mem::take(&mut chunk);
+                file = self.on_disk(path, move || file.write_all(&full).map(|()| file)).await?;
+            }
+            if is_last {
+                unfinished.kept = true;
+                return Ok(size_bytes);
+            }
+        }
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        path: &Path,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> Result<T, InputError> {
+        match self.scope.spawn_blocking(work).await {
+            Ok(done) => done.map_err(|source| InputError::Disk { path: path.to_owned(), source }),
+            Err(_) => Err(InputError::Closed),
+        }
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.kept {
+            // The directory goes with the job anyhow.
+            drop(fs::remove_file(&self.path));
+        }
+    }
+}
+
+/// The ending of the last name in the path, when it looks like one.
+fn extension(url: &Url) -> String {
+    let name = url.path_segments().and_then(|mut names| names.next_back()).unwrap_or_default();
+    let ending = name.rfind('.').and_then(|dot| name.get(dot..)).unwrap_or_default();
+    let is_plain = ending.bytes().skip(1).all(|byte| byte.is_ascii_alphanumeric());
+    if is_plain && (2..=EXTENSION_BYTES_MAX).contains(&ending.len()) { ending.to_owned() } else { String::new() }
+}
+
+fn mime_type(response: &Response) -> String {
+    let said = response.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    let kind = said.and_then(|kind| kind.split(';').next()).map(|kind| kind.trim().to_ascii_lowercase());
+    kind.filter(|kind| !kind.is_empty()).unwrap_or_else(|| BYTES.to_owned())
+}
+
+impl fmt::Debug for InputFetcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("InputFetcher").field("options", &self.options).finish_non_exhaustive()
+    }
+}

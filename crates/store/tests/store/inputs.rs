@@ -1,0 +1,168 @@
+//! Files of inputs, from a server that answers by path.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use gen_worker_store::{AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList};
+use gen_worker_tasks::Scope;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+/// More than is written at once.
+const LARGE: usize = 5 * 1024 * 1024 / 2;
+
+struct Server {
+    base: String,
+    scope: Arc<Scope>,
+    directory: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let scope = Arc::new(Scope::new("inputs"));
+        let cancel = scope.cancel().clone();
+        scope.spawn("accept", async move {
+            let connections = Scope::under("connections", &cancel);
+            while let Ok((socket, _)) = listener.accept().await {
+                connections.spawn("connection", async move { drop(answer(socket).await) });
+            }
+        });
+        Self { base, scope, directory: tempfile::tempdir().unwrap() }
+    }
+
+    fn fetcher(&self, options: InputOptions) -> InputFetcher {
+        InputFetcher::new(options, self.scope.clone()).unwrap()
+    }
+
+    async fn fetch(&self, path: &str, accepted: &MimeList) -> Result<InputAsset, InputError> {
+        let options = InputOptions { addresses: AddressRule::Any, ..InputOptions::default() };
+        self.fetch_with(options, path, accepted).await
+    }
+
+    async fn fetch_with(
+        &self,
+        options: InputOptions,
+        path: &str,
+        accepted: &MimeList,
+    ) -> Result<InputAsset, InputError> {
+        let url = format!("{}{path}", self.base);
+        let directory = self.directory.path();
+        let request = InputRequest { url: &url, number: 3, directory, bytes_max: None, accepted };
+        self.fetcher(options).fetch(&request).await
+    }
+
+    fn left(&self) -> usize {
+        std::fs::read_dir(self.directory.path()).unwrap().count()
+    }
+}
+
+async fn answer(mut socket: TcpStream) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+        if socket.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let path = head.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
+    let large = vec![7; LARGE];
+    let (status, headers, body): (_, _, &[u8]) = match path {
+        "/a.PNG" => (200, "Content-Type: Image/PNG; q=1\r\nContent-Length: 4\r\n", b"1234"),
+        "/large" => (200, "", &large),
+        "/long" => (200, "Content-Length: 99999999999\r\n", b""),
+        "/short" => (200, "Content-Length: 9\r\n", b"1234"),
+        "/silent" => {
+            socket.write_all(b"HTTP/1.1 200 S\r\nContent-Length: 9\r\n\r\n1").await?;
+            while socket.read(&mut [0; 64]).await? > 0 {}
+            return Ok(());
+        }
+        "/moved" => (302, "Location: /a.PNG\r\nContent-Length: 0\r\n", b""),
+        "/circle" => (302, "Location: /circle\r\nContent-Length: 0\r\n", b""),
+        "/ftp" => (302, "Location: ftp://example.com/a\r\nContent-Length: 0\r\n", b""),
+        _ => (404, "Content-Length: 0\r\n", b""),
+    };
+    socket.write_all(format!("HTTP/1.1 {status} S\r\nConnection: close\r\n{headers}\r\n").as_bytes()).await?;
+    socket.write_all(body).await
+}
+
+#[tokio::test]
+async fn h14_3_a_file_of_an_input_gets_a_name_of_its_own_its_size_and_its_kind() {
+    let server = Server::start().await;
+    let images = MimeList::new(["image/*"]);
+    for path in ["/a.PNG?signature=hush", "/moved"] {
+        let file = server.fetch(path, &images).await.unwrap();
+        let name = if path == "/moved" { "input-3" } else { "input-3.PNG" };
+        let expected = server.directory.path().join(name);
+        assert_eq!(file, InputAsset { path: expected.clone(), size_bytes: 4, mime_type: "image/png".to_owned() });
+        assert_eq!(std::fs::read(expected).unwrap(), b"1234");
+    }
+    let file = server.fetch("/large", &MimeList::default()).await;
+    assert!(matches!(file, Err(InputError::Disk { .. })), "the name is taken: {file:?}");
+    std::fs::remove_file(server.directory.path().join("input-3")).unwrap();
+    let file = server.fetch("/large", &MimeList::default()).await.unwrap();
+    assert_eq!((file.size_bytes, file.mime_type.as_str()), (LARGE as u64, "application/octet-stream"));
+    assert_eq!(std::fs::read(file.path).unwrap(), vec![7; LARGE]);
+}
+
+#[tokio::test]
+async fn h14_1_names_and_addresses_of_private_networks_are_not_asked() {
+    let server = Server::start().await;
+    let port = server.base.rsplit(':').next().unwrap();
+    let fetcher = server.fetcher(InputOptions::default());
+    let accepted = MimeList::default();
+    let outcome = async |url: String, directory: &Path| {
+        let request = InputRequest { url: &url, number: 0, directory, bytes_max: None, accepted: &accepted };
+        let error = fetcher.fetch(&request).await.unwrap_err();
+        assert!(error.is_invalid_input(), "{error:?}");
+        error
+    };
+    let directory = server.directory.path();
+    for host in ["127.0.0.1", "localhost", "[::1]", "2130706433"] {
+        let error = outcome(format!("http://{host}:{port}/a.PNG"), directory).await;
+        assert!(matches!(error, InputError::Private { .. }), "{host}: {error:?}");
+    }
+    // Longer than a label of a name may be: no resolver is asked for it.
+    let error = outcome(format!("http://{}.example/", "a".repeat(64)), directory).await;
+    assert!(matches!(error, InputError::Unknown { .. }), "{error:?}");
+    for url in ["ftp://example.com/a", "no address", "http://"] {
+        let error = outcome(url.to_owned(), directory).await;
+        assert!(matches!(error, InputError::Address), "{url}: {error:?}");
+    }
+    assert_eq!(server.left(), 0);
+}
+
+#[tokio::test]
+async fn h14_1_every_redirect_is_checked() {
+    let server = Server::start().await;
+    let error = server.fetch("/ftp", &MimeList::default()).await.unwrap_err();
+    assert!(matches!(error, InputError::Address), "{error:?}");
+    let error = server.fetch("/circle", &MimeList::default()).await.unwrap_err();
+    assert!(matches!(error, InputError::Redirects), "{error:?}");
+}
+
+#[tokio::test]
+async fn h14_2_what_is_too_large_late_broken_or_of_another_kind_leaves_no_file() {
+    let server = Server::start().await;
+    let all = MimeList::default();
+    let options = |bytes_max| InputOptions { bytes_max, addresses: AddressRule::Any, ..InputOptions::default() };
+    let error = server.fetch_with(options(LARGE as u64 - 1), "/large", &all).await.unwrap_err();
+    assert!(matches!(error, InputError::TooLarge { .. }) && error.is_invalid_input(), "{error:?}");
+    assert!(server.fetch_with(options(4), "/a.PNG", &all).await.is_ok(), "as many as it may have");
+    std::fs::remove_file(server.directory.path().join("input-3.PNG")).unwrap();
+    let error = server.fetch("/long", &all).await.unwrap_err();
+    assert!(matches!(error, InputError::TooLarge { .. }), "{error:?}");
+    let error = server.fetch("/a.PNG", &MimeList::new(["image/jpeg"])).await.unwrap_err();
+    assert!(matches!(error, InputError::Type { .. }) && error.is_invalid_input(), "{error:?}");
+    let error = server.fetch("/gone", &all).await.unwrap_err();
+    assert!(matches!(error, InputError::Status { status: 404 }), "{error:?}");
+    let error = server.fetch("/short?signature=hush", &all).await.unwrap_err();
+    assert!(matches!(error, InputError::Broken(_)) && !error.is_invalid_input(), "{error:?}");
+    assert!(!format!("{error:?}").contains("hush"), "{error:?}");
+    let soon = InputOptions { time_max: Duration::from_millis(50), ..options(9) };
+    let error = server.fetch_with(soon, "/silent", &all).await.unwrap_err();
+    assert!(matches!(error, InputError::Late), "{error:?}");
+    assert_eq!(server.left(), 0);
+}
