@@ -114,6 +114,8 @@ async fn h5_5_a_session_ends_with_all_of_its_checkpoints_or_with_none() -> Resul
         (status, &reply["error"]["code"], &reply["error"]["missing"]),
         (409, &json!("upload_incomplete"), &json!(["a"]))
     );
+    let tags: Vec<Value> = (0..65).map(|number| json!({"tag": format!("t{number}")})).collect();
+    assert_eq!(finalize(&server, &session, &json!({"tags": tags})).await?.0, 422, "too many tags");
     let reader = server.client("acme", &[])?;
     let resolve = async |text: &str| reader.resolve(&HubRef::parse(text)?).await.map_err(anyhow::Error::from);
     assert!(resolve("acme/model:v1#bf16").await.is_err(), "the repository is as it was");
