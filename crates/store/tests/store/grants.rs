@@ -170,7 +170,7 @@ async fn h4_23_a_file_that_changed_since_it_was_announced_is_not_sent() {
     let hub = Hub::start(10).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a");
-    std::fs::write(&path, bytes(9)).unwrap();
+    std::fs::write(&path, bytes(25)).unwrap();
     let go = Arc::new(Semaphore::new(0));
     hub.script(CREATE, [Say::Wait(go.clone())]);
     let (uploader, client) = (hub.uploader(Hub::options()), hub.client());
@@ -179,7 +179,7 @@ async fn h4_23_a_file_that_changed_since_it_was_announced_is_not_sent() {
         result = &mut upload => panic!("{result:?}"),
         _ = hub.arrivals("POST", 1) => {}
     }
-    std::fs::write(&path, bytes(8)).unwrap();
+    std::fs::write(&path, bytes(24)).unwrap();
     go.add_permits(1);
     let error = upload.await.unwrap_err();
     assert!(matches!(error, UploadError::Changed { .. }), "{error:?}");
