@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gen_worker_hub::{Blake3Hash, Digest, api::UploadedFile};
-use gen_worker_store::{GrantOptions, UploadContent, UploadError, UploadFailure, UploadOptions};
+use gen_worker_store::{GrantOptions, Progress, Transferred, UploadContent, UploadError, UploadFailure, UploadOptions};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -104,6 +105,27 @@ async fn h4_24_a_transfer_is_repeated_three_times_each_with_connections_of_its_o
     assert!(!told.contains("hush") && !told.contains("127.0.0.1"), "{told}");
     assert_eq!(hub.seen_of("PUT").len(), 4);
     assert!(lines(&hub.seen()).iter().all(|line| !line.starts_with("DELETE") && !line.ends_with("/complete")), "4.14");
+}
+
+#[derive(Default)]
+struct Heard(Mutex<Vec<u64>>);
+
+impl Progress for Heard {
+    fn transferred(&self, so_far: Transferred) {
+        self.0.lock().push(so_far.bytes_done);
+    }
+}
+
+#[tokio::test]
+async fn bytes_of_a_request_that_failed_do_not_count() {
+    for fault in [refused(), Say::Json(500, json!({}))] {
+        let hub = Hub::start(10).await;
+        hub.script("PUT", [fault]);
+        let (heard, mut upload) = (Arc::new(Heard::default()), revision("a", memory(9)));
+        upload.progress = heard.clone();
+        hub.uploader(Hub::options()).upload(&hub.client(), upload).await.unwrap();
+        assert_eq!(*heard.0.lock(), [9, 0, 9]);
+    }
 }
 
 #[tokio::test]
