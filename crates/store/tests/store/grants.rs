@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use gen_worker_hub::{Blake3Hash, Digest, api::UploadedFile};
-use gen_worker_store::{GrantOptions, UploadContent, UploadError, UploadFailure, UploadOptions};
+use gen_worker_store::{GrantOptions, Progress, Transferred, UploadContent, UploadError, UploadFailure, UploadOptions};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
@@ -106,6 +107,27 @@ async fn h4_24_a_transfer_is_repeated_three_times_each_with_connections_of_its_o
     assert!(lines(&hub.seen()).iter().all(|line| !line.starts_with("DELETE") && !line.ends_with("/complete")), "4.14");
 }
 
+#[derive(Default)]
+struct Heard(Mutex<Vec<u64>>);
+
+impl Progress for Heard {
+    fn transferred(&self, so_far: Transferred) {
+        self.0.lock().push(so_far.bytes_done);
+    }
+}
+
+#[tokio::test]
+async fn bytes_of_a_request_that_failed_do_not_count() {
+    for fault in [refused(), Say::Json(500, json!({}))] {
+        let hub = Hub::start(10).await;
+        hub.script("PUT", [fault]);
+        let (heard, mut upload) = (Arc::new(Heard::default()), revision("a", memory(9)));
+        upload.progress = heard.clone();
+        hub.uploader(Hub::options()).upload(&hub.client(), upload).await.unwrap();
+        assert_eq!(*heard.0.lock(), [9, 0, 9]);
+    }
+}
+
 #[tokio::test]
 async fn h4_24_parts_of_an_attempt_that_failed_are_given_up_at_the_bucket_and_sent_anew() {
     let hub = Hub::start(10).await;
@@ -170,7 +192,7 @@ async fn h4_23_a_file_that_changed_since_it_was_announced_is_not_sent() {
     let hub = Hub::start(10).await;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("a");
-    std::fs::write(&path, bytes(9)).unwrap();
+    std::fs::write(&path, bytes(25)).unwrap();
     let go = Arc::new(Semaphore::new(0));
     hub.script(CREATE, [Say::Wait(go.clone())]);
     let (uploader, client) = (hub.uploader(Hub::options()), hub.client());
@@ -179,7 +201,7 @@ async fn h4_23_a_file_that_changed_since_it_was_announced_is_not_sent() {
         result = &mut upload => panic!("{result:?}"),
         _ = hub.arrivals("POST", 1) => {}
     }
-    std::fs::write(&path, bytes(8)).unwrap();
+    std::fs::write(&path, bytes(24)).unwrap();
     go.add_permits(1);
     let error = upload.await.unwrap_err();
     assert!(matches!(error, UploadError::Changed { .. }), "{error:?}");
