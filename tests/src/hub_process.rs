@@ -1,12 +1,14 @@
 //! `gen-worker hub` as a process of its own.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use gen_worker_hub::{
-    BearerToken,
+    BearerToken, HubRef,
+    api::{FileSource, Resolved, ResolvedFile},
     client::{HubClient, HubClientOptions},
 };
+use gen_worker_proto::pb;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -59,6 +61,34 @@ impl HubProcess {
         let Ready { hub: url, token_file } = serde_json::from_slice(&told).context("read the ready file")?;
         let token = fs::read_to_string(token_file).context("read the token")?.trim().parse()?;
         Ok(Self { process, url, token, dir })
+    }
+
+    /// Publishes the files below `dir` as `reference`, with `gen-worker hub push`.
+    ///
+    /// # Errors
+    /// When the hub does not take them.
+    pub fn push(&self, dir: &Path, reference: &str) -> Result<()> {
+        let mut command = Command::new(built("gen-worker")?);
+        command.args(["hub", "push"]).arg(dir).arg(reference);
+        command.env("TENSORHUB_URL", &self.url).env("TENSORHUB_TOKEN", self.token.reveal());
+        let ended = Process::output(&mut command)?;
+        ensure!(ended.code == Some(0), "push of {reference}: {}", ended.stderr);
+        Ok(())
+    }
+
+    /// What an orchestrator would send for `reference`.
+    ///
+    /// # Errors
+    /// When the hub does not have it.
+    pub async fn snapshot(&self, reference: &str) -> Result<pb::Snapshot> {
+        let Resolved { snapshot, files, .. } = self.client()?.resolve(&HubRef::parse(reference)?).await?;
+        let file = |file: ResolvedFile| {
+            let FileSource::Url(url) = file.source else { bail!("an address is expected") };
+            let size_bytes = i64::try_from(file.size_bytes)?;
+            let (path, blake3) = (file.path.to_string(), file.blake3.to_string());
+            Ok(pb::SnapshotFile { path, size_bytes, blake3, url: url.reveal().to_owned() })
+        };
+        Ok(pb::Snapshot { digest: snapshot.to_string(), files: files.into_iter().map(file).collect::<Result<_>>()? })
     }
 
     /// A client that may do everything.
