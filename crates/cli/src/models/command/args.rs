@@ -18,7 +18,7 @@ pub(crate) struct ModelsArgs {
 pub(super) enum ModelsCommand {
     /// List the models that are on disk
     List(ReportArgs),
-    /// Bring models to this disk: owner/repo[:tag][@digest][#flavor], hf:owner/repo, civitai:VERSION, modelscope:owner/repo
+    /// Bring models to this disk: owner/repo:tag#flavor (tag and flavor may be left out), hf:owner/repo, civitai:VERSION, modelscope:owner/repo
     Pull(PullArgs),
     /// Hash models and take away those that are damaged
     Verify(VerifyArgs),
