@@ -110,9 +110,13 @@ fn queue_file_of_another_pool() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let options = PoolOptions { db: Some(dir.path().join("queue.sqlite")), ..PoolOptions::default() };
     let pool = Pool::start(&options)?;
-    let ended = refused(&options)?;
-    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
-    assert!(complaint(&ended).contains("in use by another orchestrator"), "{}", ended.stderr);
+    // Its hub, and with another one its queue.
+    let own_hub = ["--hub-dir".to_owned(), dir.path().join("hub").display().to_string()];
+    for (args, owner) in [(Vec::new(), "process"), (own_hub.to_vec(), "orchestrator")] {
+        let ended = refused(&PoolOptions { args, ..options.clone() })?;
+        assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+        assert!(complaint(&ended).contains(&format!("in use by another {owner}")), "{}", ended.stderr);
+    }
     assert_eq!(pool.api.get("/readyz")?.status, 200, "the first one goes on");
     Ok(())
 }
