@@ -63,9 +63,24 @@ struct Entry {
     /// Its instance came back to its accelerator, and nobody was told yet.
     promoted: AtomicBool,
     /// One load at a time of this instance, and how the last one failed.
-    failed: tokio::sync::Mutex<Option<WorkerError>>,
+    failed: tokio::sync::Mutex<Option<Failed>>,
     /// Loads that failed so far: whoever began before the last of them waited for it.
     failures: AtomicU64,
+}
+
+/// A load that failed.
+struct Failed {
+    error: WorkerError,
+    /// What it was told its models are: digests by wire ref.
+    told: BTreeMap<String, String>,
+}
+
+impl Failed {
+    /// Whether a load that is told this would only repeat it. A snapshot is authoritative (model contract, 3.1): what failed
+    /// without it, or with another, says nothing of it.
+    fn speaks_for(&self, told: &BTreeMap<String, String>) -> bool {
+        told.iter().all(|(reference, digest)| self.told.get(reference) == Some(digest))
+    }
 }
 
 impl Loader {
@@ -136,12 +151,14 @@ impl Loader {
             // Somebody else's load, which this one waited for.
             return Ok((instance, ColdStart { waited: began.elapsed(), ..ColdStart::default() }));
         }
-        if let Some(error) = failed.as_ref().filter(|_| entry.failures.load(Ordering::Acquire) > failures) {
+        let told: BTreeMap<_, _> = snapshots.iter().map(|(name, files)| (name.clone(), files.digest.clone())).collect();
+        let waited_for = failed.as_ref().filter(|_| entry.failures.load(Ordering::Acquire) > failures);
+        if let Some(failed) = waited_for.filter(|failed| failed.speaks_for(&told)) {
             // And so is its failure: everybody who waited for it would only repeat it, one after the other.
-            return Err(error.clone());
+            return Err(failed.error.clone());
         }
         let loaded = self.load_entry(entry, snapshots, device).await;
-        *failed = loaded.as_ref().err().cloned();
+        *failed = loaded.as_ref().err().map(|error| Failed { error: error.clone(), told });
         entry.failures.fetch_add(u64::from(failed.is_some()), Ordering::Release);
         let (instance, download, times) = loaded?;
         Ok((instance, split(began.elapsed(), download, times)))

@@ -1,5 +1,11 @@
 //! Instances in this process.
+use futures::future::BoxFuture;
+
 use super::*;
+use crate::{
+    binding::Binding,
+    model_source::{FetchProgress, FetchedModel, ModelError, ModelResidency},
+};
 
 struct Bench {
     loader: Loader,
@@ -180,4 +186,61 @@ fn parts_of_a_load_never_exceed_it() {
     assert_eq!(parts.total(), seconds(30));
     let parts = split(seconds(70), seconds(4), times);
     assert_eq!((parts.waited, parts.setup, parts.total()), (seconds(6), seconds(50), seconds(70)));
+}
+
+/// A source that can say where a model is only when it is told, and otherwise fails once it may.
+struct Upstream {
+    asked: tokio::sync::Notify,
+    may_fail: tokio::sync::Notify,
+    dir: TempDir,
+}
+
+impl Upstream {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        Self { asked: tokio::sync::Notify::new(), may_fail: tokio::sync::Notify::new(), dir }
+    }
+}
+
+impl ModelSource for Upstream {
+    fn fetch<'a>(
+        &'a self,
+        binding: &'a Binding,
+        snapshot: Option<&'a pb::Snapshot>,
+        _progress: &'a dyn FetchProgress,
+    ) -> BoxFuture<'a, Result<FetchedModel, ModelError>> {
+        async move {
+            if snapshot.is_some() {
+                return Ok(FetchedModel::at(self.dir.path()));
+            }
+            self.asked.notify_one();
+            self.may_fail.notified().await;
+            Err(ModelError::Unknown(binding.wire_ref()))
+        }
+        .boxed()
+    }
+
+    fn residency(&self) -> Vec<ModelResidency> {
+        Vec::new()
+    }
+}
+
+#[tokio::test]
+async fn m3_1_a_snapshot_counts_whatever_a_load_without_it_came_to() {
+    let (cards, told, upstream) = (Cards::with([Some(20); 2]), Told::default(), Arc::new(Upstream::new()));
+    let slots = [("weights".to_owned(), hub("o/a").build().expect("sound"))].into();
+    let cell = Arc::new(InstanceCell::new("a".to_owned(), slots, Some(lifecycle(&cards, 0, &told))));
+    let loader = Loader::new(upstream.clone(), cards, VramLimits::default(), [(false, cell.clone())], |_, _| {});
+    let snapshots = HashMap::from([("o/a".to_owned(), pb::Snapshot { digest: "d".to_owned(), files: Vec::new() })]);
+    let untold = HashMap::new();
+    let mut first = std::pin::pin!(loader.load(&cell, &untold, 0));
+    assert!(futures::poll!(first.as_mut()).is_pending());
+    upstream.asked.notified().await;
+    let (mut same, mut told) =
+        (std::pin::pin!(loader.load(&cell, &untold, 0)), std::pin::pin!(loader.load(&cell, &snapshots, 0)));
+    assert!(futures::poll!(same.as_mut()).is_pending() && futures::poll!(told.as_mut()).is_pending());
+    upstream.may_fail.notify_one();
+    first.await.map(drop).expect_err("nobody says where it is");
+    same.await.map(drop).expect_err("it would only repeat that");
+    told.await.map(drop).expect("it was told");
 }
