@@ -132,14 +132,16 @@ impl Owner {
         let Some(live) = self.table.get(sequence) else { return };
         let attempt = live.life.attempt();
         let connected = live.worker.filter(|key| self.roster.get(*key).is_some_and(|worker| worker.link.is_some()));
-        match connected {
+        // What waits for its models or its record was not sent: its worker knows nothing of it.
+        let is_unsent = live.life.phase() == Phase::Assigned && live.sends == 0;
+        match connected.filter(|_| !is_unsent) {
             Some(worker) => {
                 let id = live.id().clone();
                 self.send_cancel(worker, id.as_str(), attempt.0);
                 let due = self.now.after(self.options.cancel_grace);
                 self.timers.at(due, Timer::CancelGrace(sequence, attempt));
             }
-            // Nobody to ask: should the worker come back with it, the reconcile stops it there.
+            // Nobody to ask: should a worker come back with it, the reconcile stops it there.
             None => drop(self.happen(sequence, Happened::CancelOverdue(attempt), Detail::default())),
         }
     }
