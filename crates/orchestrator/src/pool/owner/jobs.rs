@@ -57,10 +57,13 @@ impl Owner {
     pub(super) fn result(&mut self, worker: WorkerKey, report: ResultReport) {
         let Some(sequence) = self.held(worker, &report.pair) else { return };
         let attempt = report.pair.attempt;
-        self.distrust_models(sequence, &report.message);
+        let verdict = match report.verdict {
+            Verdict::Status(status) => Verdict::Status(self.models_after(sequence, status, &report.message)),
+            verdict => verdict,
+        };
         let mut detail =
             Detail { message: report.message, output: report.output, metrics: report.metrics, pause: Duration::ZERO };
-        let happened = match report.verdict {
+        let happened = match verdict {
             Verdict::Status(status) => Happened::Result(attempt, status),
             Verdict::Draining => {
                 self.leaves(worker);
@@ -333,9 +336,10 @@ impl Owner {
         id: &gen_worker_proto::RequestId,
         after: Option<crate::pool::event::EventId>,
     ) -> Option<crate::pool::subscription::Subscription> {
+        let phases = self.phases_of(self.table.find(id.as_str())?);
         let live = self.table.find_mut(id.as_str())?;
         let (publisher, reader) = subscription();
-        for event in live.ring.replay(after) {
+        for event in live.ring.replay(after).into_iter().chain(phases) {
             publisher.publish(event);
         }
         if live.state.is_terminal() {
