@@ -198,7 +198,8 @@ impl Loader {
         *entry.footprint.lock() = Memory::default();
         let before = self.free().await;
         let setting_up = entry.cell.make(&models, entry.device(device), &self.models, snapshots);
-        let instance = self.in_turn(&models, turn, setting_up).await?;
+        // Who comes next looks at what this one takes, so its turn lasts until that is known.
+        let (instance, _turn) = self.in_turn(&models, turn, setting_up).await?;
         let mut taken = before;
         taken.sub(&self.free().await);
         // What is shared is booked once, and by itself.
@@ -216,21 +217,21 @@ impl Loader {
         Ok((instance, download, entry.cell.setup_times()))
     }
 
-    /// Sets up while nobody else does, unless it takes very long.
-    async fn in_turn<T>(
+    /// Sets up while nobody else does, unless it takes very long: then the turn is over before.
+    async fn in_turn<'a, T>(
         &self,
         models: &Models,
-        turn: tokio::sync::MutexGuard<'_, ()>,
+        turn: tokio::sync::MutexGuard<'a, ()>,
         setting_up: impl Future<Output = Result<T, WorkerError>>,
-    ) -> Result<T, WorkerError> {
+    ) -> Result<(T, Option<tokio::sync::MutexGuard<'a, ()>>), WorkerError> {
         let mut setting_up = std::pin::pin!(setting_up);
         if let Ok(done) = timeout(TURN_MAX, &mut setting_up).await {
-            return done;
+            return Ok((done?, Some(turn)));
         }
         let models: Vec<_> = models.values().map(Binding::wire_ref).collect();
         warn!(?models, "a setup takes very long; others load beside it");
         drop(turn);
-        setting_up.await
+        Ok((setting_up.await?, None))
     }
 
     fn entry(&self, cell: &Arc<InstanceCell>) -> Option<&Entry> {
