@@ -150,15 +150,16 @@ impl Operation {
     /// Books a failure, in the words of 11.6; unknown ones are failed loads.
     fn failed(&mut self, error: &str, now: Tick) -> Ended {
         self.failures = self.failures.saturating_add(1);
-        let doubled = 1_u32 << self.failures.saturating_sub(1).min(16);
-        let pause = PAUSE_FIRST.saturating_mul(doubled).min(PAUSE_MAX);
         let ended = match error {
             "oom" => Ended::NoMemory,
             "url_expired" | "missing_snapshot" => Ended::Unfetchable,
             _ => Ended::Failed,
         };
-        let at_once = ended == Ended::Unfetchable && self.failures <= REFILLS_MAX;
-        self.pause_until = if at_once { Tick::default() } else { now.after(pause) };
+        let free = if ended == Ended::Unfetchable { REFILLS_MAX } else { 0 };
+        self.pause_until = match self.failures.saturating_sub(free) {
+            0 => Tick::default(),
+            paid => now.after(PAUSE_FIRST.saturating_mul(1 << (paid - 1).min(16)).min(PAUSE_MAX)),
+        };
         ended
     }
 

@@ -339,7 +339,7 @@ impl Owner {
         let phases = self.phases_of(self.table.find(id.as_str())?);
         let live = self.table.find_mut(id.as_str())?;
         let (publisher, reader) = subscription();
-        for event in live.ring.replay(after).into_iter().chain(phases) {
+        for event in live.ring.replay(after).chain(phases) {
             publisher.publish(event);
         }
         if live.state.is_terminal() {
