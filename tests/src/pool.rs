@@ -52,6 +52,7 @@ impl Pool {
         let mut command = Self::command(options, &ready_file)?;
         // Its workers inherit that.
         command.current_dir(dir.path()).env("XDG_STATE_HOME", dir.path().join("state"));
+        command.env("TENSORHUB_CAS_DIR", dir.path().join("cas"));
         let mut process = Process::start("gen-worker up", &mut command)?;
         process.wait_for_line("pool is ready")?;
         let text = fs::read(&ready_file).context("read the ready file")?;

@@ -24,7 +24,7 @@ pub(crate) use sha256::{Sha256Error, hashed};
 
 use flights::Flights;
 
-pub use direct::Direct;
+pub use direct::{Asker, Direct, Seen};
 
 use crate::{
     api::{ApiError, OperatorToken, large::LargeBodies},
