@@ -12,6 +12,7 @@ mod drain;
 mod faults;
 mod fixture;
 mod functions;
+mod inputs;
 mod instances;
 mod jobs;
 mod ledger;
