@@ -73,6 +73,7 @@ impl Peer {
             .env("ORCHESTRATOR_PUBLIC_ADDR", format!("grpc://{wire}"))
             .env("WORKER_ID", id)
             .env("XDG_STATE_HOME", dir.path().join("state"))
+            .env("GEN_WORKER_JOBS_DIR", dir.path().join("jobs"))
             .env("TENSORHUB_CACHE_DIR", dir.path().join("cache"));
         Ok(PeerWorker { process: Process::start(&format!("{self:?}"), &mut command)?, dir })
     }

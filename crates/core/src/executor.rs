@@ -338,6 +338,7 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, place: Cont
             OutputMode::Url
         },
         saver,
+        scratch: job.scratch().clone(),
         summary_bytes_max,
         device,
         ..ContextParts::new(job.pair().clone(), function.name().clone())

@@ -32,6 +32,8 @@ struct Shared {
     path: Option<PathBuf>,
     state: Mutex<State>,
     scope: Arc<Scope>,
+    /// Somebody else removes it.
+    lent: bool,
     /// Holds the directory that this one is in, if that has to be held.
     _root: Option<ScratchRoot>,
 }
@@ -43,9 +45,11 @@ struct State {
 }
 
 impl Scratch {
-    /// The directory `path`, which nobody else uses. Nothing is made yet.
-    pub(crate) fn new(path: PathBuf, scope: Arc<Scope>) -> Self {
-        Self(Arc::new(Shared::at(Some(path), scope, None)))
+    /// The directory `path`, whose end is somebody else's.
+    pub(crate) fn lent(path: PathBuf, scope: Arc<Scope>) -> Self {
+        let mut shared = Shared::at(Some(path), scope, None);
+        shared.lent = true;
+        Self(Arc::new(shared))
     }
 
     /// Nowhere: everything that needs a place fails.
@@ -68,8 +72,29 @@ impl Scratch {
     /// May be dropped.
     pub(crate) async fn directory(&self, name: &'static str) -> io::Result<PathBuf> {
         let shared = self.0.clone();
-        let made = self.0.scope.spawn_blocking(move || shared.make(name)).await;
-        made.unwrap_or_else(|_| Err(closed()))
+        self.blocking(move || shared.make(name)).await
+    }
+
+    /// The outcome of `work`, off this thread.
+    ///
+    /// # Errors
+    /// Those of `work`, and once nothing is done any more.
+    ///
+    /// # Cancel safety
+    /// May be dropped: the work is done all the same.
+    pub(crate) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        self.0.scope.spawn_blocking(work).await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Removes the file `path` in it, off this thread. Best effort: it goes with the directory.
+    pub(crate) fn forget(&self, path: PathBuf) {
+        // Without a runtime nothing is under way any more.
+        if tokio::runtime::Handle::try_current().is_ok() {
+            drop(self.0.scope.spawn_blocking(move || drop(fs::remove_file(path))));
+        }
     }
 
     /// The same for whoever may block.
@@ -91,7 +116,7 @@ impl Scratch {
 
 impl Shared {
     fn at(path: Option<PathBuf>, scope: Arc<Scope>, root: Option<ScratchRoot>) -> Self {
-        Self { path, state: Mutex::default(), scope, _root: root }
+        Self { path, state: Mutex::default(), scope, lent: false, _root: root }
     }
 
     fn make(&self, name: &str) -> io::Result<PathBuf> {
@@ -110,7 +135,7 @@ impl Shared {
     fn over(&self) -> bool {
         let mut state = self.state.lock();
         state.over = true;
-        std::mem::take(&mut state.made)
+        std::mem::take(&mut state.made) && !self.lent
     }
 
     fn remove(&self) {

@@ -321,6 +321,7 @@ impl JobCell {
             name,
             content,
             mime_type,
+            create: false,
         }
     }
 

@@ -8,6 +8,7 @@ use gen_worker_hub::Digest;
 use gen_worker_store::{InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList};
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -16,6 +17,8 @@ use super::{
     shapes::FileShapes,
 };
 use crate::{
+    codec,
+    function::Function,
     scratch::Scratch,
     worker_error::{Result, WorkerError},
 };
@@ -83,6 +86,20 @@ impl Inputs {
     #[must_use]
     pub fn new(options: InputsOptions, scope: Arc<Scope>) -> Self {
         Self(Arc::new(Shared { options, scope, fetcher: Mutex::new(None), sockets: Semaphore::new(SOCKETS) }))
+    }
+
+    /// As a worker does for a request of its own machine: the files that `payload` of `function` names by an address are
+    /// fetched into `scratch`, and files of this machine may be named as well.
+    ///
+    /// # Errors
+    /// The first file that cannot be had.
+    ///
+    /// # Cancel safety
+    /// May be dropped: what was fetched goes with the directory.
+    pub async fn bring_local(&self, function: &Function, payload: &Value, scratch: &Scratch) -> Result<Value> {
+        let Some(shapes) = function.files() else { return Ok(payload.clone()) };
+        let place = Place { scratch, own: None, local: true };
+        codec::to_json(&self.bring(shapes, codec::from_json(payload), place).await?)
     }
 
     /// Whether anything is to be done for `payload` before its handler can run.

@@ -20,6 +20,7 @@ mod loras;
 mod metrics;
 mod models;
 mod orchestrator;
+mod output_streams;
 mod queue;
 mod renewals;
 mod saves;
