@@ -9,9 +9,14 @@
 //! commit names it, and for a grace after that, which is longer than addresses live.
 
 mod author;
+mod columns;
 mod datasets;
 mod environments;
 mod media;
+mod naming;
+mod pins;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod record;
 mod sessions;
 pub mod sqlite;
