@@ -7,18 +7,21 @@
 //! ```
 
 pub(crate) mod args;
+mod bucket;
 mod directory;
 mod local;
 mod private_file;
 mod public_url;
 mod push;
 mod serve;
+mod stores;
 
 use self::args::{HubArgs, HubCommand};
 pub(crate) use self::{
     directory::Directory,
     local::{HubSettings, LocalHub},
     public_url::{given_public_url, local_url},
+    stores::Stores,
 };
 use crate::{env::Environment, exit::Outcome};
 

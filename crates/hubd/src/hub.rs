@@ -3,11 +3,11 @@
 mod direct;
 mod finalize;
 mod flights;
+mod leftovers;
 mod sha256;
 
 use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
 
-use futures::TryStreamExt as _;
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{PART_SIZE_DEFAULT, TransferGrant},
@@ -47,6 +47,9 @@ const TIDY_STEPS_MAX: usize = 200;
 /// Rest between two rounds of [`Hub::run`]: a round that finds nothing costs a few reads of an index, and what expires lives
 /// for hours.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
+
+/// Rounds from one look at all objects to the next, where other processes may leave some: half a day.
+const LOOK_EVERY: u32 = 12 * 60;
 
 /// How long a content that nothing names stays: longer than any address of it lives.
 const UNUSED_GRACE_S: u64 = 24 * 60 * 60;
@@ -244,20 +247,6 @@ impl Hub {
         })
     }
 
-    /// Removes what an earlier process left when it was killed. Call it before the first request.
-    ///
-    /// # Errors
-    /// See [`TidyError`].
-    pub async fn recover(&self) -> Result<(), TidyError> {
-        self.blobs.remove_staged().await?;
-        let mut keys = std::pin::pin!(self.blobs.keys().try_chunks(TIDY_STEP));
-        while let Some(keys) = keys.try_next().await.map_err(|error| error.1)? {
-            let unknown = self.metadata.unknown(keys).await?;
-            self.blobs.delete(unknown).await;
-        }
-        self.tidy().await
-    }
-
     /// Drops uploads and commits that have expired, and contents that nothing names. Call it now and then.
     ///
     /// # Errors
@@ -300,8 +289,13 @@ impl Hub {
     /// May be dropped.
     pub async fn run(&self, cancel: &Cancel) {
         let rounds = async {
-            loop {
+            for round in 1_u32.. {
                 tokio::time::sleep(TIDY_EVERY).await;
+                if round.is_multiple_of(LOOK_EVERY)
+                    && let Err(error) = self.remove_leftovers().await
+                {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "what others left was not removed");
+                }
                 if let Err(error) = self.tidy().await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");
                 }

@@ -99,6 +99,12 @@ pub enum MetadataError {
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
 pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers + Send + Sync {
+    /// The name of a store that other processes may use at the same time, with the same objects; none for one that belongs to
+    /// this process.
+    fn shared(&self) -> Option<&str> {
+        None
+    }
+
     /// Opens an upload, or records the ref at once when its author can read the content already.
     ///
     /// # Errors

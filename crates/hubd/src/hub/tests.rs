@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gen_worker_tasks::Scope;
 
 use super::*;

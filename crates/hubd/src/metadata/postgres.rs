@@ -61,6 +61,8 @@ pub struct PostgresOptions {
 #[derive(Clone, Debug)]
 pub struct PostgresMetadata {
     pool: Pool,
+    /// Its own name, made with its tables.
+    id: Arc<str>,
 }
 
 impl PostgresOptions {
@@ -89,12 +91,16 @@ impl PostgresMetadata {
             return Err(PostgresOpenError::Address);
         }
         let pool = Pool::new(config, options.tls.map(Tls), scope, options.connections.max(1));
-        open::prepare(&pool).await?;
-        Ok(Self { pool })
+        let id = open::prepare(&pool).await?.into();
+        Ok(Self { pool, id })
     }
 }
 
 impl Metadata for PostgresMetadata {
+    fn shared(&self) -> Option<&str> {
+        Some(&self.id)
+    }
+
     fn open_upload(&self, new: NewUpload, author: Author, now_s: u64) -> Answer<'_, UploadOpened> {
         self.call("open an upload", (new, author, now_s), |on, (new, author, now_s)| {
             uploads::open(on, new, author, *now_s).boxed()
