@@ -177,7 +177,8 @@ fn h16_7_merges_through_two_hubs_of_which_one_is_killed_lose_nothing_that_was_sa
     let mut pushes = Vec::new();
     for number in 0..PUSHES {
         let name = format!("{number}.txt");
-        let dir = place.files(&format!("push{number}"), &[(&name, format!("file {number}").repeat(PART).as_bytes())])?;
+        let dir =
+            place.files(&format!("push{number}"), &[(&name, format!("file {number}").repeat(PART).as_bytes())])?;
         let hub = if number % 2 == 0 { &one } else { &two };
         let mut push = std::process::Command::new(built("gen-worker")?);
         push.args(["hub", "push", "--merge"]).arg(dir).arg("acme/paint");

@@ -51,3 +51,6 @@ impl BlobStore {
 fn same(found: Bytes, owner: &str) -> Result<(), ClaimError> {
     if found == owner.as_bytes() { Ok(()) } else { Err(ClaimError::Taken) }
 }
+
+#[cfg(test)]
+mod tests;

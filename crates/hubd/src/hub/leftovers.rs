@@ -38,3 +38,6 @@ impl Hub {
         Ok(())
     }
 }
+
+#[cfg(all(test, feature = "postgres"))]
+mod tests;

@@ -81,7 +81,7 @@ impl PostgresMetadata {
                 Ok(done)
             }
             Err(error) => {
-                if code(&error).is_none_or(|_| !is_lost(&error)) {
+                if !is_lost(&error) {
                     // The error that is told is the first.
                     drop(transaction.roll_back().await);
                 }

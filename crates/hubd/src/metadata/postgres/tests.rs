@@ -1,7 +1,15 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gen_worker_hub::api::{CommitCreate, CommitMode, CommitOperation};
+use gen_worker_hub::{
+    api::{CommitCreate, CommitMode, CommitOperation},
+    snapshot::SNAPSHOT_FILES_MAX,
+};
 use gen_worker_postgres::Postgres;
+use tokio_rustls::rustls::{
+    RootCertStore,
+    crypto::ring::default_provider,
+    pki_types::{CertificateDer, pem::PemObject as _},
+};
 
 use super::*;
 use crate::metadata::{
@@ -241,6 +249,72 @@ async fn an_address_is_never_shown() {
         assert!(matches!(error, PostgresOpenError::Address), "{url}: {error:?}");
         assert!(!format!("{error:?} {error}").contains("hunter2"));
     }
+}
+
+#[tokio::test]
+async fn a_server_with_another_certificate_is_no_server() {
+    let pem =
+        |name: &str| std::fs::read_to_string(format!("{}/../../tests/tls/{name}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let server = Postgres::start_with_tls(&pem("server.pem"), &pem("server.key")).unwrap();
+    server.database().unwrap();
+    let opened = async |root: &str| {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(pem(root).as_bytes()).unwrap()).unwrap();
+        let config = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let url = server.tls_url("test0").unwrap();
+        let options = PostgresOptions { tls: Some(Arc::new(config)), ..PostgresOptions::new(url) };
+        PostgresMetadata::open(options, Arc::new(Scope::new("test"))).await
+    };
+    let store = opened("ca.pem").await.unwrap();
+    assert!(save(&store, "u1", "a", "one").await.unwrap());
+    let sql = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE ssl AND application_name = 'gen-worker hub'";
+    assert_eq!(server.sql("test0", sql).unwrap(), "1");
+    assert!(matches!(opened("other.pem").await, Err(PostgresOpenError::Database(_))));
+    let plain = PostgresOptions::new(server.tls_url("test0").unwrap());
+    let plain = PostgresMetadata::open(plain, Arc::new(Scope::new("test"))).await;
+    assert!(matches!(plain, Err(PostgresOpenError::Database(_))), "TLS is demanded");
+}
+
+#[tokio::test]
+async fn h6_18_a_tree_of_as_many_files_as_there_may_be_is_committed_and_resolved() {
+    let server = Postgres::start().unwrap();
+    let store = open(&server.database().unwrap()).await;
+    let count = u32::try_from(SNAPSHOT_FILES_MAX).unwrap();
+    // Contents that are there: their hashes are such that both sides can make them.
+    let contents = "CREATE TABLE made AS SELECT n, int4send(n) || decode(repeat('00', 28), 'hex') AS blake3 FROM generate_series(1, $) AS n";
+    let statements = [
+        contents.replace('$', &count.to_string()).as_str(),
+        "INSERT INTO hub.blobs SELECT blake3, 1, NULL FROM made",
+        "INSERT INTO hub.segments SELECT 'key' || n, blake3, 1, 1 FROM made",
+        "INSERT INTO hub.media SELECT 'acme', n::text, blake3, 'text/plain' FROM made",
+    ]
+    .join("; ");
+    server.sql("test0", &statements).unwrap();
+    let add = |number: u32| {
+        let mut hash = [0; 32];
+        hash.iter_mut().zip(number.to_be_bytes()).for_each(|(to, from)| *to = from);
+        let path = format!("files/of/a/large/tree/{number}.txt").parse().unwrap();
+        CommitOperation::Add { path, blake3: Blake3Hash::from_bytes(hash), size_bytes: 1 }
+    };
+    let operations = (1..=count).map(add).collect();
+    let body = CommitCreate::new(CommitMode::Replace, operations);
+    let new = NewCommit { body, ..commit("c1", CommitMode::Replace, &[]) };
+    let pins = store.open_commit(new, Author::unlimited(Reader::Operator)).await.unwrap();
+    assert_eq!(pins.iter().filter(|pin| pin.upload.is_none()).count(), SNAPSHOT_FILES_MAX);
+    store.finalize_commit(repo(), "c1".parse().unwrap(), NOW_S).await.unwrap();
+    assert_eq!(files(&store).await.len(), SNAPSHOT_FILES_MAX);
+    // One that has nothing of it has to bring all of it, and gives up.
+    let body = CommitCreate::new(CommitMode::Replace, (1..=count).map(add).collect());
+    let new = NewCommit { body, ..commit("c2", CommitMode::Replace, &[]) };
+    server.sql("test0", "UPDATE hub.repos SET private = true").unwrap();
+    let pins = store.open_commit(new, Author::unlimited(Reader::Anyone)).await.unwrap();
+    assert_eq!(pins.iter().filter(|pin| pin.upload.is_some()).count(), SNAPSHOT_FILES_MAX);
+    while store.sweep(0, END_S, 500).await.unwrap() {}
+    assert_eq!(server.sql("test0", "SELECT count(*) FROM hub.uploads").unwrap(), "0");
 }
 
 #[tokio::test]
