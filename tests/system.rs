@@ -8,6 +8,7 @@ mod system {
     mod files;
     mod hub;
     mod hub_command;
+    mod hub_shared;
     mod models;
     mod run;
     mod slots;
