@@ -15,6 +15,7 @@ mod finalize;
 mod media;
 mod open;
 mod pool;
+mod releases;
 mod repos;
 mod row;
 mod sessions;

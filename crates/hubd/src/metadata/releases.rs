@@ -10,7 +10,7 @@ use gen_worker_hub::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Answer;
+use super::{Answer, MetadataError};
 
 /// How long a repeated publish with the key of an earlier one is answered with the release of that one (Hub contract, 13.1).
 pub const PUBLISH_KEY_S: u64 = 24 * 60 * 60;
@@ -138,6 +138,17 @@ pub enum Expectation {
     Release(ReleaseId),
 }
 
+impl Expectation {
+    /// Whether a tag that points there is as expected.
+    pub(super) fn is_met_by(&self, points_at: Option<&ReleaseId>) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Nothing => points_at.is_none(),
+            Self::Release(expected) => points_at == Some(expected),
+        }
+    }
+}
+
 /// A tag after a change, or after a call that changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MovedTag {
@@ -161,6 +172,52 @@ pub enum ReleaseAction {
     Rollback,
     /// A tag was taken away.
     Remove,
+}
+
+const ACTIONS: [(ReleaseAction, &str); 5] = [
+    (ReleaseAction::Publish, "publish"),
+    (ReleaseAction::Delete, "delete"),
+    (ReleaseAction::Promote, "promote"),
+    (ReleaseAction::Rollback, "rollback"),
+    (ReleaseAction::Remove, "remove"),
+];
+
+impl ReleaseAction {
+    /// The word that is stored for it.
+    pub(super) fn word(self) -> &'static str {
+        ACTIONS.iter().find(|(known, _)| *known == self).map_or("", |(_, word)| word)
+    }
+
+    /// The action that is stored as this word.
+    pub(super) fn of_word(word: &str) -> Result<Self, MetadataError> {
+        let known = ACTIONS.iter().find(|(_, known)| *known == word).map(|(action, _)| *action);
+        known.ok_or_else(|| MetadataError::Corrupt { detail: "column action".to_owned() })
+    }
+}
+
+/// What is stored of a release and nobody looks for.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Details {
+    pub image: Option<ReleaseImage>,
+    pub source_digest: Option<String>,
+    pub compatibility_version: Option<String>,
+    pub notes: Option<String>,
+}
+
+impl Details {
+    pub fn of(new: &NewRelease) -> Self {
+        let NewRelease { image, source_digest, compatibility_version, notes, .. } = new.clone();
+        Self { image, source_digest, compatibility_version, notes }
+    }
+
+    pub fn to_json(&self) -> Result<String, MetadataError> {
+        serde_json::to_string(self).map_err(|error| MetadataError::Unfit(error.to_string()))
+    }
+
+    pub fn from_json(text: &str) -> Result<Self, MetadataError> {
+        serde_json::from_str(text)
+            .map_err(|error| MetadataError::Corrupt { detail: format!("column details: {error}") })
+    }
 }
 
 /// An entry of the log.

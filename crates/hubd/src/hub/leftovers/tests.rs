@@ -6,6 +6,7 @@ use gen_worker_tasks::Scope;
 
 use super::*;
 use crate::{
+    UNUSED_GRACE,
     blobs::BlobStore,
     clock::Clock,
     hub::HubOptions,
@@ -33,7 +34,7 @@ async fn h4_14_objects_that_another_process_may_be_about_to_record_stay() {
     let options = HubOptions { clock: clock.clone(), ..HubOptions::new("http://hub.test", [1; 32]) };
     let hub = Hub::new(Arc::new(metadata), blobs, options).unwrap();
     let keys = async || hub.blobs.keys().try_collect::<Vec<_>>().await.unwrap();
-    clock.advance(2 * UNUSED_GRACE_S - 60);
+    clock.advance(2 * UNUSED_GRACE.as_secs() - 60);
     hub.recover().await.unwrap();
     assert_eq!(keys().await, ["blobs/u1/1-x"]);
     assert!(directory.path().join("blobs/u1/2-x#1").exists(), "another process may be writing it");

@@ -8,7 +8,6 @@ use gen_worker_hub::{
     names::{ReleaseId, Slug, Tag},
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
-use serde::{Deserialize, Serialize};
 
 use super::{
     SqliteMetadata,
@@ -16,18 +15,9 @@ use super::{
 };
 use crate::metadata::{
     Actor, Answer, LogEntry, MetadataError, MovedTag, NewPromotion, NewRelease, PUBLISH_KEY_S, ProjectName,
-    ReleaseAction, ReleaseError, ReleaseImage, ReleaseRecord, ReleaseRow, Releases, TagRecord,
+    ReleaseAction, ReleaseError, ReleaseRecord, ReleaseRow, Releases, TagRecord, releases::Details,
 };
 use log::Entry;
-
-/// What nobody looks for.
-#[derive(Deserialize, Serialize)]
-struct Details {
-    image: Option<ReleaseImage>,
-    source_digest: Option<String>,
-    compatibility_version: Option<String>,
-    notes: Option<String>,
-}
 
 impl Releases for SqliteMetadata {
     fn publish(&self, new: NewRelease, actor: Actor) -> Answer<'_, (ReleaseRecord, bool)> {
@@ -139,9 +129,7 @@ fn publish(on: &Connection, mut new: NewRelease, actor: &Actor) -> Result<(Relea
 }
 
 fn insert(on: &Connection, new: &NewRelease, (project, seq): (i64, i64), actor: &Actor) -> Result<(), MetadataError> {
-    let NewRelease { image, source_digest, compatibility_version, notes, .. } = new.clone();
-    let details = serde_json::to_string(&Details { image, source_digest, compatibility_version, notes });
-    let details = details.map_err(|error| MetadataError::Unfit(error.to_string()))?;
+    let details = Details::of(new).to_json()?;
     let (id, blake3) = (new.id.as_str(), Blake3Hash::of(new.manifest.as_bytes()).to_string());
     let mut insert = on.prepare_cached(
         "INSERT INTO releases (id, project, seq, manifest, blake3, details, author, created_s)
@@ -176,9 +164,7 @@ fn get(
     };
     let found = find.query_row(params![id.as_str(), project], row).optional()?;
     let Some((seq, manifest, details, author, created_s)) = found else { return Ok(None) };
-    let corrupt = |error: serde_json::Error| MetadataError::Corrupt { detail: format!("column details: {error}") };
-    let Details { image, source_digest, compatibility_version, notes } =
-        serde_json::from_str(&details).map_err(corrupt)?;
+    let Details { image, source_digest, compatibility_version, notes } = Details::from_json(&details)?;
     let new = NewRelease {
         id: id.clone(),
         project: of.clone(),

@@ -26,18 +26,10 @@ impl Entry<'_> {
     }
 }
 
-const ACTIONS: [(ReleaseAction, &str); 5] = [
-    (ReleaseAction::Publish, "publish"),
-    (ReleaseAction::Delete, "delete"),
-    (ReleaseAction::Promote, "promote"),
-    (ReleaseAction::Rollback, "rollback"),
-    (ReleaseAction::Remove, "remove"),
-];
-
 /// Writes an entry and gives its number.
 pub(super) fn write(on: &Connection, entry: &Entry<'_>, actor: &Actor) -> Result<i64, MetadataError> {
     let Entry { project, action, tag, from, to, previous, generation } = entry;
-    let action = ACTIONS.iter().find(|(known, _)| known == action).map(|(_, word)| *word);
+    let action = action.word();
     let mut write = on.prepare_cached(
         "INSERT INTO release_log
              (project, endpoint, tag, action, from_release, to_release, previous, generation, who, at_s, reason)
@@ -76,11 +68,10 @@ pub(super) fn list(
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
         let word: String = row.get(1)?;
-        let action = ACTIONS.iter().find(|(_, known)| *known == word).map(|(action, _)| *action);
         let release = |text: Option<String>| text.map(|text| parse("release", &text)).transpose();
         entries.push(LogEntry {
             number: count("id", row.get(0)?)?,
-            action: action.ok_or_else(|| MetadataError::Corrupt { detail: "column action".to_owned() })?,
+            action: ReleaseAction::of_word(&word)?,
             from: release(row.get(2)?)?,
             to: release(row.get(3)?)?,
             generation: count("generation", row.get(4)?)?,

@@ -88,12 +88,7 @@ fn promote_one(
 ) -> Result<MovedTag, MetadataError> {
     let before = current(on, project, tag)?;
     let points_at = before.as_ref().map(|before| &before.release);
-    let is_expected = match expected {
-        Expectation::Anything => true,
-        Expectation::Nothing => points_at.is_none(),
-        Expectation::Release(expected) => points_at == Some(expected),
-    };
-    if !is_expected {
+    if !expected.is_met_by(points_at) {
         return Err(ReleaseError::Conflict { endpoint: tag.0.clone(), current: points_at.cloned() }.into());
     }
     if points_at == Some(release) {
