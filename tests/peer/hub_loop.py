@@ -83,7 +83,7 @@ def commit(thread, turn, folder):
 
     repo, tree = f"{OWNER}/model-{thread}", Path(folder) / "tree"
     tree.mkdir(exist_ok=True)
-    files = {"own.bin": content(f"{thread} commit {turn}", 90_000), "shared.bin": content(f"shared {turn % SHARED}", 150_000)}
+    files = {"own.dat": content(f"{thread} commit {turn}", 90_000), "shared.dat": content(f"shared {turn % SHARED}", 150_000)}
     for path, data in files.items():
         (tree / path).write_bytes(data)
     hashes = {path: hex_of(data) for path, data in files.items()}

@@ -12,6 +12,7 @@ mod error;
 pub(crate) mod large;
 mod media;
 mod old_files;
+mod old_resolve;
 mod parts;
 mod projects;
 mod renewal;
@@ -49,7 +50,8 @@ pub(crate) struct Peer(pub IpAddr);
 /// [`ConnectInfo`] into its requests.
 pub fn router(hub: Arc<Hub>) -> Router {
     Router::new()
-        .route("/api/v1/repos/{owner}/{repo}/resolve", get(repos::resolve))
+        .route("/api/v1/repos/{owner}/{repo}/resolve", get(repos::resolve).post(old_resolve::resolve))
+        .route("/api/v1/repos/{owner}/{repo}/snapshots/{digest}/manifest", get(old_resolve::snapshot))
         .route("/api/v1/repos/{owner}/{repo}/metadata", get(repos::metadata).put(repos::put_metadata))
         .route("/api/v1/repos/{owner}/{repo}/visibility", get(visibility::get).put(visibility::put))
         .route("/api/v1/repos/{owner}/{repo}/commits", post(commits::create))

@@ -22,8 +22,17 @@ use ledger::{Ledger, Tree};
 /// A checkpoint that is there before the first kill.
 const PULLED: &str = "acme/pulled";
 
+/// The project whose releases are published.
+const PROJECT: &str = "/api/v1/projects/acme/paint";
+
+/// The tags of its endpoint, below it.
+const TAGS: &str = "/endpoints/draw/tags";
+
+/// Refs that are asked for at once.
+const REFS: usize = 500;
+
 /// Acknowledgements to each client after which the hub is killed, round by round.
-const ROUNDS: [usize; 4] = [1, 3, 2, 5];
+const ROUNDS: [usize; 4] = [1, 2, 1, 3];
 
 /// A hub that collects without a pause what has had no name for a second, behind `door`.
 fn words(door: &str) -> [&str; 8] {
@@ -60,12 +69,33 @@ impl Look<'_> {
 
     /// What the refs of the tenant stand for.
     fn media(&self, refs: &[&String]) -> Result<BTreeMap<String, String>> {
-        let (status, reply) = self.call("/api/v1/media/urls", Some(json!({"refs": refs})))?;
-        ensure!(status == 200, "status {status}");
-        let reply: Value = serde_json::from_slice(&reply)?;
-        let urls = reply["urls"].as_object().context("addresses")?;
-        let content = |url: &Value| Some(url["url"].as_str()?.split("/files/").nth(1)?.get(..64)?.to_owned());
-        Ok(urls.iter().filter_map(|(name, url)| Some((name.clone(), content(url)?))).collect())
+        let mut found = BTreeMap::new();
+        for refs in refs.chunks(REFS) {
+            let (status, reply) = self.call("/api/v1/media/urls", Some(json!({"refs": refs})))?;
+            ensure!(status == 200, "status {status}");
+            let reply: Value = serde_json::from_slice(&reply)?;
+            let urls = reply["urls"].as_object().context("addresses")?;
+            let content = |url: &Value| Some(url["url"].as_str()?.split("/files/").nth(1)?.get(..64)?.to_owned());
+            found.extend(urls.iter().filter_map(|(name, url)| Some((name.clone(), content(url)?))));
+        }
+        Ok(found)
+    }
+
+    /// The changes of the tag that clients move, the latest first, and where it points.
+    fn changes(&self) -> Result<(Vec<Value>, Value)> {
+        let read = |path: &str| {
+            let (status, reply) = self.call(&format!("{PROJECT}{TAGS}{path}"), None)?;
+            ensure!(status == 200, "status {status} for {path:?}");
+            anyhow::Ok(serde_json::from_slice::<Value>(&reply)?)
+        };
+        let (mut changes, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let mut page = read(&format!("/prod/history?limit=200{cursor}"))?;
+            changes.extend(page["items"].take().as_array().context("changes")?.iter().cloned());
+            let Some(next) = page["next_cursor"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        Ok((changes, read("")?[0].take()))
     }
 
     /// The files of a checkpoint; none when it is not there.
@@ -107,8 +137,23 @@ fn check(look: &Look<'_>, ledger: &Ledger) -> Result<()> {
         ensure!(tree.as_ref() == Some(files), "{repo}@{digest} is {tree:?}");
         named.extend(files.values().cloned());
     }
+    check_tag(look, ledger)?;
     for blake3 in &named {
         ensure!(look.has(blake3)?, "{blake3} is gone");
+    }
+    Ok(())
+}
+
+/// Every change of the tag began where the one before ended, and those that were acknowledged are among them.
+fn check_tag(look: &Look<'_>, ledger: &Ledger) -> Result<()> {
+    let (changes, tag) = look.changes()?;
+    ensure!(tag["release_id"] == changes[0]["to_release_id"], "{tag} after {}", changes[0]);
+    for pair in changes.windows(2) {
+        ensure!(pair[0]["from_release_id"] == pair[1]["to_release_id"], "{pair:?}");
+    }
+    for (generation, release) in &ledger.promotions {
+        let found = changes.iter().find(|change| change["generation"] == *generation);
+        ensure!(found.is_some_and(|change| change["to_release_id"] == release.as_str()), "{generation}: {found:?}");
     }
     Ok(())
 }
@@ -169,7 +214,7 @@ fn h5_4_a_hub_process_that_is_killed_again_and_again_keeps_what_it_acknowledged(
     let mut hub = HubProcess::start(&words(&url))?;
     door.aim(Some(hub.address));
     let tree = tempfile::tempdir()?;
-    fs::write(tree.path().join("weights.bin"), content(300_000, 9))?;
+    fs::write(tree.path().join("weights.dat"), content(300_000, 9))?;
     hub.push(tree.path(), PULLED)?;
     let clients = Clients::start(&url, hub.token.reveal())?;
     for more in ROUNDS {

@@ -64,13 +64,7 @@ pub(crate) async fn resolve(
     peer: Option<Extension<Peer>>,
     caller: Caller,
 ) -> Result<Response, ApiError> {
-    if let (Caller::Anonymous, Some(Extension(peer))) = (&caller, peer) {
-        let taken = hub.anonymous.take(peer.0, hub.options.clock.now_s());
-        taken.map_err(|wait_s| {
-            let message = "too many calls without a token from this address";
-            ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).after(wait_s)
-        })?;
-    }
+    check_rate(&hub, &caller, peer)?;
     let name = repo_name(&owner, &repo)?;
     // What is no tag, flavor or digest is none that is there.
     let gone = || ApiError::not_found("repository, tag, flavor or digest");
@@ -87,6 +81,15 @@ pub(crate) async fn resolve(
         dtype: found.dtype,
     };
     body::json(StatusCode::OK, &reply)
+}
+
+/// Refuses an address that asks too often without a token (Hub contract, 3.13).
+pub(super) fn check_rate(hub: &Hub, caller: &Caller, peer: Option<Extension<Peer>>) -> Result<(), ApiError> {
+    let (Caller::Anonymous, Some(Extension(peer))) = (caller, peer) else { return Ok(()) };
+    hub.anonymous.take(peer.0, hub.options.clock.now_s()).map_err(|wait_s| {
+        let message = "too many calls without a token from this address";
+        ApiError::new(StatusCode::TOO_MANY_REQUESTS, "rate_limited", message).after(wait_s)
+    })
 }
 
 fn selector(asked: &Asked, tag: Option<&str>) -> Option<Selector> {

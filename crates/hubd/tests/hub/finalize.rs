@@ -11,7 +11,6 @@ use gen_worker_hub::{
 };
 use gen_worker_hubd::{Visibility, blobs::BlobStore};
 use gen_worker_tasks::Scope;
-use object_store::local::LocalFileSystem;
 use serde_json::{Value, json};
 
 use crate::{
@@ -72,8 +71,8 @@ async fn h6_20_the_type_of_a_checkpoint_is_what_the_headers_show_not_what_the_cl
 #[tokio::test]
 async fn h6_21_a_long_finalize_runs_on_and_a_repeat_learns_what_came_of_it() -> Result<()> {
     let directory = tempfile::tempdir()?;
-    let gate = Arc::new(Gate::new(LocalFileSystem::new_with_prefix(directory.path())?));
-    let blobs = BlobStore::remote(Arc::<Gate>::clone(&gate), Arc::new(Scope::new("hub-blobs")));
+    let gate = Gate::new();
+    let blobs = BlobStore::remote(gate.objects(), Arc::new(Scope::new("hub-blobs")));
     let server =
         Server::start_over(directory.path(), blobs, |options| options.finalize_wait = Duration::from_millis(100))
             .await?;
@@ -81,7 +80,7 @@ async fn h6_21_a_long_finalize_runs_on_and_a_repeat_learns_what_came_of_it() -> 
     let weights = safetensors(&["F16"]);
     let commit = adding(CommitMode::Replace, &[("a.safetensors", &weights)])?;
     let revision = brought(&server, &client, &commit, &[&weights]).await?;
-    gate.close();
+    gate.close().await?;
     for _ in 0..2 {
         assert_eq!(finalize(&server, &revision).await?, (202, json!({"status": "running"})));
     }

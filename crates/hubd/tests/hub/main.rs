@@ -12,6 +12,7 @@ mod grants_refused;
 mod kill;
 mod limits;
 mod old_files;
+mod old_resolve;
 mod refusals;
 mod releases;
 mod renewal;

@@ -1,4 +1,5 @@
-//! Sixteen clients that never stop: both peers with all ways in which they write, our own `push`, our own `pull`.
+//! Sixteen clients that never stop: both peers with all ways in which they write, our own `push`, our own `pull`. Two more
+//! publish releases and move one tag.
 
 use std::{
     fs,
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 
 use super::{
     super::{PEERS, content, write},
-    PULLED,
+    PROJECT, PULLED, TAGS,
     ledger::{Event, Ledger, Stage, What},
 };
 
@@ -33,11 +34,14 @@ const PUSHERS: usize = 3;
 /// Clients that pull.
 const PULLERS: usize = 2;
 
+/// Clients that publish and promote.
+const PROMOTERS: usize = 2;
+
 /// Contents that all who push have.
 const SHARED: u8 = 4;
 
 /// All of them.
-pub(super) const CLIENTS: usize = 16;
+pub(super) const CLIENTS: usize = 18;
 
 /// Clients at work. They end with their guard.
 pub(super) struct Clients {
@@ -61,6 +65,10 @@ impl Clients {
         for number in 0..PULLERS {
             let mut work = Own::new(format!("pull-{number}"), url, token)?;
             clients.own(move |_, tell| work.pull(tell))?;
+        }
+        for number in 0..PROMOTERS {
+            let work = Own::new(format!("promote-{number}"), url, token)?;
+            clients.own(move |turn, tell| work.promote(turn, tell))?;
         }
         Ok(clients)
     }
@@ -146,7 +154,7 @@ impl Own {
         let (repo, tree) = (format!("acme/{}", self.name), self.dir.path().join("tree"));
         let seed = u8::try_from(turn % 251)?;
         let own = [self.name.as_bytes(), &turn.to_le_bytes(), &content(90_000, seed)].concat();
-        let hashes = write(&tree, &[("own.bin", &own), ("shared.bin", &content(120_000, seed % SHARED))])?;
+        let hashes = write(&tree, &[("own.dat", &own), ("shared.dat", &content(120_000, seed % SHARED))])?;
         let what = |checkpoint| What::Commit { repo: repo.clone(), files: hashes.clone(), checkpoint };
         tell(Event { event: Stage::Begin, client: self.name.clone(), what: what(None) });
         let mut process = self.process(&["hub", "push", &tree.to_string_lossy(), &repo])?;
@@ -167,6 +175,39 @@ impl Own {
         let event = if there { Stage::Done } else { Stage::Wrong };
         tell(Event { event, client: self.name.clone(), what: What::Pull });
         Ok(())
+    }
+
+    /// Publishes a release and points the tag at it, if nobody else has moved it since it was read.
+    fn promote(&self, turn: usize, tell: &dyn Fn(Event)) -> Result<()> {
+        let key = format!("{}-{turn}", self.name);
+        let release =
+            self.call("POST", "/releases", Some((&key, json!({"manifest": {"functions": [{"name": "draw"}]}}))))?;
+        let tags = self.call("GET", TAGS, None)?;
+        let (release, current) = (&release["release_id"], tags[0]["release_id"].as_str().unwrap_or_default());
+        let body = json!({"release_id": release, "expected_release_id": current});
+        let moved = self.call("PUT", &format!("{TAGS}/prod"), Some((&key, body)))?;
+        let client = self.name.clone();
+        // Who comes second has done nothing, and was told so.
+        let what = match (moved["generation"].as_u64(), moved["error"]["code"].as_str()) {
+            (Some(generation), _) => {
+                What::Promote { generation, release: release.as_str().unwrap_or_default().to_owned() }
+            }
+            (None, Some("tag_conflict")) => What::Resolve,
+            _ => anyhow::bail!("{moved}"),
+        };
+        tell(Event { event: Stage::Done, client, what });
+        Ok(())
+    }
+
+    fn call(&self, method: &str, path: &str, body: Option<(&str, Value)>) -> Result<Value> {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{PROJECT}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.token));
+        let mut reply = match body {
+            Some((key, body)) => agent.run(request.header("idempotency-key", key).body(body.to_string())?)?,
+            None => agent.run(request.body(())?)?,
+        };
+        Ok(reply.body_mut().read_json()?)
     }
 
     fn process(&self, words: &[&str]) -> Result<Process> {

@@ -43,6 +43,10 @@ pub(super) enum What {
         files: Tree,
         checkpoint: Option<String>,
     },
+    Promote {
+        generation: u64,
+        release: String,
+    },
     Pull,
     Resolve,
     Any {
@@ -74,6 +78,8 @@ pub(super) struct Ledger {
     pub blobs: BTreeSet<String>,
     /// Checkpoints: repository, digest, files.
     pub checkpoints: Vec<(String, String, Tree)>,
+    /// Where the tag that several clients move pointed after each of its changes.
+    pub promotions: BTreeMap<u64, String>,
     /// Acknowledgements by client.
     pub counts: BTreeMap<String, usize>,
     /// What must not happen.
@@ -104,7 +110,10 @@ impl Ledger {
     pub fn note(&mut self, Event { event, client, what }: Event) {
         match event {
             Stage::Wrong => self.wrong.push(format!("{client}: {what:?}")),
-            Stage::Failed => self.failed = Some(format!("{client}: {what:?}")),
+            Stage::Failed => {
+                let why = if let What::Any { error } = what { error } else { String::new() };
+                self.failed = Some(format!("{client}: {why}"));
+            }
             Stage::Begin | Stage::Done => {
                 if event == Stage::Done {
                     *self.counts.entry(client).or_default() += 1;
@@ -121,6 +130,11 @@ impl Ledger {
             What::Commit { repo, files, checkpoint } => {
                 self.repos.entry(repo.clone()).or_default().note(stage, files.clone());
                 self.checkpoints.extend(checkpoint.map(|digest| (repo, digest, files)));
+            }
+            What::Promote { generation, release } => {
+                if let Some(other) = self.promotions.insert(generation, release) {
+                    self.wrong.push(format!("change {generation} of the tag was told twice, once for {other}"));
+                }
             }
             What::Blob { .. } | What::Pull | What::Resolve | What::Any { .. } => {}
         }
