@@ -51,13 +51,15 @@ impl Serving {
             self.outbox.withdraw_other_attempts(&pair);
         }
         let name = std::mem::take(&mut run.function_name);
-        let (mut number, mut instance, mut gpu) = (0, None, None);
+        let (mut number, mut instance, mut gpu, mut unsound) = (0, None, None, None);
+        let adapted = run.models.iter().any(|model| !model.loras.is_empty());
         let target = match self.roster.find(&name) {
             None => Target::Unknown(&name),
             Some((at, entry)) => match self.availability.disabled(entry.function.name()) {
                 Some(why) => Target::Disabled(&why.reason),
                 None => {
                     number = at;
+                    unsound = check_dispatch(&run.models, entry.function.slots()).err().map(|error| error.to_string());
                     let cell = entry.function.instance();
                     instance = cell.and_then(|cell| cell.ready());
                     let granted = accelerators(run.compute.as_ref(), entry.function.resources().gpu());
@@ -66,14 +68,14 @@ impl Serving {
                     Target::Known(Needs {
                         function: at,
                         concurrency_max: entry.concurrency_max,
-                        instance: cell.is_some() && instance.is_none(),
+                        // Adapters have to come, too, before it starts.
+                        instance: cell.is_some() && (adapted || instance.is_none()),
                         thread: entry.function.is_blocking(),
                         gpu,
                     })
                 }
             },
         };
-        let unsound = check_dispatch(&run.models).err().map(|error| error.to_string());
         let target = match (&unsound, target) {
             (Some(why), Target::Known(_)) => Target::Invalid(why),
             (_, target) => target,

@@ -28,7 +28,10 @@ fn ended() -> impl Strategy<Value = Ended> {
 }
 
 fn start() -> impl Strategy<Value = Start> {
-    let overlay = (text(), text(), -4.0..4.0).prop_map(|(slot, reference, weight)| Overlay { slot, reference, weight });
+    let overlay = (text(), text(), -4.0..4.0, text()).prop_map(|(slot, reference, weight, id)| {
+        let file = Bytes::from(id.clone().into_bytes());
+        Overlay { slot, reference, weight, id, file }
+    });
     let models = prop::collection::btree_map(text(), text(), 0..4);
     let first = (text(), text(), any::<i64>(), text(), text(), models);
     let second = (prop::collection::vec(overlay, 0..4), prop::option::of(any::<u64>()), any::<bool>());
