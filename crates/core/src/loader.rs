@@ -286,8 +286,8 @@ impl Loader {
         *entry.footprint.lock() = Memory::default();
         let before = self.free().await;
         let setting_up = self.set_up(entry, &models, snapshots, (device, offload, before.vram_on(device)));
-        let (instance, _turn) = self.in_turn(&models, turn, setting_up).await;
-        let instance = instance?;
+        // Who comes next looks at what this one takes, so its turn lasts until that is known.
+        let (instance, _turn) = self.in_turn(&models, turn, setting_up).await?;
         let mut taken = before;
         taken.sub(&self.free().await);
         // What is shared is booked once, and by itself.
@@ -309,21 +309,21 @@ impl Loader {
         Ok((instance, download, entry.cell.setup_times()))
     }
 
-    /// Sets up while nobody else does, unless it takes very long. The turn ends with what is given back of it.
-    async fn in_turn<'t, T>(
+    /// Sets up while nobody else does, unless it takes very long: then the turn is over before.
+    async fn in_turn<'a, T>(
         &self,
         models: &Models,
-        turn: Turn<'t>,
+        turn: Turn<'a>,
         setting_up: impl Future<Output = Result<T, WorkerError>>,
-    ) -> (Result<T, WorkerError>, Option<Turn<'t>>) {
+    ) -> Result<(T, Option<Turn<'a>>), WorkerError> {
         let mut setting_up = std::pin::pin!(setting_up);
         if let Ok(done) = timeout(TURN_MAX, &mut setting_up).await {
-            return (done, Some(turn));
+            return Ok((done?, Some(turn)));
         }
         let models: Vec<_> = models.values().map(Binding::wire_ref).collect();
         warn!(?models, "a setup takes very long; others load beside it");
         drop(turn);
-        (setting_up.await, None)
+        Ok((setting_up.await?, None))
     }
 
     fn entry(&self, cell: &Arc<InstanceCell>) -> Option<&Entry> {
@@ -361,7 +361,7 @@ fn split(all: Duration, download: Duration, times: SetupTimes) -> ColdStart {
         (setup, warmup)
     };
     let waited = all.saturating_sub(download + spawn + setup + warmup);
-    ColdStart { queued: Duration::ZERO, waited, download, spawn, setup, warmup }
+    ColdStart { waited, download, spawn, setup, warmup, ..ColdStart::default() }
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     fetch_error::FetchError,
     lock::{Hold, StoreLock},
     progress::{Progress, Share, Sum, Transferred},
-    room::Room,
+    room::{Claiming, Room},
     tree::Tree,
 };
 
@@ -40,8 +40,8 @@ impl Build {
         self.announce().await?;
         let (layout, tree) = (self.room.layout.clone(), Arc::clone(&self.tree));
         let on_disk = self.room.disk.run(move || Ok(BytesOnDisk::of(&layout, &tree))).await?;
-        self.room.make(on_disk.missing, Some(reference)).await?;
-        let bytes = self.transfer(on_disk.there).await?;
+        let claim = self.room.make(on_disk.missing, Some(reference)).await?;
+        let bytes = self.transfer(on_disk.there, Claiming::new(claim, &self.reporter)).await?;
         let (layout, tree, lock) = (self.room.layout.clone(), Arc::clone(&self.tree), Arc::clone(&self.lock));
         let assembled = move || {
             let _lock = lock;
@@ -66,12 +66,12 @@ impl Build {
     }
 
     /// Brings all blobs, of which `there` is on disk. Gives their bytes.
-    async fn transfer(&self, there: Vec<u64>) -> Result<u64, FetchError> {
+    async fn transfer(&self, there: Vec<u64>, reporter: Arc<dyn Progress>) -> Result<u64, FetchError> {
         let sum = Arc::new(Sum::of(self.tree.size_bytes()));
-        self.reporter.transferred(sum.moved(0, there.iter().sum()));
+        reporter.transferred(sum.moved(0, there.iter().sum()));
         let slots = Arc::new(Semaphore::new(self.blobs.at_once()));
         let transfers = self.tree.blobs().to_vec().into_iter().zip(there).map(|(blob, there)| {
-            let share = Share::new(&sum, there, &self.reporter);
+            let share = Share::new(&sum, there, &reporter);
             let (blobs, slots) = (Arc::clone(&self.blobs), Arc::clone(&slots));
             async move { blobs.get(blob, slots, &share).await }
         });

@@ -1,6 +1,8 @@
 //! Space on the disk: whether something fits, who leaves so that it does, and who hears of it. Owns the list of refs that leave
 //! last, and which trees this process has seen to be right.
 
+mod claims;
+
 use std::{
     collections::{BTreeSet, HashSet},
     path::{Path, PathBuf},
@@ -22,6 +24,8 @@ use crate::{
     store::StoreObserver,
 };
 
+pub(crate) use claims::{Claim, Claiming, Claims};
+
 /// The space of one store.
 pub(crate) struct Room {
     pub(crate) layout: Layout,
@@ -33,6 +37,8 @@ pub(crate) struct Room {
     pub(crate) headroom_bytes: u64,
     /// Space that a download leaves (rule 6.14).
     pub(crate) reserve_bytes: u64,
+    /// What is promised.
+    pub(crate) claims: Claims,
     /// Refs that leave last.
     pub(crate) keep: Mutex<BTreeSet<String>>,
     /// Trees whose bytes this process has seen to be right. Not more than there are on disk, but for those others removed.
@@ -56,16 +62,26 @@ impl Room {
         missing_bytes.saturating_add(self.headroom_bytes.max(self.reserve_bytes))
     }
 
-    /// Makes `missing_bytes` fit for `reference` (rules 6.14, 8.3, 8.9). Who calls has announced what it needs besides.
-    pub(crate) async fn make(self: &Arc<Self>, missing_bytes: u64, reference: Option<&str>) -> Result<(), FetchError> {
+    /// Makes `missing_bytes` fit for `reference` (rules 6.14, 8.3, 8.9), beside what others were promised and have not filled.
+    /// Who calls has announced what it needs besides.
+    pub(crate) async fn make(
+        self: &Arc<Self>,
+        missing_bytes: u64,
+        reference: Option<&str>,
+    ) -> Result<Claim, FetchError> {
+        let _deciding = self.claims.deciding.lock().await;
         let required_bytes = self.required_bytes(missing_bytes);
-        let short = |available: Option<u64>| available.filter(|available| *available < required_bytes);
+        let short = |available: Option<u64>| {
+            let available = available?.saturating_sub(self.claims.bytes());
+            (available < required_bytes).then_some(available)
+        };
         if missing_bytes == 0 || short(self.available().await?).is_none() {
-            return Ok(());
+            return Ok(self.claims.claim(missing_bytes));
         }
-        self.collect(required_bytes, reference.map(str::to_owned)).await?;
+        let target_bytes = required_bytes.saturating_add(self.claims.bytes());
+        self.collect(target_bytes, reference.map(str::to_owned)).await?;
         match short(self.available().await?) {
-            None => Ok(()),
+            None => Ok(self.claims.claim(missing_bytes)),
             Some(available_bytes) => {
                 let path = self.layout.root().to_owned();
                 Err(FetchError::InsufficientDisk { path, required_bytes, available_bytes })

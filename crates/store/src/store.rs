@@ -39,7 +39,7 @@ use crate::{
     progress::Progress,
     providers::{Providers, Receipt},
     ref_index::{RefIndex, StoredModel},
-    room::Room,
+    room::{Claims, Room},
     snapshots::Snapshots,
     tree::Tree,
 };
@@ -90,7 +90,8 @@ impl Store {
             disk.run(move || rescan(&at, &entries).map_err(FetchError::disk("open the store", at.root()))).await?;
         present.iter().for_each(|reference| observer.on_disk(reference));
         let (keep, verified) = (Mutex::new(BTreeSet::new()), Mutex::new(HashSet::new()));
-        let room = Room { layout, disk, index, observer, space, headroom_bytes, reserve_bytes, keep, verified };
+        let claims = Claims::default();
+        let room = Room { layout, disk, index, observer, space, headroom_bytes, reserve_bytes, claims, keep, verified };
         let room = Arc::new(room);
         let blobs = Arc::new(Blobs::new(Arc::clone(&room), downloader.clone()));
         let snapshots = Arc::new(Snapshots::new(Arc::clone(&room), blobs));

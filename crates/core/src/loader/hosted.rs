@@ -85,6 +85,6 @@ impl Loader {
         if let Err(error) = self.make_room(needs, entry).await {
             return Ok(Tried::NoRoom(error));
         }
-        self.in_turn(&models, turn, place.fill(self.models.clone(), order())).await.0.map(made)
+        self.in_turn(&models, turn, place.fill(self.models.clone(), order())).await.map(|(filled, _turn)| made(filled))
     }
 }

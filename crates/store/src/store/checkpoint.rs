@@ -36,10 +36,10 @@ impl Store {
             None => Ok(None),
             Some(Checkpoint::File(path)) => Ok(Some(path)),
             Some(Checkpoint::Shards(merge)) => {
-                self.room.make(merge.size_bytes(), None).await?;
+                let claim = self.room.make(merge.size_bytes(), None).await?;
                 let room = Arc::clone(&self.room);
                 let work = move || {
-                    let _lock = lock;
+                    let _held = (lock, claim);
                     let path = merge.write()?;
                     // The disk has more of this model now, which counts when it is to leave.
                     room.index.touch(&dir, Some(durable::bytes_below(&dir)?))?;

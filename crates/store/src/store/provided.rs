@@ -20,6 +20,7 @@ use crate::{
     providers::{ModelRequest, ProviderError, Reach, Receipt, RemoteModel},
     quarantine::restore,
     ref_index::Models,
+    room::Claiming,
 };
 
 /// How often a model comes again that others evict before it is held: more often the disk is too small for all.
@@ -88,8 +89,9 @@ impl Store {
         let held = self.hold(&self.unit(&model.place.dir())).await?;
         let incoming = self.incoming(&model).await?;
         let missing = incoming.iter().map(|next| next.file.size.roughly().unwrap_or(0).saturating_sub(next.there));
-        self.make_room(reference, model.place.root(), missing.fold(0u64, u64::saturating_add)).await?;
-        self.transfer(&model, incoming, reporter).await?;
+        let missing = missing.fold(0u64, u64::saturating_add);
+        let claim = self.make_room(reference, model.place.root(), missing).await?;
+        self.transfer(&model, incoming, Claiming::new(claim, &reporter)).await?;
         self.finish(request, model, held).await
     }
 

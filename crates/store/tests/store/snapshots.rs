@@ -77,6 +77,27 @@ async fn m6_14_what_does_not_fit_is_not_begun() {
 }
 
 #[tokio::test]
+async fn m6_14_what_others_were_promised_is_not_promised_twice() {
+    let place = Place::with_budget(100).await;
+    let (large, other) = (bytes(60), [&bytes(59)[..], b"x"].concat());
+    let go = Arc::new(Notify::new());
+    place.server.script(&Blake3Hash::of(&large).to_string(), [Answer::Wait(Arc::clone(&go))]);
+    let (first, second) = (place.tree("first", &[("f", &large)]), place.tree("second", &[("f", &other)]));
+    let store = place.store().await;
+    let mut coming = std::pin::pin!(fetch(&store, &first));
+    tokio::select! {
+        _ = coming.as_mut() => panic!("the server waits"),
+        () = place.server.arrival() => {}
+    }
+    let error = fetch(&store, &second).await.unwrap_err();
+    assert!(matches!(error, FetchError::InsufficientDisk { required_bytes: 60, available_bytes: 40, .. }), "{error:?}");
+    fetch(&store, &place.tree("third", &[("f", &bytes(40))])).await.unwrap();
+    go.notify_one();
+    coming.await.unwrap();
+    place.assert_sound();
+}
+
+#[tokio::test]
 async fn m6_15_what_is_unfinished_is_cleared_when_nobody_builds_it() {
     let place = Place::new().await;
     let stale = place.layout().snapshots().join("t.building.999999");

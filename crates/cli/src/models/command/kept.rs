@@ -62,7 +62,8 @@ pub(super) async fn collect(store: &Store, args: GcArgs) -> Outcome {
     match after.available_bytes {
         Some(available) if !dry_run && available < target => {
             let (wanted, available) = (BinaryBytes(target), BinaryBytes(available));
-            Err(Failure::failed(format!("{wanted} were to be free, {available} are: the rest is in use or pinned")))
+            let why = "what is left here is in use or pinned, or it is other files that fill the disk";
+            Err(Failure::failed(format!("{wanted} were to be free, {available} are: {why}")))
         }
         _ => Ok(Exit::Success),
     }

@@ -13,6 +13,7 @@ use crate::{
     lock::Hold,
     progress::{Progress, Share, Sum, Transferred},
     providers::{FilePlace, ProviderError, RemoteFile, RemoteModel},
+    room::Claim,
     store::Store,
     wanted,
 };
@@ -52,7 +53,7 @@ impl Store {
     }
 
     /// Space for what is missing (rule 8.9), where the files go. Who calls holds what they are part of.
-    pub(super) async fn make_room(&self, reference: &str, root: &Path, missing: u64) -> Result<(), FetchError> {
+    pub(super) async fn make_room(&self, reference: &str, root: &Path, missing: u64) -> Result<Claim, FetchError> {
         let (layout, at) = (self.room.layout.clone(), root.to_owned());
         let same = move || {
             std::fs::create_dir_all(&at).map_err(FetchError::disk("make of a directory", &at))?;
@@ -67,7 +68,8 @@ impl Store {
             Some(available_bytes) if missing > 0 && available_bytes < required_bytes => {
                 Err(FetchError::InsufficientDisk { path: root.to_owned(), required_bytes, available_bytes })
             }
-            _ => Ok(()),
+            // Nor is what others were promised.
+            _ => Ok(self.room.claims.claim(0)),
         }
     }
 
