@@ -11,10 +11,17 @@ use gen_worker_core::{
     Binding, Function, Registry,
     binding::Provider,
     endpoint::{Isolation, Kind},
+    gpu::{CudaDriver, GpuProbe as _},
 };
 use serde_json::{Map, Value, json};
 
 pub(crate) use schema::inlined;
+
+use crate::{
+    capabilities::{self, CapabilityReport},
+    env::{Environment, names},
+    exit::Failure,
+};
 
 /// Version of every machine-readable surface.
 const PROTOCOL_VERSION: u32 = 1;
@@ -25,13 +32,37 @@ const CONTRACT_LEVEL: &str = "0.11.2";
 /// Tokens of the features that work in this build, in the contract's order.
 const CAPABILITIES: [&str; 3] = ["describe", "prefetch", "hub_resolve"];
 
-/// What this machine has, as far as listings say. No accelerator is looked for in this build, so it is a CPU.
+/// What this machine has, as far as listings say.
 #[derive(Debug, Default)]
 pub(crate) struct Detected {
-    gpu_sm: u32,
+    report: CapabilityReport,
     installed_libs: Vec<String>,
     free_vram_gb: f64,
+    emergency_allowed: bool,
 }
+
+impl Detected {
+    /// What is here for the functions of `registry`.
+    ///
+    /// # Errors
+    /// A variable that is not text.
+    pub(crate) fn here(registry: &Registry, env: &Environment) -> Result<Self, Failure> {
+        let driver = CudaDriver::default();
+        let report = capabilities::report(&driver, env);
+        let total = driver.gpus().first().map_or(0, |gpu| gpu.total_bytes);
+        // A device that this process never used cannot be asked: it has what it has.
+        let free = driver.free_bytes().first().copied().flatten().unwrap_or(total);
+        Ok(Self {
+            installed_libs: capabilities::present(registry, &report, env),
+            report,
+            free_vram_gb: (free as f64 / BYTES_PER_GIB * 100.0).round() / 100.0,
+            emergency_allowed: env.switch(&names::GEN_WORKER_EMERGENCY_QUANT)?,
+        })
+    }
+}
+
+/// A gibibyte.
+const BYTES_PER_GIB: f64 = (1_u64 << 30) as f64;
 
 /// Builds the document of `registry`; `main` is the name of the endpoint binary.
 pub(crate) fn document(registry: &Registry, main: &str, detected: &Detected) -> Value {
@@ -43,9 +74,9 @@ pub(crate) fn document(registry: &Registry, main: &str, detected: &Detected) -> 
         "implementation": {"name": "gen-worker", "version": env!("CARGO_PKG_VERSION")},
         "capabilities": CAPABILITIES,
         "detected": {
-            "cuda_version": "",
-            "gpu_sm": detected.gpu_sm,
-            "torch_version": "",
+            "cuda_version": detected.report.cuda_version,
+            "gpu_sm": detected.report.gpu_sm,
+            "torch_version": detected.report.torch_version,
             "installed_libs": detected.installed_libs,
             "free_vram_gb": detected.free_vram_gb,
         },

@@ -33,7 +33,7 @@ fn dispatch(args: &[OsString]) -> Outcome {
                 Command::Worker(args) => worker::run(&args, &env()?),
                 Command::Prefetch(args) => prefetch::run(&args, &env()?),
                 Command::Slot(args) => slot::run(&args, &env()?),
-                Command::Describe(args) => run::describe(&args, &main),
+                Command::Describe(args) => run::describe(&args, &Environment::of_process(), &main),
             }
         }
     }

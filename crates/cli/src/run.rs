@@ -47,16 +47,16 @@ const SHUTDOWN_LIMIT: Duration = Duration::from_secs(10);
 const DEFAULT_OWNER: &str = "local-dev";
 
 /// Prints the description document.
-pub(crate) fn describe(args: &DescribeArgs, main: &str) -> Outcome {
+pub(crate) fn describe(args: &DescribeArgs, env: &Environment, main: &str) -> Outcome {
     check_endpoint(&args.endpoint, main)?;
-    list(main, args.pretty)
+    list(env, main, args.pretty)
 }
 
 /// Runs the command. `main` is the name of the endpoint binary.
 pub(crate) fn run(args: &RunArgs, env: &Environment, main: &str) -> Outcome {
     check_endpoint(&args.endpoint, main)?;
     if args.list {
-        return list(main, args.pretty);
+        return list(env, main, args.pretty);
     }
     let base = payload::base(args.payload.as_deref(), args.payload_file.as_deref())?;
     let registry = load()?;
@@ -88,8 +88,10 @@ pub(crate) fn load() -> Result<Registry, Failure> {
     if registry.is_empty() { Err(Failure::usage("this endpoint has no functions")) } else { Ok(registry) }
 }
 
-fn list(main: &str, pretty: bool) -> Outcome {
-    print_document(&describe::document(&load()?, main, &Detected::default()), pretty)?;
+fn list(env: &Environment, main: &str, pretty: bool) -> Outcome {
+    let registry = load()?;
+    let detected = Detected::here(&registry, env)?;
+    print_document(&describe::document(&registry, main, &detected), pretty)?;
     Ok(Exit::Success)
 }
 

@@ -46,8 +46,9 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     let registry = load()?;
     let driver = Arc::new(CudaDriver::default());
     options.gpus = driver.gpus();
+    let report = capabilities::report(&driver, env);
     options.memory = Arc::new(SystemMemory::new(driver));
-    options.resources.installed_libs = capabilities::present(&registry, !options.gpus.is_empty(), env);
+    options.resources.installed_libs = capabilities::present(&registry, &report, env);
     let files = UploadOptions { extra_roots: options.ca_bundle.clone(), ..UploadOptions::default() };
     let hub = Arc::new(HubUploader::new(files, Arc::new(Scope::new("files"))));
     options.uploader = Some(hub.clone());
@@ -94,7 +95,7 @@ async fn serve(options: WorkerOptions, metrics: Option<SocketAddr>, registry: Re
     // Ends with this function, also when it is left early.
     let scope = Scope::new("page");
     if let Some(address) = metrics {
-        let page = metrics::Page { stats: worker.stats(), slots };
+        let page = metrics::Page { stats: worker.stats(), slots, models: worker.model_cache() };
         metrics::serve(address, page, &scope).await?;
     }
     let mut run = std::pin::pin!(worker.run(cancel.clone()));

@@ -58,6 +58,10 @@ pub struct Lora {
     pub reference: String,
     /// Scale, within [-4, 4].
     pub weight: f64,
+    /// Its ref and what tells its bytes from others, as `ref@digest`: another digest is another adapter.
+    pub id: String,
+    /// Its safetensors file, which stays for as long as the request runs. Every tensor in it is one of an adapter.
+    pub file: PathBuf,
 }
 
 /// When a handler has to be done: a point on both clocks, taken at the same moment.

@@ -17,7 +17,6 @@ mod reporting;
 mod upload;
 
 use std::{
-    collections::{BTreeMap, HashMap},
     panic::AssertUnwindSafe,
     sync::{Arc, Weak},
     time::Duration,
@@ -35,12 +34,12 @@ use tokio::{
 
 use crate::{
     Inputs, Instance, RequestContext, WorkerError,
-    context::{ContextParts, Deadline, Device, Lora, OutputMode},
+    adapters::Adapters,
+    context::{ContextParts, Deadline, Device, OutputMode},
     function::Function,
     job::{Ending, NotStored, Outcome},
     ledger::ColdStart,
     loader::Loader,
-    lora_overlays::effective_weight,
     memory::MemoryProbe,
     outbox::{JobEnd, SharedOutbox},
     peaks::VramWatch,
@@ -71,7 +70,13 @@ pub(crate) enum JobEvent {
     /// The files of its payload are here, or cannot be had.
     Brought { job: Arc<JobCell>, result: Result<Bytes, WorkerError> },
     /// The instance of a function, by its number, is there or cannot be had; for the job that asked, if it still waits.
-    Prepared { job: Weak<JobCell>, function: usize, result: Result<(Instance, ColdStart), WorkerError> },
+    Prepared {
+        job: Weak<JobCell>,
+        function: usize,
+        result: Result<(Instance, ColdStart), WorkerError>,
+        /// Its adapters, which say nothing of the function.
+        adapters: Result<Adapters, WorkerError>,
+    },
     /// Its handler ended.
     Returned { job: Arc<JobCell>, outcome: Outcome, ended: Instant, first_poll: Option<FirstPoll> },
     /// The thread of its blocking handler ended.
@@ -140,13 +145,14 @@ impl Executor {
     pub(crate) fn prepare(&self, job: &Arc<JobCell>, function: &Function) {
         let Some(cell) = function.instance().cloned() else { return };
         let (loader, events) = (self.loader.clone(), self.events.clone());
-        let snapshots: HashMap<_, _> = job.snapshots();
+        let (models, snapshots) = job.models();
         let device = job.gpu().map_or(0, |span| span.devices().start);
         let (job, function) = (Arc::downgrade(job), job.function());
         drop(self.scope.spawn_bare(async move {
-            let result = loader.load(&cell, &snapshots, device).await;
+            let adapters = loader.bring_adapters(&models, &snapshots);
+            let (result, adapters) = futures::join!(loader.load(&cell, &snapshots, device), adapters);
             // The receiver goes away only with the worker.
-            drop(events.send(JobEvent::Prepared { job, function, result }).await);
+            drop(events.send(JobEvent::Prepared { job, function, result, adapters }).await);
         }));
     }
 
@@ -313,22 +319,11 @@ struct ContextPlace {
 /// What the handler sees of its dispatch.
 fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, place: ContextPlace) -> RequestContext {
     let ContextPlace { device, saver, summary_bytes_max } = place;
-    let mut models = BTreeMap::new();
-    let mut loras = BTreeMap::new();
-    for binding in run.models {
-        if !binding.loras.is_empty() {
-            // Zero stands for one; what no adapter can have was refused at arrival.
-            let weight = |lora: &pb::LoraOverlay| effective_weight(&lora.r#ref, lora.weight).unwrap_or(lora.weight);
-            let overlays = binding.loras.into_iter().map(|lora| Lora { weight: weight(&lora), reference: lora.r#ref });
-            loras.insert(binding.slot.clone(), overlays.collect());
-        }
-        models.insert(binding.slot, binding.r#ref);
-    }
     RequestContext::new(ContextParts {
         tenant: run.tenant,
         invoker_id: run.invoker_id,
-        models,
-        loras,
+        models: run.models.into_iter().map(|binding| (binding.slot, binding.r#ref)).collect(),
+        loras: job.loras(),
         deadline: job.time_limit().and_then(Deadline::after),
         cancel: job.cancel_flag().clone(),
         events: job.clone(),

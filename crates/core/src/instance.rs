@@ -38,6 +38,7 @@ use crate::{
     binding::Binding,
     context::Device,
     endpoint::{InstanceValue, LifecycleDecl, MovableFn},
+    load_plan::LoadTerms,
     model_source::ModelSource,
     residency::Memory,
     sanitize::sanitize,
@@ -74,6 +75,7 @@ pub struct InstanceCell {
     bound: Bound,
     movable: Option<MovableFn>,
     components: OnceLock<SharedComponents>,
+    terms: Mutex<LoadTerms>,
 }
 
 /// What setting up needs to know; never changes.
@@ -114,6 +116,7 @@ impl InstanceCell {
             host: OnceLock::new(),
             movable: None,
             components: OnceLock::new(),
+            terms: Mutex::default(),
         }
     }
 
@@ -131,6 +134,11 @@ impl InstanceCell {
     /// From here on instances share `components` with others. Those that were given first stay.
     pub(crate) fn share(&self, components: SharedComponents) {
         self.components.get_or_init(|| components);
+    }
+
+    /// From here on set-ups load on these terms.
+    pub(crate) fn load_on(&self, terms: LoadTerms) {
+        *self.terms.lock() = terms;
     }
 
     /// Whether the instance uses what others may use, too.
@@ -382,7 +390,9 @@ impl InstanceCell {
         let (plan, state) = (self.plan.clone(), self.state.clone());
         let snapshots = pinned(models, snapshots);
         let components = self.components.get().cloned().unwrap_or_default();
-        let materials = Materials { models: models.clone(), source: source.clone(), snapshots, device, components };
+        let terms = self.terms.lock().clone();
+        let materials =
+            Materials { models: models.clone(), source: source.clone(), snapshots, device, components, terms };
         let cancel = self.scope.cancel().clone();
         self.scope.spawn("setup", async move {
             // A cell whose task is lost would stay in this state: whatever panics is a failed set-up.

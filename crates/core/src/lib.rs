@@ -7,9 +7,11 @@
 //!
 //! What is not here: HTTP routes, scheduling policy, model families, tensor math, the environment.
 
+mod adapters;
 pub mod address;
 mod availability;
 pub mod backoff;
+mod bytes_on_disk;
 pub mod codec;
 pub mod context;
 pub mod decl_error;
@@ -29,6 +31,7 @@ pub mod io_type;
 mod job;
 pub mod ledger;
 mod link;
+mod load_plan;
 mod loader;
 pub mod lora_overlays;
 #[doc(hidden)]
@@ -71,6 +74,7 @@ pub use instance::{Instance, InstanceCell};
 pub use job::JobLimits;
 pub use ledger::{ColdStart, JobObserver, JobRecord, Phase, PhaseKind};
 pub use link::{Dial, DialedIo, FatalRefusal, RedialOptions, TcpDial};
+pub use load_plan::LoadPolicy;
 pub use model_fetch::{fetch as fetch_model, with_tries};
 pub use model_source::{
     FetchProgress, FetchedModel, LocalModels, ModelError, ModelResidency, ModelSource, NoProgress, Overridden,

@@ -1,8 +1,8 @@
 //! Setting instances up, one at a time, after making room: loading two models at once would need the memory of both
 //! peaks. Owns the order of loads and what each instance was measured to take.
 
-mod files;
 mod hosted;
+mod ladder;
 mod room;
 mod tiers;
 mod way;
@@ -24,11 +24,14 @@ use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use crate::{
-    Binding, FetchedModel, Instance, InstanceCell, ModelSource, WorkerError,
+    Binding, FetchedModel, Instance, InstanceCell, LoadPolicy, ModelSource, WorkerError,
+    adapters::{self, Adapters},
+    bytes_on_disk,
     context::Device,
     instance::{Models, SetupTimes, fetch},
     ledger::ColdStart,
     memory::MemoryProbe,
+    memory_ladder::OffloadMode,
     residency::{Memory, NoRoom, VramLimits},
     shared_components::SharedComponents,
 };
@@ -47,17 +50,40 @@ pub(crate) struct Loader {
     entries: Vec<Entry>,
     /// What instances of this process have in common.
     components: SharedComponents,
+    policy: LoadPolicy,
+    /// The most that each model was ever measured to take of an accelerator as a whole, by wire ref.
+    hints: Mutex<HashMap<String, u64>>,
     turn: tokio::sync::Mutex<()>,
     /// Called for each instance that had to go or to move, with its models.
     left: Left,
 }
 
+/// Loads take turns.
+type Turn<'t> = tokio::sync::MutexGuard<'t, ()>;
+
 type Left = Box<dyn Fn(Arc<InstanceCell>, Models) + Send + Sync>;
+
+/// An endpoint whose instances are to be loaded.
+pub(crate) struct Wanted {
+    pub(crate) cell: Arc<InstanceCell>,
+    /// Its models go to an accelerator.
+    pub(crate) on_gpu: bool,
+    /// They can be loaded with parts elsewhere.
+    pub(crate) offloads: bool,
+    /// What its functions declare that they need of an accelerator.
+    pub(crate) declared_bytes: Option<u64>,
+}
 
 struct Entry {
     cell: Arc<InstanceCell>,
     /// Its models go to an accelerator.
     on_gpu: bool,
+    offloads: bool,
+    declared_bytes: Option<u64>,
+    /// Which parts of its instance stay on the accelerator.
+    offload: Mutex<OffloadMode>,
+    /// The models of its instance, each with what it was measured to take.
+    booked: Mutex<Vec<(String, Option<u64>)>>,
     /// What its instance takes where jobs use it, also while it waits in host memory.
     footprint: Mutex<Memory>,
     /// Its instance came back to its accelerator, and nobody was told yet.
@@ -75,6 +101,13 @@ struct Failed {
     told: BTreeMap<String, String>,
 }
 
+impl From<(bool, Arc<InstanceCell>)> for Wanted {
+    /// Only whether its models go to an accelerator is known.
+    fn from((on_gpu, cell): (bool, Arc<InstanceCell>)) -> Self {
+        Self { cell, on_gpu, offloads: false, declared_bytes: None }
+    }
+}
+
 impl Failed {
     /// Whether a load that is told this would only repeat it. A snapshot is authoritative (model contract, 3.1): what failed
     /// without it, or with another, says nothing of it.
@@ -84,22 +117,27 @@ impl Failed {
 }
 
 impl Loader {
-    /// A loader within `vram` for `cells`, each after whether its models go to an accelerator.
+    /// A loader within `vram` for `cells`.
     pub(crate) fn new(
         models: Arc<dyn ModelSource>,
         memory: Arc<dyn MemoryProbe>,
         vram: VramLimits,
-        cells: impl IntoIterator<Item = (bool, Arc<InstanceCell>)>,
+        cells: impl IntoIterator<Item = impl Into<Wanted>>,
         left: impl Fn(Arc<InstanceCell>, Models) + Send + Sync + 'static,
     ) -> Self {
-        let entries = cells.into_iter().map(|(on_gpu, cell)| Entry {
-            cell,
-            on_gpu,
-            footprint: Mutex::default(),
-            promoted: AtomicBool::new(false),
-            failed: tokio::sync::Mutex::default(),
-            failures: AtomicU64::new(0),
-        });
+        let entries =
+            cells.into_iter().map(Into::into).map(|Wanted { cell, on_gpu, offloads, declared_bytes }| Entry {
+                cell,
+                on_gpu,
+                offloads,
+                declared_bytes,
+                offload: Mutex::default(),
+                booked: Mutex::default(),
+                footprint: Mutex::default(),
+                promoted: AtomicBool::new(false),
+                failed: tokio::sync::Mutex::default(),
+                failures: AtomicU64::new(0),
+            });
         let (entries, mut total): (Vec<Entry>, _) = (entries.collect(), memory.total());
         let components = SharedComponents::default();
         entries.iter().for_each(|entry| entry.cell.share(components.clone()));
@@ -113,9 +151,16 @@ impl Loader {
             vram,
             entries,
             components,
+            policy: LoadPolicy::default(),
+            hints: Mutex::default(),
             turn: tokio::sync::Mutex::new(()),
             left: Box::new(left),
         }
+    }
+
+    /// The same, for loads that an operator decided about.
+    pub(crate) fn under(self, policy: LoadPolicy) -> Self {
+        Self { policy, ..self }
     }
 
     /// The instance of `cell`, set up first if there is none, and what that took. Models that go to an accelerator go
@@ -132,24 +177,53 @@ impl Loader {
         snapshots: &HashMap<String, pb::Snapshot>,
         device: usize,
     ) -> Result<(Instance, ColdStart), WorkerError> {
+        let (instance, cold) = self.bring(cell, snapshots, device, true).await?;
+        // It is lent before anybody can let it go.
+        let lent = instance.ok_or_else(|| WorkerError::retryable("the instance went away again"))?;
+        Ok((lent, cold))
+    }
+
+    /// The same for whoever does not use the instance: it is at nobody's disposal in between, so that it is in nobody's way.
+    ///
+    /// # Errors
+    /// As [`Loader::load`].
+    ///
+    /// # Cancel safety
+    /// As [`Loader::load`].
+    pub(crate) async fn warm(
+        &self,
+        cell: &Arc<InstanceCell>,
+        snapshots: &HashMap<String, pb::Snapshot>,
+        device: usize,
+    ) -> Result<(), WorkerError> {
+        self.bring(cell, snapshots, device, false).await.map(drop)
+    }
+
+    async fn bring(
+        &self,
+        cell: &Arc<InstanceCell>,
+        snapshots: &HashMap<String, pb::Snapshot>,
+        device: usize,
+        lend: bool,
+    ) -> Result<(Option<Instance>, ColdStart), WorkerError> {
         let began = Instant::now();
         let entry = self.entry(cell);
         let Some(entry) = entry.filter(|_| cell.host().is_some() || !cell.models().is_empty()) else {
             let device = entry.map_or(Device::Cpu, |entry| entry.device(device));
             let instance = cell.get_on(device, &self.models, snapshots).await?;
-            return Ok((instance, split(began.elapsed(), Duration::ZERO, cell.setup_times())));
+            return Ok((Some(instance), split(began.elapsed(), Duration::ZERO, cell.setup_times())));
         };
         if let Some(host) = cell.host() {
-            return self.load_hosted(entry, host, snapshots, device).await;
+            return self.load_hosted(entry, host, snapshots, device).await.map(|(made, cold)| (Some(made), cold));
         }
         if let Some(instance) = cell.ready() {
-            return Ok((instance, ColdStart::default()));
+            return Ok((Some(instance), ColdStart::default()));
         }
         let failures = entry.failures.load(Ordering::Acquire);
         let mut failed = entry.failed.lock().await;
         if let Some(instance) = cell.ready() {
             // Somebody else's load, which this one waited for.
-            return Ok((instance, ColdStart { waited: began.elapsed(), ..ColdStart::default() }));
+            return Ok((Some(instance), ColdStart { waited: began.elapsed(), ..ColdStart::default() }));
         }
         let told: BTreeMap<_, _> = snapshots.iter().map(|(name, files)| (name.clone(), files.digest.clone())).collect();
         let waited_for = failed.as_ref().filter(|_| entry.failures.load(Ordering::Acquire) > failures);
@@ -157,11 +231,23 @@ impl Loader {
             // And so is its failure: everybody who waited for it would only repeat it, one after the other.
             return Err(failed.error.clone());
         }
-        let loaded = self.load_entry(entry, snapshots, device).await;
+        let loaded = self.load_entry(entry, snapshots, device, lend).await;
         *failed = loaded.as_ref().err().map(|error| Failed { error: error.clone(), told });
         entry.failures.fetch_add(u64::from(failed.is_some()), Ordering::Release);
         let (instance, download, times) = loaded?;
         Ok((instance, split(began.elapsed(), download, times)))
+    }
+
+    /// Makes the adapters present that a dispatch names.
+    ///
+    /// # Errors
+    /// As [`adapters::bring`].
+    pub(crate) async fn bring_adapters(
+        &self,
+        models: &[pb::ModelBinding],
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Result<Adapters, WorkerError> {
+        adapters::bring(&*self.models, models, snapshots).await
     }
 
     /// Tells of accelerators, if there are any.
@@ -181,8 +267,9 @@ impl Loader {
         entry: &Entry,
         snapshots: &HashMap<String, pb::Snapshot>,
         device: usize,
-    ) -> Result<(Instance, Duration, SetupTimes), WorkerError> {
-        if let Some(instance) = self.promote(entry, device).await? {
+        lend: bool,
+    ) -> Result<(Option<Instance>, Duration, SetupTimes), WorkerError> {
+        if let Some(instance) = self.promote(entry, device, lend).await? {
             return Ok((instance, Duration::ZERO, SetupTimes::default()));
         }
         let fetching = Instant::now();
@@ -192,12 +279,13 @@ impl Loader {
         let (bytes, _held) = self.fetch(&models, snapshots).await?;
         let download = fetching.elapsed();
         let turn = self.turn.lock().await;
-        self.make_room(Self::needs(entry, bytes, device), entry).await.map_err(no_room)?;
+        let needs = self.needs(entry, &models, bytes, device);
+        let offload = self.make_room_or_spread(needs, entry, bytes).await.map_err(no_room)?;
         // What an earlier instance took is no part of this one, and where nobody can be asked it would be counted
         // as still in use as soon as this one is there.
         *entry.footprint.lock() = Memory::default();
         let before = self.free().await;
-        let setting_up = entry.cell.make(&models, entry.device(device), &self.models, snapshots);
+        let setting_up = self.set_up(entry, &models, snapshots, (device, offload, before.vram_on(device)));
         // Who comes next looks at what this one takes, so its turn lasts until that is known.
         let (instance, _turn) = self.in_turn(&models, turn, setting_up).await?;
         let mut taken = before;
@@ -208,12 +296,16 @@ impl Loader {
         taken.vram_bytes = if entry.on_gpu {
             // Others may have given memory back meanwhile; the weights are there in any case.
             let own = taken.vram_on(device).saturating_sub(shared.loaded_bytes);
-            Memory::of_device(device, own.max(bytes.saturating_sub(shared.bytes))).vram_bytes
+            let own = if entry.is_spread() { own } else { own.max(bytes.saturating_sub(shared.bytes)) };
+            Memory::of_device(device, own).vram_bytes
         } else {
             taken.ram_bytes = taken.ram_bytes.saturating_sub(shared.loaded_bytes);
             Vec::new()
         };
+        self.book(entry, &models, &instance, &taken);
         *entry.footprint.lock() = taken;
+        // Whoever is next may need its room: it is nobody's before the turn ends.
+        let instance = lend.then_some(instance);
         Ok((instance, download, entry.cell.setup_times()))
     }
 
@@ -221,9 +313,9 @@ impl Loader {
     async fn in_turn<'a, T>(
         &self,
         models: &Models,
-        turn: tokio::sync::MutexGuard<'a, ()>,
+        turn: Turn<'a>,
         setting_up: impl Future<Output = Result<T, WorkerError>>,
-    ) -> Result<(T, Option<tokio::sync::MutexGuard<'a, ()>>), WorkerError> {
+    ) -> Result<(T, Option<Turn<'a>>), WorkerError> {
         let mut setting_up = std::pin::pin!(setting_up);
         if let Ok(done) = timeout(TURN_MAX, &mut setting_up).await {
             return Ok((done?, Some(turn)));
@@ -250,7 +342,7 @@ impl Loader {
         let held = fetch(models, &*self.models, snapshots).await?;
         let dirs: BTreeSet<_> = held.values().map(|model| model.dir().to_owned()).collect();
         // A directory that cannot be read is setup's to complain about.
-        let sizes = Scope::new("load").spawn_blocking(move || dirs.iter().map(|dir| files::size(dir)).sum());
+        let sizes = Scope::new("load").spawn_blocking(move || dirs.iter().map(|dir| bytes_on_disk::size(dir)).sum());
         Ok((sizes.await.unwrap_or(0), held))
     }
 }

@@ -26,6 +26,9 @@ pub enum LoraError {
     /// Too many at once.
     #[error("{0} adapters in one request, {LORAS_MAX} are allowed")]
     TooMany(usize),
+    /// A slot that there is not, or that takes none.
+    #[error("slot {0:?} takes no adapters")]
+    NoPlace(String),
     /// One without a ref.
     #[error("an adapter of slot {0:?} has no ref")]
     Unnamed(String),

@@ -3,10 +3,12 @@
 
 mod offload;
 mod precision;
+mod quantization;
 mod variant;
 
 pub use offload::{OOM_RETRIES_MAX, OffloadMode, OffloadSupport, UnknownMode, after_out_of_memory, offloads_to_disk};
 pub use precision::{ComputeDtype, StorageWish, UnknownDtype, WeightStorage, majority_dtype, storage};
+pub use quantization::QuantizationPlan;
 pub use variant::{Fit, VariantNeeds, VariantSupply, choose_variant};
 
 /// What has to stay free besides the weights: activations and the allocator's slack.

@@ -57,6 +57,11 @@ impl ModelCache {
         entry.place = Place::Disk;
     }
 
+    /// The files of this model are on disk, where they were if that was said; what was loaded of it is let go.
+    pub fn mark_on_disk(&self, id: &str) {
+        self.0.lock().touch(id).place = Place::Disk;
+    }
+
     /// The files of this model are on their way: so much of them is there, from 0 to 1. What was loaded of it is let go.
     pub fn mark_downloading(&self, id: &str, progress: f64) {
         let progress = if progress.is_nan() { 0.0 } else { progress.clamp(0.0, 1.0) };

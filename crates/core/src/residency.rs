@@ -4,7 +4,11 @@
 //! loaded. Every accelerator counts by itself. Idle instances go, the one used longest ago first; one that is in use never
 //! goes. Those that can move go to host memory, which costs less to undo; others go altogether.
 
+mod shares;
+
 use std::time::Duration;
+
+pub(crate) use shares::{load_size, shares};
 
 /// A gibibyte.
 const GIB: u64 = 1 << 30;
@@ -96,6 +100,16 @@ pub struct NoRoom {
     pub needed_bytes: u64,
     /// What would be free without every idle instance.
     pub free_bytes: u64,
+}
+
+/// How memory of accelerators is called.
+const ACCELERATOR: &str = "accelerator";
+
+impl NoRoom {
+    /// Whether it is an accelerator that is full.
+    pub(crate) fn is_of_accelerator(&self) -> bool {
+        self.what == ACCELERATOR
+    }
 }
 
 impl Default for VramLimits {
@@ -194,7 +208,7 @@ pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<Step>, NoRoo
         return Err(NoRoom { what: "host", needed_bytes: ram_needed, free_bytes: free_ram });
     }
     if free_vram < vram_needed {
-        return Err(NoRoom { what: "accelerator", needed_bytes: vram_needed, free_bytes: free_vram });
+        return Err(NoRoom { what: ACCELERATOR, needed_bytes: vram_needed, free_bytes: free_vram });
     }
     Ok(steps)
 }

@@ -8,6 +8,7 @@
 //! ```
 //! One event loop owns every decision. It never waits for the writer, for a handler or for the network.
 
+mod cache_feed;
 mod connection;
 mod held;
 mod inbound;
@@ -27,7 +28,10 @@ use std::{sync::Arc, time::Duration};
 
 use gen_worker_tasks::{Cancel, Scope};
 
-use crate::{ModelSource, Registry, link::FatalRefusal, slot, stats::WorkerStats, worker_options::WorkerOptions};
+use crate::{
+    ModelSource, Registry, link::FatalRefusal, model_cache::ModelCache, slot, stats::WorkerStats,
+    worker_options::WorkerOptions,
+};
 use serving::Serving;
 
 /// Serves a registry of functions to an orchestrator.
@@ -36,6 +40,7 @@ pub struct Worker {
     registry: Registry,
     models: Arc<dyn ModelSource>,
     stats: Arc<WorkerStats>,
+    cache: Arc<ModelCache>,
 }
 
 /// How a worker ended that ended well.
@@ -88,7 +93,16 @@ impl Worker {
     #[must_use]
     pub fn new(options: WorkerOptions, registry: Registry, models: Arc<dyn ModelSource>) -> Self {
         let stats = Arc::new(WorkerStats::new(&registry));
-        Self { options, registry, models, stats }
+        let cache = Arc::new(cache_feed::cache(&options));
+        Self { options, registry, models, stats, cache }
+    }
+
+    /// Its models by where they are, as early versions showed them: what the orchestrator hears, at any time. A loaded model
+    /// is the [`InstanceCell`](crate::InstanceCell) that has it. The worker decides what is where; nothing that is done to
+    /// this changes that.
+    #[must_use]
+    pub fn model_cache(&self) -> Arc<ModelCache> {
+        self.cache.clone()
     }
 
     /// Its counts, which go on changing while it runs.
@@ -116,7 +130,8 @@ impl Worker {
         let mut options = self.options;
         let kept = kept::open(&mut options, &scope).await;
         let spool = kept.spool.clone();
-        let mut serving = Serving::new(options, &self.registry, self.models, scope.clone(), kept, self.stats);
+        let mut serving =
+            Serving::new(options, &self.registry, self.models, scope.clone(), kept, (self.stats, self.cache));
         serving.first_look().await;
         let ended = serving.run(&cancel).await;
         // With the connection's handles gone its tasks say goodbye and end.

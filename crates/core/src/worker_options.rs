@@ -16,6 +16,7 @@ use crate::{
     job::JobLimits,
     ledger::JobObserver,
     link::{Dial, RedialOptions, TcpDial},
+    load_plan::LoadPolicy,
     memory::{MemoryProbe, SystemMemory},
     residency::VramLimits,
     slot::SlotOptions,
@@ -77,6 +78,8 @@ pub struct WorkerOptions {
     pub memory: Arc<dyn MemoryProbe>,
     /// Bounds on what models take of each accelerator.
     pub vram: VramLimits,
+    /// What was decided about every load.
+    pub loading: LoadPolicy,
     /// Hears of every job that ended.
     pub observer: Option<Arc<dyn JobObserver>>,
     /// Where finished results are kept until they are written; none keeps them in memory only.
@@ -119,6 +122,7 @@ impl WorkerOptions {
             gpus: Vec::new(),
             memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),
             vram: VramLimits::default(),
+            loading: LoadPolicy::default(),
             observer: None,
             spool: None,
             slots: None,

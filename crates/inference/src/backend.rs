@@ -1,5 +1,9 @@
 //! Which implementation runs a model: a plain function of the request and the model's shape.
 
+use gen_worker_core::context::Device;
+use gen_worker_core::memory_ladder::WeightStorage;
+
+use crate::EmbedderOptions;
 use crate::kernel::MatrixKernel;
 use crate::model_dir::BertConfig;
 
@@ -40,6 +44,10 @@ pub enum BackendReason {
     Supported,
     /// The caller asked for this implementation.
     Requested,
+    /// The model goes to an accelerator.
+    OnAccelerator,
+    /// Weights are kept in fewer bits than the fused encoder computes in.
+    NarrowWeights,
     /// The CPU cannot run the kernel asked for; its own best kernel is used.
     KernelUnsupported,
     /// An attention head is wider than the fused encoder takes.
@@ -49,9 +57,16 @@ pub enum BackendReason {
 }
 
 /// Chooses the implementation and says why.
-pub(crate) fn choose(config: &BertConfig, request: BackendRequest) -> (Backend, BackendReason) {
+pub(crate) fn choose(config: &BertConfig, options: &EmbedderOptions) -> (Backend, BackendReason) {
+    if options.device != Device::Cpu {
+        return (Backend::Candle, BackendReason::OnAccelerator);
+    }
+    let request = options.backend;
     if request == BackendRequest::Candle {
         return (Backend::Candle, BackendReason::Requested);
+    }
+    if options.storage != WeightStorage::Plain {
+        return (Backend::Candle, BackendReason::NarrowWeights);
     }
     if config.head_size() > HEAD_SIZE_MAX {
         return (Backend::Candle, BackendReason::HeadTooWide);

@@ -3,28 +3,28 @@
 //! ```text
 //! texts -> limits -> token ids (parallel) -> passes of at most `tokens_per_pass` -> encoder -> pooling -> Embeddings
 //! ```
-//! The embedder is immutable but for one idle workspace. It blocks its caller; asynchronous callers put it on a
+//! The embedder is immutable but for one idle workspace and the adapters at hand. It blocks its caller; asynchronous callers put it on a
 //! blocking pool. It reads no environment and opens no file after loading.
 
 mod embeddings;
+mod engine;
 mod options;
 
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
 
+use gen_worker_core::context::{Device, Lora};
 use rayon::prelude::*;
 use thiserror::Error;
 
 pub use embeddings::Embeddings;
+use engine::{Engine, Overlay};
 pub use options::EmbedderOptions;
 
 use crate::backend::{self, Backend, BackendReason};
-use crate::encoder::{Canceled, FusedEncoder, Workspace};
-use crate::kernel::Kernels;
+use crate::lora::LoraError;
 use crate::model_dir::{BertConfig, ConfigError, ModelDir, SentenceModules};
 use crate::packing::{PackedBatch, TokenSequence, passes};
 use crate::pooling::pool;
-use crate::reference::{ReferenceEncoder, ReferenceError, RunError};
 use crate::tokenizer::{TextTokenizer, TokenizerError};
 use crate::weights::{Checkpoint, WeightsError};
 
@@ -98,6 +98,9 @@ pub enum EmbedError {
     /// The caller's cancel check returned true.
     #[error("embedding was canceled")]
     Canceled,
+    /// An adapter of the call cannot be laid over the model.
+    #[error(transparent)]
+    Adapter(#[from] LoraError),
     /// Candle failed.
     #[error("candle failed: {0}")]
     Candle(String),
@@ -111,15 +114,8 @@ pub struct SentenceEmbedder {
     modules: SentenceModules,
     tokens_max: usize,
     tokenizer: TextTokenizer,
-    encoder: Encoder,
+    engine: Engine,
     backend: (Backend, BackendReason),
-    idle: Mutex<Option<Workspace>>,
-}
-
-#[derive(Debug)]
-enum Encoder {
-    Fused(Box<FusedEncoder>),
-    Candle(Box<ReferenceEncoder>),
 }
 
 impl SentenceEmbedder {
@@ -132,24 +128,24 @@ impl SentenceEmbedder {
     pub fn load(dir: &Path, options: EmbedderOptions) -> Result<Self, LoadError> {
         let model = ModelDir::read(dir)?;
         let tokens_max = model.modules.tokens_max.map_or(model.config.positions, |max| max.min(model.config.positions));
-        let backend = backend::choose(&model.config, options.backend);
+        let backend = backend::choose(&model.config, &options);
         tracing::info!(model = %dir.display(), backend = ?backend.0, reason = ?backend.1, "loading sentence embedder");
         let checkpoint = Checkpoint::open(&model.weights)?;
-        let (tokenizer, encoder) = options.run(|| {
+        let (placement, limits) = (options.placement(), options.adapters);
+        let (tokenizer, engine) = options.run(|| {
             rayon::join(
                 || TextTokenizer::load(&model.tokenizer, tokens_max, model.modules.lowercase),
-                || Encoder::load(&checkpoint, &model.config, backend.0),
+                || Engine::load(&checkpoint, &model.config, backend.0, placement, limits),
             )
         });
         Ok(Self {
             tokenizer: tokenizer?,
-            encoder: encoder?,
+            engine: engine?,
             options,
             config: model.config,
             modules: model.modules,
             tokens_max,
             backend,
-            idle: Mutex::new(None),
         })
     }
 
@@ -192,11 +188,56 @@ impl SentenceEmbedder {
         texts: &[T],
         canceled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Embeddings, EmbedError> {
+        self.embed_adapted(texts, &[], canceled)
+    }
+
+    /// The same with these adapters laid over the model, each with its weight, for this call alone. What was read of them
+    /// and what is prepared stays at hand within [`EmbedderOptions::adapters`].
+    ///
+    /// # Errors
+    ///
+    /// [`EmbedError::Adapter`] when one of them does not fit the model; otherwise as
+    /// [`embed_unless`](Self::embed_unless).
+    pub fn embed_adapted<T: AsRef<str> + Sync>(
+        &self,
+        texts: &[T],
+        adapters: &[Lora],
+        canceled: &(dyn Fn() -> bool + Sync),
+    ) -> Result<Embeddings, EmbedError> {
         self.check_limits(texts)?;
         self.options.run(|| {
+            let overlay = self.engine.overlay(adapters, &self.config)?;
             let sequences = self.tokenize(texts, canceled)?;
-            self.encode(&sequences, canceled)
+            self.encode(&sequences, &overlay, canceled)
         })
+    }
+
+    /// Moves every tensor to `device`; prepared adapters are dropped. The same weights give the same embeddings there, as
+    /// far as the device computes alike.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such device, its memory does not suffice, or the model cannot move. It is where it was then.
+    pub fn move_to(&mut self, device: Device) -> Result<(), EmbedError> {
+        self.engine.move_to(device)
+    }
+
+    /// Where the weights are and what they take, adapters included; storage that tensors share counts once.
+    #[must_use]
+    pub fn bytes_by_device(&self) -> Vec<(Device, u64)> {
+        self.engine.bytes_by_device()
+    }
+
+    /// Whether it can leave its device and come back.
+    #[must_use]
+    pub fn is_movable(&self) -> bool {
+        self.engine.is_movable()
+    }
+
+    /// How many adapters are attached, and their bytes together.
+    #[must_use]
+    pub fn attached(&self) -> (usize, u64) {
+        self.engine.attached()
     }
 
     fn check_limits<T: AsRef<str>>(&self, texts: &[T]) -> Result<(), EmbedError> {
@@ -244,62 +285,17 @@ impl SentenceEmbedder {
     fn encode(
         &self,
         sequences: &[TokenSequence],
+        overlay: &Overlay,
         canceled: &(dyn Fn() -> bool + Sync),
     ) -> Result<Embeddings, EmbedError> {
         let lengths: Vec<usize> = sequences.iter().map(|sequence| sequence.ids.len()).collect();
         let mut values = Vec::with_capacity(sequences.len() * self.dimension());
         for pass in passes(&lengths, self.options.tokens_per_pass) {
             let batch = PackedBatch::new(&sequences[pass]);
-            self.encoder.run(&batch, &self.idle, canceled, |hidden| {
+            self.engine.run(&batch, overlay, canceled, |hidden| {
                 pool(self.modules.pooling, self.modules.normalize, &batch, hidden, self.dimension(), &mut values);
             })?;
         }
         Ok(Embeddings::new(values, self.dimension(), lengths))
-    }
-}
-
-impl Encoder {
-    fn load(checkpoint: &Checkpoint, config: &BertConfig, backend: Backend) -> Result<Self, LoadError> {
-        match backend {
-            Backend::Fused(matrix) => {
-                let kernels = Kernels::with_matrix(matrix).expect("only supported kernels are chosen");
-                Ok(Self::Fused(Box::new(FusedEncoder::load(checkpoint, config, kernels)?)))
-            }
-            Backend::Candle => match ReferenceEncoder::load(checkpoint, config) {
-                Ok(encoder) => Ok(Self::Candle(Box::new(encoder))),
-                Err(ReferenceError::Weights(error)) => Err(LoadError::Weights(error)),
-                Err(ReferenceError::Candle(detail)) => Err(LoadError::Candle(detail)),
-            },
-        }
-    }
-
-    /// Runs a batch and shows its hidden vectors to `read`.
-    fn run(
-        &self,
-        batch: &PackedBatch,
-        idle: &Mutex<Option<Workspace>>,
-        canceled: &(dyn Fn() -> bool + Sync),
-        read: impl FnOnce(&[f32]),
-    ) -> Result<(), EmbedError> {
-        match self {
-            Self::Fused(encoder) => {
-                let mut workspace = idle.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default();
-                let done = encoder.run(batch, &mut workspace, canceled);
-                if done.is_ok() {
-                    read(workspace.hidden());
-                }
-                *idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(workspace);
-                done.map_err(|Canceled| EmbedError::Canceled)
-            }
-            Self::Candle(encoder) => {
-                let mut hidden = Vec::new();
-                encoder.run(batch, &mut hidden, canceled).map_err(|error| match error {
-                    RunError::Canceled => EmbedError::Canceled,
-                    RunError::Candle(detail) => EmbedError::Candle(detail),
-                })?;
-                read(&hidden);
-                Ok(())
-            }
-        }
     }
 }

@@ -16,13 +16,16 @@ mod attention;
 mod blocks;
 mod embeddings;
 mod layer;
+mod overlay;
 mod workspace;
 
 use rayon::prelude::*;
 
+pub(crate) use overlay::PackedPair;
 pub(crate) use workspace::Workspace;
 
 use crate::kernel::{Activation, Kernels};
+use crate::lora::{Active, Adapter, Prepared};
 use crate::model_dir::BertConfig;
 use crate::packing::PackedBatch;
 use crate::weights::{Checkpoint, WeightsError};
@@ -30,6 +33,7 @@ use attention::Projected;
 use blocks::Block;
 use embeddings::Embeddings;
 use layer::Layer;
+use overlay::Overlays;
 
 /// Dimensions that the blocks of a pass are cut by.
 #[derive(Debug, Clone, Copy)]
@@ -86,6 +90,7 @@ impl FusedEncoder {
     pub(crate) fn run(
         &self,
         batch: &PackedBatch,
+        adapters: &Active<PackedPair>,
         workspace: &mut Workspace,
         canceled: &(dyn Fn() -> bool + Sync),
     ) -> Result<(), Canceled> {
@@ -95,36 +100,49 @@ impl FusedEncoder {
             if canceled() {
                 return Err(Canceled);
             }
-            let previous = index.checked_sub(1).map(|index| &self.layers[index]);
-            self.pass(batch, workspace, &ranges, previous, self.layers.get(index));
+            self.pass(batch, adapters, workspace, &ranges, index);
             workspace.swap();
         }
         Ok(())
     }
 
-    /// One parallel loop: finish `previous` (or embed), then start `next`.
+    /// What its packed weights take. Tables that stay in the mapped file count as what they are there.
+    pub(crate) fn bytes(&self) -> u64 {
+        let values = self.embeddings.values() + self.layers.iter().map(Layer::values).sum::<usize>();
+        values as u64 * size_of::<f32>() as u64
+    }
+
+    /// An adapter, packed for the kernels of this encoder.
+    pub(crate) fn prepare(&self, adapter: &Adapter) -> Prepared<PackedPair> {
+        adapter.pairs.iter().map(|(target, pair)| (*target, PackedPair::new(pair, self.kernels))).collect()
+    }
+
+    /// One parallel loop: finish the layer before `index` (or embed), then start that one.
     fn pass(
         &self,
         batch: &PackedBatch,
+        adapters: &Active<PackedPair>,
         workspace: &mut Workspace,
         ranges: &[std::ops::Range<usize>],
-        previous: Option<&Layer>,
-        next: Option<&Layer>,
+        index: usize,
     ) {
+        let previous = index.checked_sub(1).and_then(|index| Some((index, self.layers.get(index)?)));
         let (hidden, current, upcoming, scratches) = workspace.parts();
         let blocks = blocks::split(ranges, hidden, upcoming, self.shape.hidden);
         blocks.into_par_iter().with_max_len(1).for_each(|block| {
             let mut scratch = scratches.take();
             let Block { rows, hidden, projected, keys } = block;
+            let rows_count = rows.len();
+            let overlays = |layer| Overlays { kernels: self.kernels, active: adapters, layer, rows: rows_count };
             match previous {
                 None => self.embeddings.embed(self.kernels, self.shape, batch.tokens(rows), hidden),
-                Some(layer) => {
+                Some((index, layer)) => {
                     let projected = Projected { batch, ranges, values: &current.rows, keys: &current.keys };
-                    layer.finish(self.kernels, self.shape, projected, rows, hidden, &mut scratch);
+                    layer.finish(self.kernels, self.shape, overlays(index), projected, rows, hidden, &mut scratch);
                 }
             }
-            if let Some(layer) = next {
-                layer.project(self.kernels, self.shape, hidden, projected, keys);
+            if let Some(layer) = self.layers.get(index) {
+                layer.project(self.kernels, self.shape, overlays(index), hidden, projected, keys);
             }
             scratches.put(scratch);
         });

@@ -2,24 +2,23 @@
 //!
 //! The header is parsed and checked by the `safetensors` crate; each tensor is then asked for by name and shape, so
 //! a checkpoint that differs from its configuration is refused before any arithmetic. f32 tensors are views of the
-//! file; f16 and bf16 ones are converted when they are asked for.
+//! file; narrower ones are converted when they are asked for.
 //!
 //! The map lives as long as any tensor that views it. Truncating a model file while it is mapped stops the process
 //! (SIGBUS), as with every memory map: replace model files, never rewrite them.
-
-mod mapped;
 
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use float8::F8E4M3;
 use half::{bf16, f16};
 use safetensors::tensor::{Metadata, SafeTensors};
 use safetensors::{Dtype, SafeTensorError};
 use thiserror::Error;
 
-use mapped::MappedFile;
+use crate::mapped::MappedFile;
 
 /// Largest header read, in bytes. A BERT checkpoint has a few hundred tensors of about 150 header bytes each.
 const HEADER_SIZE_BYTES_MAX: u64 = 16 << 20;
@@ -80,7 +79,7 @@ pub enum WeightsError {
         found: Vec<usize>,
     },
     /// A tensor has a type that is not a supported float.
-    #[error("tensor {name:?} in {} has type {found}, expected F32, F16 or BF16", path.display())]
+    #[error("tensor {name:?} in {} has type {found}, expected F32, F16, BF16 or F8_E4M3", path.display())]
     Dtype {
         /// The weights file.
         path: PathBuf,
@@ -163,6 +162,7 @@ impl Checkpoint {
             Dtype::F32 => Ok(self.single(bytes, range)),
             Dtype::F16 => Ok(Tensor::Owned(widen(bytes, |bits| f16::from_le_bytes(bits).to_f32()))),
             Dtype::BF16 => Ok(Tensor::Owned(widen(bytes, |bits| bf16::from_le_bytes(bits).to_f32()))),
+            Dtype::F8_E4M3 => Ok(Tensor::Owned(bytes.iter().map(|bits| F8E4M3::from_bits(*bits).to_f32()).collect())),
             other => Err(WeightsError::Dtype { path: self.path.clone(), name, found: format!("{other:?}") }),
         }
     }

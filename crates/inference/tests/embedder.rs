@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking")]
 
+#[path = "embedder/adapters.rs"]
+mod adapters;
 #[path = "embedder/agreement.rs"]
 mod agreement;
 #[path = "embedder/bad_models.rs"]
 mod bad_models;
 #[path = "embedder/calls.rs"]
 mod calls;
+#[path = "embedder/placement.rs"]
+mod placement;
 #[path = "embedder/tiny_model.rs"]
 mod tiny_model;

@@ -67,7 +67,7 @@ pub use providers::{
     ProviderError, ProviderOptions, Reach, Refusal, RefusalReason, SelectError, Strategy, classify,
 };
 pub use ref_index::StoredModel;
-pub use safetensors::{HeaderError, check_header, check_safetensors, tensor_dtypes};
+pub use safetensors::{HeaderError, check_header, check_safetensors, header_metadata, tensor_dtypes, tensor_names};
 pub use store::{DiskUsage, FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved, Verified};
 pub use tree::TreeError;
 pub use upload::{

@@ -1,6 +1,7 @@
 //! Whether a safetensors file is whole, by its header alone (rule 6.24). Owns no state; blocks.
 
 mod dtypes;
+mod names;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +17,7 @@ use serde::{
 use crate::durable;
 
 pub use dtypes::tensor_dtypes;
+pub use names::{header_metadata, tensor_names};
 
 /// Largest header: what the format's own library takes.
 pub(crate) const HEADER_BYTES_MAX: u64 = 100 * 1024 * 1024;

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use gen_worker::{
-    inference::{EmbedError, EmbedderOptions, SentenceEmbedder},
+    Device, Movable,
+    inference::{EmbedError, SentenceEmbedder},
     prelude::*,
 };
 
@@ -28,16 +29,35 @@ struct Vectors {
     tokens: usize,
 }
 
-/// The loaded model.
+/// The loaded model: where the worker wants it, in the numbers and with as much of it there as it decided.
 struct Embedder {
     model: SentenceEmbedder,
 }
 
-#[endpoint(model = hf("sentence-transformers/all-MiniLM-L6-v2"))]
+/// On an accelerator it makes room for others by waiting in host memory.
+impl Movable for Embedder {
+    fn move_to(&mut self, device: Device) -> Result<()> {
+        Movable::move_to(&mut self.model, device)
+    }
+
+    fn bytes_by_device(&self) -> Vec<(Device, u64)> {
+        self.model.bytes_by_device()
+    }
+
+    fn is_movable(&self) -> bool {
+        self.model.is_movable()
+    }
+}
+
+#[endpoint(
+    model = hf("sentence-transformers/all-MiniLM-L6-v2").allow_lora(),
+    resources(offload),
+    movable,
+)]
 impl Embedder {
     #[setup]
-    fn load(dir: ModelDir) -> Result<Self> {
-        Ok(Self { model: SentenceEmbedder::load(dir.path(), EmbedderOptions::default()).fatal()? })
+    fn load(model: SentenceEmbedder) -> Result<Self> {
+        Ok(Self { model })
     }
 
     /// The first pass touches every page of the weights; better here than in somebody's request.
@@ -49,14 +69,10 @@ impl Embedder {
 
     #[handler]
     fn embed(&self, ctx: &RequestContext, payload: Texts) -> Result<Vectors> {
-        let embedded = self.model.embed_unless(&payload.texts, &|| ctx.is_cancelled());
-        let embedded = embedded.map_err(|error| match error {
-            EmbedError::Canceled => WorkerError::canceled(),
-            EmbedError::TooManyTexts { .. } | EmbedError::TextTooLong { .. } => {
-                WorkerError::validation(error.to_string())
-            }
-            error => WorkerError::fatal("EmbedError", error.to_string()),
-        })?;
+        // Of this request alone: the next one is embedded without them.
+        let adapters = ctx.loras().get("model").map(Vec::as_slice).unwrap_or_default();
+        let embedded = self.model.embed_adapted(&payload.texts, adapters, &|| ctx.is_cancelled());
+        let embedded = embedded.map_err(EmbedError::into_worker_error)?;
         Ok(Vectors {
             embeddings: embedded.rows().map(<[f32]>::to_vec).collect(),
             dim: embedded.dimension(),

@@ -107,10 +107,14 @@ fn c34_resources_and_fit() {
     let without = paint(&Detected::default());
     assert_eq!(without["resources"], json!({"gpu": true, "vram_gb": 24.0, "libraries": ["xformers"]}));
     assert_eq!((&without["fit"], without["fit_reason"].is_string()), (&json!("incompatible"), true));
-    let fits = |free_vram_gb: f64, libs: &[&str]| {
+    let fit = |free_vram_gb: f64, libs: &[&str], emergency_allowed: bool| {
         let installed_libs = libs.iter().map(|&lib| lib.to_owned()).collect();
-        paint(&Detected { gpu_sm: 90, installed_libs, free_vram_gb })["fit"].clone()
+        let report = CapabilityReport { gpu_sm: 90, ..CapabilityReport::default() };
+        let detected = Detected { report, installed_libs, free_vram_gb, emergency_allowed };
+        paint(&detected)["fit"].clone()
     };
+    let fits = |free_vram_gb: f64, libs: &[&str]| fit(free_vram_gb, libs, false);
+    assert_eq!(fit(12.0, &["xformers"], true), "emergency_quant");
     assert_eq!(fits(24.0, &["xformers"]), "fits");
     assert_eq!(fits(12.0, &["xformers"]), "offload");
     assert_eq!(fits(24.0, &[]), "incompatible");

@@ -3,7 +3,11 @@
 
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-use gen_worker_core::{WorkerStats, slot::SlotCounters};
+use gen_worker_core::{
+    WorkerStats,
+    model_cache::{CacheStats, ModelCache},
+    slot::SlotCounters,
+};
 use gen_worker_tasks::{Cancel, Scope};
 use http_body_util::Full;
 use hyper::{
@@ -30,6 +34,7 @@ const CONNECTION_LIMIT: Duration = Duration::from_secs(10);
 pub(super) struct Page {
     pub(super) stats: Arc<WorkerStats>,
     pub(super) slots: Option<Arc<SlotCounters>>,
+    pub(super) models: Arc<ModelCache>,
 }
 
 /// Answers on `address` until `scope` ends.
@@ -88,6 +93,7 @@ impl Page {
 
     fn text(&self) -> String {
         let mut text = self.stats.prometheus();
+        models(&mut text, &self.models.stats());
         let counts = self.slots.as_ref().map(|slots| slots.read()).unwrap_or_default();
         for (name, help, value) in [
             ("slots_started_total", "Processes started for isolated handlers.", counts.started),
@@ -109,5 +115,24 @@ impl Page {
             text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} counter\n{name} {value}\n"));
         }
         text
+    }
+}
+
+/// Models by where they are, and what they take of accelerators. Refs are no labels: there is no end to them.
+fn models(text: &mut String, stats: &CacheStats) {
+    text.push_str("# HELP gen_worker_worker_models Models by where they are.\n# TYPE gen_worker_worker_models gauge\n");
+    for (place, count) in [
+        ("vram", stats.vram_models.len()),
+        ("disk", stats.disk_models.len()),
+        ("downloading", stats.downloading_models.len()),
+    ] {
+        text.push_str(&format!("gen_worker_worker_models{{place=\"{place}\"}} {count}\n"));
+    }
+    for (name, help, value) in [
+        ("models_vram_used_gb", "Accelerator memory that models take, in GiB.", stats.used_vram_gb),
+        ("models_vram_total_gb", "What they may take.", stats.total_vram_gb),
+    ] {
+        let name = format!("gen_worker_worker_{name}");
+        text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}\n"));
     }
 }

@@ -6,7 +6,7 @@ pub(super) mod token;
 
 use std::{fs, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
-use gen_worker_core::{Address, SlotOptions, SpoolOptions, SpoolPolicy, WorkerOptions};
+use gen_worker_core::{Address, LoadPolicy, SlotOptions, SpoolOptions, SpoolPolicy, WorkerOptions};
 
 use super::{identity::Claims, slots::ProcessSlots};
 use crate::{
@@ -121,12 +121,24 @@ fn limits(options: &mut WorkerOptions, args: &WorkerArgs, env: &Environment) -> 
     if let Some(bytes) = env.gigabytes(&names::WORKER_VRAM_SAFETY_MARGIN_GB)? {
         options.vram.reserve_bytes = bytes;
     }
+    loading(&mut options.loading, env)?;
     options.upload_bytes_max = count(&names::WORKER_MAX_UPLOAD_BYTES)?;
     let budget =
         args.drain_timeout.map_or_else(|| env.seconds(&names::WORKER_DRAIN_TIMEOUT_SECONDS), |set| Ok(Some(set)))?;
     if let Some(budget) = budget.filter(|budget| *budget > Duration::ZERO) {
         options.drain_budget = budget;
     }
+    Ok(())
+}
+
+/// What is decided about loads and adapters.
+fn loading(policy: &mut LoadPolicy, env: &Environment) -> Result<(), Failure> {
+    policy.emergency_allowed = env.switch(&names::GEN_WORKER_EMERGENCY_QUANT)?;
+    let adapters = &mut policy.adapters;
+    let count = env.parsed(&names::GEN_WORKER_ATTACHED_LORA_MAX, "a whole number, 0 or more")?;
+    adapters.count_max = count.unwrap_or(adapters.count_max);
+    let bytes = env.parsed(&names::GEN_WORKER_ATTACHED_LORA_MAX_BYTES, "a whole number of bytes")?;
+    adapters.bytes_max = bytes.unwrap_or(adapters.bytes_max);
     Ok(())
 }
 

@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::{RequestContext, event::RequestEvent, saving::blocking};

@@ -15,6 +15,9 @@ pub struct ResourcesDecl {
     pub libraries: Vec<String>,
     /// Calls at once on one worker; unlimited when absent.
     pub max_concurrency: Option<i64>,
+    /// Its models can be loaded with parts of them elsewhere: they do as
+    /// [`LoadOptions::offload`](crate::instance::LoadOptions::offload) says.
+    pub offload: bool,
 }
 
 /// Checked requirements.
@@ -25,6 +28,7 @@ pub struct Resources {
     compute_capability: Option<f64>,
     libraries: Vec<String>,
     max_concurrency: Option<NonZeroU32>,
+    offload: bool,
 }
 
 /// Requirements that no machine can meet or that mean nothing.
@@ -72,6 +76,7 @@ impl ResourcesDecl {
             compute_capability: self.compute_capability,
             libraries: libraries.collect(),
             max_concurrency,
+            offload: self.offload,
         })
     }
 }
@@ -105,6 +110,12 @@ impl Resources {
     #[must_use]
     pub fn max_concurrency(&self) -> Option<NonZeroU32> {
         self.max_concurrency
+    }
+
+    /// Whether its models can be loaded with parts of them elsewhere.
+    #[must_use]
+    pub fn offload(&self) -> bool {
+        self.offload
     }
 
     /// The same, with `limit` where no other was written.

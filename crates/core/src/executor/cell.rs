@@ -2,7 +2,7 @@
 //! context and the handler's task; the job machine alone decides when it is over.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{BTreeMap, HashMap, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -24,7 +24,8 @@ use super::{
 };
 use crate::{
     Instance,
-    context::{CancelFlag, EventSink, RequestEvent},
+    adapters::Adapters,
+    context::{CancelFlag, EventSink, Lora, RequestEvent},
     job::GpuSpan,
     ledger::ColdStart,
     outbox::{Gate, SharedOutbox},
@@ -62,6 +63,7 @@ struct CellState {
     /// Taken when the handler starts.
     run: Option<pb::RunJob>,
     instance: Option<Instance>,
+    adapters: Adapters,
     /// Accelerators it runs on.
     gpu: Option<GpuSpan>,
     clock: Clock,
@@ -103,6 +105,7 @@ impl JobCell {
             state: Mutex::new(CellState {
                 run: Some(run),
                 instance,
+                adapters: Adapters::default(),
                 gpu,
                 clock,
                 time_limit: None,
@@ -199,9 +202,21 @@ impl JobCell {
         self.state.lock().clock
     }
 
-    pub(super) fn snapshots(&self) -> HashMap<String, pb::Snapshot> {
+    /// What it was told its models are, by slot and by ref.
+    pub(super) fn models(&self) -> (Vec<pb::ModelBinding>, HashMap<String, pb::Snapshot>) {
         let state = self.state.lock();
-        state.run.iter().flat_map(|run| run.snapshots.clone()).collect()
+        let told = |run: &pb::RunJob| (run.models.clone(), run.snapshots.clone().into_iter().collect());
+        state.run.as_ref().map(told).unwrap_or_default()
+    }
+
+    /// Its adapters are here: they stay for as long as it is held.
+    pub(crate) fn adapt(&self, adapters: Adapters) {
+        self.state.lock().adapters = adapters;
+    }
+
+    /// What its handler sees of them.
+    pub(super) fn loras(&self) -> BTreeMap<String, Vec<Lora>> {
+        self.state.lock().adapters.loras().clone()
     }
 
     /// The handler starts now: gives out the dispatch, once, and the instance. `default_limit` is the time it has

@@ -23,6 +23,20 @@ struct Device {
 }
 
 impl CudaDriver {
+    /// The version of CUDA that the driver takes, as major and minor; none without a driver that works.
+    #[must_use]
+    pub fn cuda_version(&self) -> Option<(u32, u32)> {
+        if self.devices().is_empty() {
+            return None;
+        }
+        let mut version = 0;
+        // SAFETY: the driver is loaded, since it told of devices, and the pointer is valid for the call.
+        unsafe { sys::cuDriverGetVersion(&raw mut version) }.result().ok()?;
+        // A thousand times the major, and ten times the minor.
+        let version = u32::try_from(version).ok()?;
+        Some((version / 1000, version % 1000 / 10))
+    }
+
     fn devices(&self) -> &[Device] {
         self.0.get_or_init(|| {
             // SAFETY: loading the driver runs its initializers, as every CUDA program does.

@@ -13,11 +13,12 @@ use gen_worker_tasks::{Cancel, Scope};
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Models, Plan, Ready, Relocation, Slots, State, damage};
+use super::{LoadOptions, Models, Plan, Ready, Relocation, Slots, State, damage};
 use crate::{
     binding::Binding,
     context::Device,
     endpoint::{InstanceValue, Work},
+    load_plan::{self, LoadTerms},
     model_fetch,
     model_source::{FetchedModel, ModelSource, NoProgress},
     sanitize::sanitize,
@@ -46,6 +47,7 @@ pub(super) struct Materials {
     pub(super) snapshots: HashMap<String, pb::Snapshot>,
     pub(super) device: Device,
     pub(super) components: SharedComponents,
+    pub(super) terms: LoadTerms,
 }
 
 /// Fetches the models, makes an instance, warms it up. When that fails as if files were damaged, and they are, they are
@@ -64,8 +66,10 @@ pub(super) async fn run(plan: &Plan, materials: &Materials, cancel: &Cancel) -> 
 
 /// An instance whose warm-up fails is shut down again, since its setup succeeded.
 async fn run_once(plan: &Plan, materials: &Materials, cancel: &Cancel) -> Result<Made> {
-    let Materials { models, source, snapshots, device, components } = materials;
-    let slots = Slots::new(fetch(models, &**source, snapshots).await?).on(*device).sharing(components.clone());
+    let Materials { models, source, snapshots, device, components, terms } = materials;
+    let held = fetch(models, &**source, snapshots).await?;
+    let planned = plan_loads(models, &held, *device, terms, cancel).await?;
+    let slots = Slots::new(held).on(*device).sharing(components.clone()).planned(planned, terms.memory.clone());
     let Some(lifecycle) = &plan.lifecycle else {
         return Ok((Arc::new(()), slots, SetupTimes::default()));
     };
@@ -80,6 +84,23 @@ async fn run_once(plan: &Plan, materials: &Materials, cancel: &Cancel) -> Result
     }
     let times = SetupTimes { spawn: Duration::ZERO, setup: set_up - began, warmup: set_up.elapsed() };
     Ok((value, slots, times))
+}
+
+/// How each model is to be loaded.
+async fn plan_loads(
+    models: &Models,
+    held: &BTreeMap<String, FetchedModel>,
+    device: Device,
+    terms: &LoadTerms,
+    cancel: &Cancel,
+) -> Result<BTreeMap<String, LoadOptions>> {
+    if held.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let dirs: BTreeMap<_, _> = held.iter().map(|(slot, model)| (slot.clone(), model.dir().to_owned())).collect();
+    let (models, terms) = (models.clone(), terms.clone());
+    let work = Scope::under("plan", cancel).spawn_blocking(move || load_plan::plan(&models, &dirs, device, &terms));
+    work.await.unwrap_or_else(|_| Err(WorkerError::retryable("the runtime is shutting down")))
 }
 
 /// Makes every model present, by slot. They stay for as long as what this gives.

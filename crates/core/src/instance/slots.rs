@@ -3,6 +3,7 @@
 use std::{
     any::Any,
     collections::BTreeMap,
+    fmt,
     future::Future,
     ops::Deref,
     path::{Path, PathBuf},
@@ -13,7 +14,11 @@ use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 
 use crate::{
+    bytes_on_disk,
     context::Device,
+    lora_overlays::AttachLimits,
+    memory::MemoryProbe,
+    memory_ladder::{ComputeDtype, OffloadMode, QuantizationPlan, WeightStorage},
     model_source::FetchedModel,
     shared_components::{ComponentKey, SharedComponent, SharedComponents},
     worker_error::{Result, WorkerError},
@@ -25,6 +30,17 @@ pub struct Slots {
     models: Arc<BTreeMap<String, FetchedModel>>,
     device: Device,
     sharing: Sharing,
+    /// How each is to be loaded; what is not here is loaded by default.
+    planned: Arc<BTreeMap<String, LoadOptions>>,
+    meter: Meter,
+}
+
+/// Tells what loads take, and remembers it.
+#[derive(Clone, Default)]
+struct Meter {
+    memory: Option<Arc<dyn MemoryProbe>>,
+    /// What the models of slots took that were loaded for the instance, by slot.
+    booked: Arc<Mutex<BTreeMap<String, u64>>>,
 }
 
 /// What the instances of a process share, and what one of them took of it.
@@ -48,11 +64,22 @@ pub(crate) struct Taken {
 pub struct ModelDir(PathBuf);
 
 /// How a model is to be loaded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct LoadOptions {
     /// Where its tensors go.
     pub device: Device,
+    /// Which parts of it stay there between their uses. Only endpoints that declare `offload` are told anything but
+    /// [`OffloadMode::Off`].
+    pub offload: OffloadMode,
+    /// What it computes in; none = the library's default.
+    pub compute: Option<ComputeDtype>,
+    /// How its weights are kept.
+    pub storage: WeightStorage,
+    /// Bounds on the adapters that stay attached to it; none = its slot takes no adapters.
+    pub adapters: Option<AttachLimits>,
+    /// What has to be known of a checkpoint that a library quantized.
+    pub quantization: QuantizationPlan,
 }
 
 /// A type that a slot can be turned into. Setup parameters of such a type arrive loaded.
@@ -61,6 +88,9 @@ pub struct LoadOptions {
     note = "take a `ModelDir`, or implement `LoadModel` for your type"
 )]
 pub trait LoadModel: Sized + Send + 'static {
+    /// Whether a value holds the model in memory. A path does not: whoever has it loads the model by itself.
+    const IN_MEMORY: bool = true;
+
     /// Loads the model in `dir`. May block and compute for long.
     ///
     /// # Errors
@@ -128,8 +158,8 @@ impl Slots {
     /// # Cancel safety
     /// May be dropped; the load runs to its end and its result is dropped.
     pub async fn load<T: LoadModel>(&self, slot: &str) -> Result<T> {
-        let (dir, options) = (self.dir(slot)?, LoadOptions { device: self.device });
-        let work = Scope::new("load").spawn_blocking(move || T::load(&dir, &options));
+        let (slots, slot) = (self.clone(), slot.to_owned());
+        let work = Scope::new("load").spawn_blocking(move || slots.load_blocking(&slot));
         match work.await {
             Ok(outcome) => outcome,
             Err(lost) => Err(match lost.try_into_panic() {
@@ -144,7 +174,20 @@ impl Slots {
     /// # Errors
     /// When there is no such slot, or loading fails.
     pub fn load_blocking<T: LoadModel>(&self, slot: &str) -> Result<T> {
-        T::load(&self.dir(slot)?, &LoadOptions { device: self.device })
+        let (dir, options) = (self.dir(slot)?, self.load_options(slot));
+        let before = self.meter.free(self.device);
+        let model = T::load(&dir, &options)?;
+        if T::IN_MEMORY {
+            self.meter.book(slot, &dir, self.device, before);
+        }
+        Ok(model)
+    }
+
+    /// How the model of a slot is to be loaded here: what the worker decided about its numbers and its memory. For set-ups
+    /// that load from a directory by themselves.
+    #[must_use]
+    pub fn load_options(&self, slot: &str) -> LoadOptions {
+        LoadOptions { device: self.device, ..self.planned.get(slot).cloned().unwrap_or_default() }
     }
 
     /// A component that other instances of this process may use, too: of each key, which gets the device of this
@@ -181,6 +224,16 @@ impl Slots {
         Self { sharing: Sharing { components, ..Sharing::default() }, ..self }
     }
 
+    /// The same, with models that are to be loaded so, and whoever can tell what that takes.
+    pub(crate) fn planned(self, planned: BTreeMap<String, LoadOptions>, memory: Option<Arc<dyn MemoryProbe>>) -> Self {
+        Self { planned: Arc::new(planned), meter: Meter { memory, ..Meter::default() }, ..self }
+    }
+
+    /// What the model of a slot took when it was loaded for this instance; none where the instance loaded it itself.
+    pub(crate) fn booked(&self, slot: &str) -> Option<u64> {
+        self.meter.booked.lock().get(slot).copied()
+    }
+
     /// What this instance took of what is shared.
     pub(crate) fn taken(&self) -> Taken {
         *self.sharing.taken.lock()
@@ -189,6 +242,31 @@ impl Slots {
     /// Slots and their directories.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
         self.models.iter().map(|(slot, model)| (slot.as_str(), model.dir()))
+    }
+}
+
+impl Meter {
+    /// Free memory of an accelerator, where somebody can tell. Blocks for a millisecond.
+    fn free(&self, device: Device) -> Option<u64> {
+        let Device::Cuda(ordinal) = device else { return None };
+        let free = self.memory.as_ref()?.free_vram();
+        free.get(usize::try_from(ordinal).ok()?).copied().flatten()
+    }
+
+    /// Books what a load took of an accelerator: what is gone since `before`, or the size of its files where nobody can tell.
+    fn book(&self, slot: &str, dir: &Path, device: Device, before: Option<u64>) {
+        if device == Device::Cpu {
+            return;
+        }
+        let taken = before.zip(self.free(device)).map(|(before, after)| before.saturating_sub(after));
+        let bytes = taken.unwrap_or_else(|| bytes_on_disk::size(dir));
+        self.booked.lock().insert(slot.to_owned(), bytes);
+    }
+}
+
+impl fmt::Debug for Meter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Meter").field("booked", &*self.booked.lock()).finish_non_exhaustive()
     }
 }
 
@@ -224,12 +302,16 @@ impl AsRef<Path> for ModelDir {
 }
 
 impl LoadModel for ModelDir {
+    const IN_MEMORY: bool = false;
+
     fn load(dir: &Path, _options: &LoadOptions) -> Result<Self> {
         Ok(Self(dir.to_owned()))
     }
 }
 
 impl LoadModel for PathBuf {
+    const IN_MEMORY: bool = false;
+
     fn load(dir: &Path, _options: &LoadOptions) -> Result<Self> {
         Ok(dir.to_owned())
     }

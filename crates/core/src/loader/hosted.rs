@@ -69,7 +69,7 @@ impl Loader {
         let download = began.elapsed();
         let made =
             |(instance, times): (Instance, SetupTimes)| Tried::Made(instance, split(began.elapsed(), download, times));
-        let needs = Self::needs(entry, bytes, device);
+        let needs = self.needs(entry, &models, bytes, device);
         let footprint = Memory { ram_bytes: needs.ram_bytes, ..Memory::of_device(device, needs.vram_bytes) };
         let order = || entry.cell.order(&models, entry.device(device), snapshots, footprint.clone());
         if bytes == 0 {

@@ -28,11 +28,6 @@ struct Candidate<'a> {
 }
 
 impl Loader {
-    /// What an instance was measured to take when it was loaded; of one that lives elsewhere, what it told.
-    pub(crate) fn footprint(&self, cell: &Arc<InstanceCell>) -> Memory {
-        self.entry(cell).map(Entry::held).unwrap_or_default()
-    }
-
     /// What can be had now without taking it from anybody. An accelerator of which nobody can tell has what its
     /// instances leave of it; so have all while the machine cannot be asked, and where models may take only so much. Blocks no thread that drives others.
     ///
@@ -60,15 +55,6 @@ impl Loader {
         });
         let vram_bytes = free.collect();
         Memory { ram_bytes, vram_bytes }
-    }
-
-    /// What an instance of `bytes` of models needs.
-    pub(super) fn needs(entry: &Entry, bytes: u64, device: usize) -> Needs {
-        if entry.on_gpu {
-            Needs { ram_bytes: 0, vram_bytes: bytes, device }
-        } else {
-            Needs { ram_bytes: bytes, ..Needs::default() }
-        }
     }
 
     /// What there is of memory now.

@@ -1,5 +1,6 @@
 //! Which memory loads take and who makes room for them, in this process and in others.
 mod hosted;
+mod ladder;
 mod own;
 mod shared;
 mod tiers;
@@ -94,6 +95,13 @@ impl Disk {
 fn sparse(dir: &Path, bytes: u64) {
     std::fs::create_dir_all(dir).expect("created");
     File::create(dir.join("weights")).and_then(|file| file.set_len(bytes)).expect("written");
+}
+
+impl Loader {
+    /// What an instance was measured to take when it was loaded; of one that lives elsewhere, what it told.
+    fn footprint(&self, cell: &Arc<InstanceCell>) -> Memory {
+        self.entry(cell).map(Entry::held).unwrap_or_default()
+    }
 }
 
 /// Devices that set-ups were told.

@@ -57,11 +57,16 @@ impl Loader {
     }
 
     /// The instance of `entry` that waits in host memory, back on the accelerator `device` after room was made for the
-    /// most it ever took. None when none waits.
+    /// most it ever took; without `lend` it is at nobody's disposal. None when none waits.
     ///
     /// # Errors
     /// Retryable: when there is no room for it, or it could not be moved. It waits on, or is gone.
-    pub(super) async fn promote(&self, entry: &Entry, device: usize) -> Result<Option<Instance>, WorkerError> {
+    pub(super) async fn promote(
+        &self,
+        entry: &Entry,
+        device: usize,
+        lend: bool,
+    ) -> Result<Option<Option<Instance>>, WorkerError> {
         let Ok(ordinal) = u32::try_from(device) else { return Ok(None) };
         if entry.cell.parked_bytes().is_none() {
             return Ok(None);
@@ -75,7 +80,7 @@ impl Loader {
             Relocation::Moved(bytes) => {
                 *entry.footprint.lock() = Memory::of_device(device, hint.max(bytes));
                 entry.promoted.store(true, Ordering::Release);
-                Ok(entry.cell.ready())
+                Ok(Some(if lend { Some(entry.cell.ready().ok_or_else(gone)?) } else { None }))
             }
             // Somebody let it go meanwhile.
             Relocation::Refused => Ok(None),
@@ -95,6 +100,10 @@ impl Entry {
         // What others use, too, would have to stay.
         self.on_gpu && self.cell.is_movable() && self.cell.is_ready() && !waits && !self.cell.uses_shared()
     }
+}
+
+fn gone() -> WorkerError {
+    WorkerError::retryable("the instance went away again")
 }
 
 /// A move that failed says nothing of the function: the next try may succeed, or begins with a new instance.

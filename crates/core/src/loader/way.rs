@@ -44,7 +44,7 @@ impl Loader {
         if !is_other(cell, &next) {
             return Ok(Vec::new());
         }
-        self.fits_without(entry, Self::needs(entry, bytes, device))
+        self.fits_without(entry, self.needs(entry, &next, bytes, device))
             .await
             .map_err(|error| NoWay::Next(no_room(error)))?;
         let held = cell.all_models();

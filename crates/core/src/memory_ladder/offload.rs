@@ -22,9 +22,10 @@ const DISK_BELOW_BYTES: u64 = 16 * GIB;
 pub const OOM_RETRIES_MAX: usize = 2;
 
 /// The rungs, from fast to small. Each includes what the one before saves: sliced and tiled decoding, sliced attention.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum OffloadMode {
     /// Everything stays, nothing is sliced.
+    #[default]
     Off,
     /// Everything stays; decoding and attention work in slices.
     VaeOnly,

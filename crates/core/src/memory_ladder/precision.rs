@@ -19,9 +19,10 @@ pub enum ComputeDtype {
 }
 
 /// How weights are kept in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum WeightStorage {
     /// As they are loaded.
+    #[default]
     Plain,
     /// In 8 bits, upcast layer by layer to this type.
     Fp8(ComputeDtype),

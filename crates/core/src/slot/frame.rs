@@ -170,6 +170,12 @@ pub struct Overlay {
     /// Its scale.
     #[prost(double, tag = "3")]
     pub weight: f64,
+    /// Ref and digest.
+    #[prost(string, tag = "4")]
+    pub id: String,
+    /// Its file, as the system spells it.
+    #[prost(bytes = "bytes", tag = "5")]
+    pub file: Bytes,
 }
 
 /// The child is up.

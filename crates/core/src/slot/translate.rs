@@ -2,8 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    ffi::OsStr,
-    os::unix::ffi::OsStrExt as _,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -29,9 +29,7 @@ const FAILURE_BYTES_MAX: usize = 64 * 1024;
 /// A call as a frame.
 pub(super) fn start(call: &Call) -> Start {
     let parts = call.context.parts();
-    let overlays = parts.loras.iter().flat_map(|(slot, loras)| {
-        loras.iter().map(|lora| Overlay { slot: slot.clone(), reference: lora.reference.clone(), weight: lora.weight })
-    });
+    let overlays = parts.loras.iter().flat_map(|(slot, loras)| loras.iter().map(|lora| overlay(slot, lora)));
     Start {
         function: parts.function.as_str().to_owned(),
         request_id: parts.pair.request_id.as_str().to_owned(),
@@ -47,6 +45,16 @@ pub(super) fn start(call: &Call) -> Start {
         local: call.caller == Caller::Local,
         payload: call.payload.clone(),
         scratch: parts.scratch.path().map(|path| Bytes::copy_from_slice(path.as_os_str().as_bytes())),
+    }
+}
+
+fn overlay(slot: &str, lora: &Lora) -> Overlay {
+    Overlay {
+        slot: slot.to_owned(),
+        reference: lora.reference.clone(),
+        weight: lora.weight,
+        id: lora.id.clone(),
+        file: Bytes::copy_from_slice(lora.file.as_os_str().as_bytes()),
     }
 }
 
@@ -78,8 +86,9 @@ pub(super) fn call(
     let pair = Pair::parse(start.request_id, start.attempt).map_err(|error| garbled(&error))?;
     let function = FunctionName::parse(&start.function).map_err(|error| garbled(&error))?;
     let mut loras: BTreeMap<String, Vec<Lora>> = BTreeMap::new();
-    for Overlay { slot, reference, weight } in start.overlays {
-        loras.entry(slot).or_default().push(Lora { reference, weight });
+    for Overlay { slot, reference, weight, id, file } in start.overlays {
+        let file = PathBuf::from(OsString::from_vec(file.into()));
+        loras.entry(slot).or_default().push(Lora { reference, weight, id, file });
     }
     let parts = ContextParts {
         tenant: start.tenant,

@@ -9,11 +9,14 @@ use tokio::time::timeout;
 use super::{serving::Serving, setup::SetupEvent};
 use crate::{
     Binding, Function, InstanceCell, ModelResidency, Tier, WorkerError, availability::Unavailable, gpu,
-    instance::Models, residency::Memory,
+    instance::Models, loader::Loader,
 };
 
 /// What a function is said to run with when a cast was dropped: what weights are published in (12.4).
 const PLAIN_PRECISION: &str = "bf16";
+
+/// How much slower a model runs that is brought in parts, by a guess that the contract gives.
+const OFFLOAD_SLOWDOWN: f64 = 2.5;
 
 /// How long the first connection waits for a look at free memory, which takes milliseconds.
 const FIRST_LOOK_MAX: Duration = Duration::from_secs(2);
@@ -37,31 +40,50 @@ impl Serving {
         }
         for reference in models.values().map(Binding::wire_ref) {
             if operation != Some(reference.as_str()) {
-                self.outbox.push(Msg::ModelEvent(self.position(reference)));
+                self.tell_model(self.position(reference));
             }
         }
     }
 
+    /// A model moved: the orchestrator hears it, and the view of it follows.
+    pub(super) fn tell_model(&self, event: pb::ModelEvent) {
+        let cell = self.loader.loaded().find(|cell| uses(cell, &event.r#ref));
+        self.cache.moved(&event, cell);
+        self.outbox.push(Msg::ModelEvent(event));
+    }
+
     /// Where a model is now: the highest place that any instance or the disk gives it.
     pub(super) fn position(&self, reference: String) -> pb::ModelEvent {
-        let footprints =
-            self.loader.loaded().filter(|cell| uses(cell, &reference)).map(|cell| self.loader.footprint(cell));
-        if let Some(footprint) = footprints.max_by_key(Memory::vram_sum) {
-            return loaded_event(reference, &footprint);
+        if self.loader.loaded().any(|cell| uses(cell, &reference)) {
+            return loaded_event(reference, &self.loader);
         }
         let on_disk = self.models.residency().iter().any(|held| held.reference == reference);
         let state = if on_disk { pb::ModelState::OnDisk } else { pb::ModelState::Evicted };
         pb::ModelEvent { r#ref: reference, state: state.into(), ..Default::default() }
     }
 
-    /// Functions that run otherwise than the acknowledgement planned, by name: no engine here casts weights while it
-    /// loads them (11.9). They run with what their models hold.
+    /// Functions that run otherwise than planned, by name: no engine here casts weights while it loads them (11.9), so they
+    /// run with what their models hold; and those whose models did not fit run with parts of them elsewhere (12.4).
     pub(super) fn degraded(&self) -> Vec<pb::FnDegraded> {
         let casts = |reference: &str| {
             let plans = self.acknowledged.resolutions.iter().filter(|plan| !plan.cast.is_empty());
             plans.filter(|plan| plan.r#ref == reference).map(|plan| plan.cast.clone()).next()
         };
+        let spread = |function: &Arc<Function>| {
+            let mode = function.instance().map(|cell| self.loader.offload(cell)).filter(|mode| !mode.is_movable())?;
+            Some(pb::FnDegraded {
+                function_name: function.name().as_str().to_owned(),
+                wanted: PLAIN_PRECISION.to_owned(),
+                ran: format!("offload:{mode}"),
+                reason: "its models do not fit the accelerator as a whole".to_owned(),
+                est_latency_multiplier: OFFLOAD_SLOWDOWN,
+                recommended_vram_gb: function.resources().vram_gb().unwrap_or(0.0),
+            })
+        };
         let degraded = |function: &Arc<Function>| {
+            if let Some(spread) = spread(function) {
+                return self.availability.disabled(function.name()).is_none().then_some(spread);
+            }
             let cast = function.slots().values().find_map(|binding| casts(&binding.wire_ref()))?;
             self.availability.disabled(function.name()).is_none().then(|| pb::FnDegraded {
                 function_name: function.name().as_str().to_owned(),
@@ -127,9 +149,9 @@ impl Serving {
         let held = self.models.residency().into_iter().map(|held| (held.reference.clone(), held));
         let mut held: BTreeMap<_, _> = held.collect();
         for cell in self.loader.loaded() {
-            let (tier, vram_bytes) = tier(&self.loader.footprint(cell));
             let all = cell.all_models();
             for reference in all.iter().flat_map(|models| models.values()).map(Binding::wire_ref) {
+                let (tier, vram_bytes) = tier(&reference, &self.loader);
                 held.insert(reference.clone(), ModelResidency { reference, tier, vram_bytes });
             }
         }
@@ -150,10 +172,14 @@ impl Serving {
 
     /// The models of an instance are loaded. Of the model `operation` names, somebody else tells.
     pub(super) fn loaded(&self, cell: &Arc<InstanceCell>, operation: Option<&str>) {
-        let footprint = self.loader.footprint(cell);
         for reference in cell.models().values().map(Binding::wire_ref) {
             if operation != Some(reference.as_str()) {
-                self.outbox.push(Msg::ModelEvent(loaded_event(reference, &footprint)));
+                self.tell_model(loaded_event(reference, &self.loader));
+            }
+        }
+        if self.is_connected() && !self.loader.offload(cell).is_movable() {
+            for degraded in self.degraded() {
+                self.outbox.push(Msg::FnDegraded(degraded));
             }
         }
     }
@@ -164,15 +190,16 @@ pub(super) fn uses(cell: &InstanceCell, reference: &str) -> bool {
     cell.all_models().iter().flat_map(|models| models.values()).any(|binding| binding.wire_ref() == reference)
 }
 
-/// Where the models of an instance of this measured size are.
-fn tier(footprint: &Memory) -> (Tier, u64) {
-    let vram_bytes = footprint.vram_sum();
+/// Where a model is that some instance has, and what it takes there: measured, each share of an instance by itself (model
+/// contract, 9.12).
+fn tier(reference: &str, loader: &Loader) -> (Tier, u64) {
+    let vram_bytes = loader.vram_of(reference);
     if vram_bytes > 0 { (Tier::Vram, vram_bytes) } else { (Tier::Ram, 0) }
 }
 
 /// Says that a model is loaded.
-pub(super) fn loaded_event(reference: String, footprint: &Memory) -> pb::ModelEvent {
-    let (tier, vram_bytes) = tier(footprint);
+pub(super) fn loaded_event(reference: String, loader: &Loader) -> pb::ModelEvent {
+    let (tier, vram_bytes) = tier(&reference, loader);
     let state = if tier == Tier::Vram { pb::ModelState::InVram } else { pb::ModelState::InRam };
     let vram_bytes = i64::try_from(vram_bytes).unwrap_or(i64::MAX);
     pb::ModelEvent { r#ref: reference, state: state.into(), vram_bytes, ..Default::default() }

@@ -52,13 +52,15 @@ impl Serving {
             self.outbox.withdraw_other_attempts(&pair);
         }
         let name = std::mem::take(&mut run.function_name);
-        let (mut number, mut instance, mut gpu, mut files) = (0, None, None, false);
+        let (mut number, mut instance, mut gpu, mut files, mut unsound) = (0, None, None, false, None);
+        let adapted = run.models.iter().any(|model| !model.loras.is_empty());
         let target = match self.roster.find(&name) {
             None => Target::Unknown(&name),
             Some((at, entry)) => match self.availability.disabled(entry.function.name()) {
                 Some(why) => Target::Disabled(&why.reason),
                 None => {
                     number = at;
+                    unsound = check_dispatch(&run.models, entry.function.slots()).err().map(|error| error.to_string());
                     let cell = entry.function.instance();
                     files = concerns(&entry.function, &run.input_payload);
                     // Kept from nobody while its files come.
@@ -70,14 +72,14 @@ impl Serving {
                         function: at,
                         concurrency_max: entry.concurrency_max,
                         files,
-                        instance: cell.is_some() && instance.is_none(),
+                        // Adapters have to come, too, before it starts.
+                        instance: cell.is_some() && (adapted || instance.is_none()),
                         thread: entry.function.is_blocking(),
                         gpu,
                     })
                 }
             },
         };
-        let unsound = check_dispatch(&run.models).err().map(|error| error.to_string());
         let target = match (&unsound, target) {
             (Some(why), Target::Known(_)) => Target::Invalid(why),
             (_, target) => target,

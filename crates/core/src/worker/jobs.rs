@@ -14,6 +14,7 @@ use tracing::warn;
 use super::serving::Serving;
 use crate::{
     FailureClass, Instance, WorkerError,
+    adapters::Adapters,
     context::{EventSink as _, RequestEvent},
     executor::{JobCell, JobEvent, Started},
     job::{Action, Ending, NotStored, Outcome},
@@ -84,7 +85,7 @@ impl Serving {
     pub(super) fn job_event(&mut self, event: JobEvent) {
         match event {
             JobEvent::Brought { job, result } => self.brought(&job, result),
-            JobEvent::Prepared { job, function, result } => self.prepared(&job, function, result),
+            JobEvent::Prepared { job, function, result, adapters } => self.prepared(&job, function, result, adapters),
             JobEvent::Returned { job, outcome, ended, first_poll } => {
                 if let (Some(poll), Some(entry)) = (first_poll, self.roster.get_mut(job.function())) {
                     entry.inline.observe(poll);
@@ -162,15 +163,24 @@ impl Serving {
     }
 
     /// A job's own set-up also tells whether its function can run here.
-    fn prepared(&mut self, job: &Weak<JobCell>, function: usize, result: Result<(Instance, ColdStart), WorkerError>) {
+    fn prepared(
+        &mut self,
+        job: &Weak<JobCell>,
+        function: usize,
+        result: Result<(Instance, ColdStart), WorkerError>,
+        adapters: Result<Adapters, WorkerError>,
+    ) {
         let cell = self.roster.get(function).and_then(|entry| entry.function.instance().cloned());
         if let Some(cell) = cell {
             self.instance_event(&cell, result.as_ref().map(drop), None);
             self.sample_memory();
         }
         let Some(job) = job.upgrade() else { return };
-        let ready = match result {
-            Ok((instance, cold)) => {
+        let ready = match (result, adapters) {
+            // What was named as an adapter and is none is the client's fault.
+            (Ok(_), Err(error)) => Err(Ending::failed(error.class(), error.client_message())),
+            (Ok((instance, cold)), Ok(adapters)) => {
+                job.adapt(adapters);
                 tell_cold_start(&job, cold);
                 job.lend(instance, cold);
                 if let Some(span) = job.gpu() {
@@ -179,7 +189,7 @@ impl Serving {
                 Ok(())
             }
             // Another worker, or this one later, may succeed: never the client's fault, whatever the cause.
-            Err(error) => Err(Ending::failed(FailureClass::Retryable, error.client_message())),
+            (Err(error), _) => Err(Ending::failed(FailureClass::Retryable, error.client_message())),
         };
         self.table.prepared(job.pair(), ready, &mut self.actions);
     }

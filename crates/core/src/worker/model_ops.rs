@@ -66,7 +66,7 @@ impl Serving {
     }
 
     pub(super) fn operation_ended(&mut self, reference: &str, event: pb::ModelEvent) {
-        self.outbox.push(Msg::ModelEvent(event));
+        self.tell_model(event);
         match self.model_ops.waiting.get_mut(reference).and_then(VecDeque::pop_front) {
             Some(next) => self.start_operation(next),
             None => drop(self.model_ops.waiting.remove(reference)),
@@ -140,11 +140,9 @@ impl Operation {
             reason => reason,
         })?;
         // By now: much may have been loaded and resolved during a long transfer.
-        let loaded = loader.loaded().find(|cell| uses(cell, &self.reference));
-        Ok(match loaded {
-            Some(cell) => loaded_event(self.reference.clone(), &loader.footprint(cell)),
-            None => self.event(ModelState::OnDisk),
-        })
+        let is_loaded = loader.loaded().any(|cell| uses(cell, &self.reference));
+        let on_disk = || self.event(ModelState::OnDisk);
+        Ok(if is_loaded { loaded_event(self.reference.clone(), loader) } else { on_disk() })
     }
 
     /// Sets up every instance that uses the model. None when another flavor of it is wanted by then.
@@ -159,7 +157,7 @@ impl Operation {
             outcome = match &result {
                 // Only what is there is told of.
                 Ok(()) if !uses(cell, &self.reference) => Ok(None),
-                Ok(()) => Ok(Some(loaded_event(self.reference.clone(), &loader.footprint(cell)))),
+                Ok(()) => Ok(Some(loaded_event(self.reference.clone(), loader))),
                 Err(error) => Err(word(error)),
             };
             let failed = outcome.is_err();
@@ -193,7 +191,7 @@ impl Operation {
             for models in gone {
                 drop(events.send(SetupEvent::Gone { cell: cell.clone(), models, operation: None }).await);
             }
-            result = loader.load(cell, &snapshots, FIRST_DEVICE).await.map(drop);
+            result = loader.warm(cell, &snapshots, FIRST_DEVICE).await;
             if result.is_err() || uses(cell, &self.reference) {
                 break;
             }

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 use tokio::{sync::mpsc, time::Instant};
 use tracing::warn;
 
-use super::setup::SetupEvent;
+use super::{cache_feed::CacheFeed, setup::SetupEvent};
 use crate::{Binding, FetchProgress, FetchedModel, ModelError, ModelResidency, ModelSource, TellEvicted};
 
 /// Between two reports of one transfer (11.4).
@@ -19,19 +19,21 @@ const REPORT_EVERY: Duration = Duration::from_secs(5);
 pub(super) struct ReportingModels {
     source: Arc<dyn ModelSource>,
     events: mpsc::Sender<SetupEvent>,
+    cache: CacheFeed,
 }
 
 /// Tells of one transfer.
 struct Reporter<'a> {
     reference: String,
     events: &'a mpsc::Sender<SetupEvent>,
+    cache: &'a CacheFeed,
     /// Whoever asked hears it too.
     asked: &'a dyn FetchProgress,
     told: Mutex<Option<Instant>>,
 }
 
 impl ReportingModels {
-    pub(super) fn new(source: Arc<dyn ModelSource>, events: mpsc::Sender<SetupEvent>) -> Self {
+    pub(super) fn new(source: Arc<dyn ModelSource>, events: mpsc::Sender<SetupEvent>, cache: CacheFeed) -> Self {
         let evicted = events.clone();
         source.on_evicted(Arc::new(move |reference| {
             let state = ModelState::Evicted.into();
@@ -40,7 +42,7 @@ impl ReportingModels {
                 warn!(model = reference, "the worker is too busy to tell that a model was evicted");
             }
         }));
-        Self { source, events }
+        Self { source, events, cache }
     }
 }
 
@@ -56,10 +58,16 @@ impl ModelSource for ReportingModels {
             let reporter = Reporter {
                 reference: reference.clone(),
                 events: &self.events,
+                cache: &self.cache,
                 asked: progress,
                 told: Mutex::default(),
             };
-            let model = self.source.fetch(binding, snapshot, &reporter).await?;
+            let fetched = self.source.fetch(binding, snapshot, &reporter).await;
+            match &fetched {
+                Ok(model) => self.cache.fetched(&reporter.reference, model.dir()),
+                Err(_) => self.cache.not_fetched(&reporter.reference),
+            }
+            let model = fetched?;
             if reporter.told.lock().is_some() {
                 let event = pb::ModelEvent { r#ref: reference, state: ModelState::OnDisk.into(), ..Default::default() };
                 // The receiver goes away only with the worker.
@@ -97,6 +105,7 @@ impl ModelSource for ReportingModels {
 impl FetchProgress for Reporter<'_> {
     fn fetched(&self, bytes_done: u64, bytes_total: u64) {
         self.asked.fetched(bytes_done, bytes_total);
+        self.cache.downloading(&self.reference, bytes_done, bytes_total);
         let now = Instant::now();
         let mut told = self.told.lock();
         if told.is_some_and(|told| now.saturating_duration_since(told) < REPORT_EVERY) {

@@ -19,6 +19,7 @@ use tracing::{error, info, warn};
 
 use super::{
     Ended, WorkerExit,
+    cache_feed::CacheFeed,
     connection::{Connection, ConnectionEvent},
     held::Sampling,
     kept::Kept,
@@ -39,13 +40,17 @@ use crate::{
     gate, gpu,
     job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
-    loader::Loader,
+    loader::{Loader, Wanted},
+    model_cache::ModelCache,
     outbox::{Outgoing, SharedOutbox},
     peaks::LAST_LOOK_MAX,
     scratch::ScratchRoot,
     stats::WorkerStats,
     worker_options::WorkerOptions,
 };
+
+/// A gibibyte.
+const GIB: f64 = (1_u64 << 30) as f64;
 
 /// Events of jobs that wait for the loop. A task that finds it full waits; the loop takes all of it in one turn.
 const EVENTS_MAX: usize = 1024;
@@ -80,6 +85,7 @@ pub(super) struct Serving {
     pub(super) stats: Arc<WorkerStats>,
     pub(super) wakes: Wakes,
     pub(super) sampling: Sampling,
+    pub(super) cache: CacheFeed,
     /// Where jobs have their directories, if there is a place.
     pub(super) scratch: Option<ScratchRoot>,
     connection: Connection,
@@ -117,8 +123,10 @@ impl Serving {
         models: Arc<dyn ModelSource>,
         scope: Arc<Scope>,
         kept: Kept,
-        stats: Arc<WorkerStats>,
+        (stats, cache): (Arc<WorkerStats>, Arc<ModelCache>),
     ) -> Self {
+        let cache = CacheFeed::new(cache);
+        models.residency().iter().for_each(|held| cache.known(&held.reference));
         let roster = Roster::new(registry);
         gpu::describe(&options.gpus, &mut options.resources);
         let Kept { spool, ends, scratch } = kept;
@@ -131,7 +139,7 @@ impl Serving {
         let (events, events_received) = mpsc::channel(EVENTS_MAX);
         let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
         let (gpus_freed, gpus_received) = mpsc::unbounded_channel();
-        let models: Arc<dyn ModelSource> = Arc::new(ReportingModels::new(models, setups.clone()));
+        let models: Arc<dyn ModelSource> = Arc::new(ReportingModels::new(models, setups.clone(), cache.clone()));
         let loader = loader(&roster, &models, &options, setups.clone());
         let policy =
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
@@ -179,6 +187,7 @@ impl Serving {
             exit: None,
             stats,
             sampling: Sampling::default(),
+            cache,
             scratch,
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
             wakes: Wakes::new(),
@@ -492,14 +501,25 @@ fn loader(
     options: &WorkerOptions,
     setups: mpsc::Sender<SetupEvent>,
 ) -> Arc<Loader> {
-    let on_gpu = |cell: &_| roster.sharing(cell).any(|function| function.resources().gpu());
-    let cells: Vec<_> = roster.cells().into_iter().map(|cell| (on_gpu(&cell), cell)).collect();
+    let wanted = |cell| {
+        let resources: Vec<_> = roster.sharing(&cell).map(|function| function.resources()).collect();
+        let declared = resources.iter().filter_map(|resources| resources.vram_gb()).fold(0.0, f64::max);
+        Wanted {
+            on_gpu: resources.iter().any(|resources| resources.gpu()),
+            offloads: resources.iter().any(|resources| resources.offload()),
+            // In GiB, to the byte below.
+            declared_bytes: Some((declared * GIB) as u64).filter(|bytes| *bytes > 0),
+            cell,
+        }
+    };
+    let cells: Vec<_> = roster.cells().into_iter().map(wanted).collect();
     let evicted = move |cell, models| {
         if setups.try_send(SetupEvent::Gone { cell, models, operation: None }).is_err() {
             warn!("the worker is too busy to tell that a model was unloaded");
         }
     };
-    Arc::new(Loader::new(models.clone(), options.memory.clone(), options.vram, cells, evicted))
+    let loader = Loader::new(models.clone(), options.memory.clone(), options.vram, cells, evicted);
+    Arc::new(loader.under(options.loading))
 }
 
 enum Turn {

@@ -46,7 +46,7 @@ pub(super) fn start(serving: &mut Serving) {
     let (loader, events) = (serving.loader.clone(), serving.setups.clone());
     serving.scope.spawn("startup", async move {
         join_all(cells.into_iter().map(async |cell| {
-            let result = loader.load(&cell, &HashMap::new(), FIRST_DEVICE).await.map(drop);
+            let result = loader.warm(&cell, &HashMap::new(), FIRST_DEVICE).await;
             // The receiver goes away only with the worker.
             drop(events.send(SetupEvent::Instance { cell, result, operation: None }).await);
         }))
@@ -74,7 +74,7 @@ impl Serving {
             }
             SetupEvent::Gone { cell, models, operation } => self.gone(&cell, &models, operation.as_deref()),
             SetupEvent::FreeVram(free) => return self.sampled(free),
-            SetupEvent::Model(event) => self.outbox.push(Msg::ModelEvent(*event)),
+            SetupEvent::Model(event) => self.transferred(*event),
             SetupEvent::Started => {
                 info!("started");
                 self.availability.advance(pb::WorkerPhase::Ready);
@@ -85,6 +85,15 @@ impl Serving {
             }
         }
         self.sample_memory();
+    }
+
+    /// A transfer went on or ended, or the disk lost a model. One that is loaded stays so.
+    fn transferred(&mut self, event: pb::ModelEvent) {
+        if event.state() == pb::ModelState::Evicted {
+            self.tell_model(event)
+        } else {
+            self.outbox.push(Msg::ModelEvent(event))
+        }
     }
 
     /// A set-up of `cell` ended: its functions are offered or disabled. What may pass (a model that could not be had,

@@ -2,7 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gen_worker_core::{Address, Ended, LocalModels, ModelSource, RegistryBuilder, Worker, WorkerExit, WorkerOptions};
+use gen_worker_core::{
+    Address, Ended, LocalModels, ModelSource, RegistryBuilder, Worker, WorkerExit, WorkerOptions,
+    model_cache::ModelCache,
+};
 use gen_worker_tasks::{Cancel, Scope};
 use tokio::task::JoinHandle;
 
@@ -15,6 +18,7 @@ pub struct Fixture {
     pub orchestrator: Orchestrator,
     pub probe: Probe,
     pub cancel: Cancel,
+    pub cache: Arc<ModelCache>,
     worker: Option<JoinHandle<Result<Ended, WorkerExit>>>,
     _scope: Scope,
 }
@@ -49,9 +53,10 @@ impl Fixture {
         change(&mut options);
         let functions = functions.build().expect("the registry is sound");
         let worker = Worker::new(options, functions, models);
+        let cache = worker.model_cache();
         let (scope, cancel) = (Scope::new("test"), Cancel::new());
         let worker = scope.spawn_bare(worker.run(cancel.clone()));
-        Self { orchestrator, probe, cancel, worker: Some(worker), _scope: scope }
+        Self { orchestrator, probe, cancel, cache, worker: Some(worker), _scope: scope }
     }
 
     /// Connects, and reads until the worker started.

@@ -7,7 +7,7 @@ use std::sync::{
 
 use futures::FutureExt as _;
 use gen_worker_core::{
-    Invocation, Registry, Result,
+    InstanceCell, Invocation, Registry, Result,
     binding::hub,
     codec,
     context::Device,
@@ -148,14 +148,27 @@ async fn m14_a_model_goes_through_every_tier_and_each_is_told_with_its_bytes() {
         worker.memory = memory;
     });
     let mut session = fixture.session().await;
+    let view = |fixture: &Fixture| {
+        let stats = fixture.cache.stats();
+        (stats.vram_models, stats.disk_models, stats.used_vram_gb)
+    };
+    let (none, only) = (Vec::<String>::new(), vec!["o/a".to_owned()]);
+    assert_eq!(view(&fixture), (none.clone(), none.clone(), 0.0));
     session.send(op(ModelOpKind::Download, "o/a", true)).await;
     assert_eq!(moved(&mut session).await, (ModelState::Downloading, 0));
     assert_eq!(moved(&mut session).await, (ModelState::OnDisk, 0), "the transfer");
     assert_eq!(moved(&mut session).await, (ModelState::OnDisk, 0), "the operation");
+    assert_eq!(view(&fixture), (none.clone(), only.clone(), 0.0), "12.1: the view of the older interface");
+    assert_eq!(fixture.cache.model_dir("o/a").map(|dir| dir.is_dir()), Some(true));
     session.send(op(ModelOpKind::Load, "o/a", false)).await;
     assert_eq!(moved(&mut session).await, (ModelState::InVram, 4));
+    assert_eq!(view(&fixture), (only.clone(), none.clone(), 4.0));
+    assert_eq!(fixture.cache.stats().total_vram_gb, 22.0, "12.2: what is detected, less a margin");
+    let pipeline = fixture.cache.get_pipeline("o/a").expect("loaded").downcast::<InstanceCell>().expect("its cell");
+    assert!(pipeline.ready().is_some());
     session.send(op(ModelOpKind::Unload, "o/a", false)).await;
     assert_eq!(moved(&mut session).await, (ModelState::InRam, 0));
+    assert_eq!(view(&fixture), (none.clone(), only.clone(), 0.0), "there is no such place there");
     session.cut();
     let (mut session, hello) = fixture.orchestrator.connect().await;
     assert_eq!(
@@ -181,5 +194,6 @@ async fn m14_a_model_goes_through_every_tier_and_each_is_told_with_its_bytes() {
     shelf.forget("o/a");
     session.send(op(ModelOpKind::Unload, "o/a", false)).await;
     assert_eq!(moved(&mut session).await, (ModelState::Evicted, 0));
+    assert_eq!(view(&fixture), (none.clone(), none, 0.0));
     assert_eq!(machine.setups.load(Ordering::SeqCst), 1);
 }

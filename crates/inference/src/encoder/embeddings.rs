@@ -29,6 +29,11 @@ impl Embeddings {
         })
     }
 
+    /// How many numbers the tables have.
+    pub(super) fn values(&self) -> usize {
+        [&self.words, &self.positions, &self.segments].map(|table| table.values().len()).iter().sum()
+    }
+
     /// Writes the normalised sum of each token's three embeddings.
     pub(super) fn embed(
         &self,

@@ -3,11 +3,13 @@
 use std::ops::Range;
 
 use crate::kernel::{DEPTH_BLOCK, Kernels, Operand, PackedMatrix, Target};
+use crate::lora::Part;
 use crate::model_dir::BertConfig;
 use crate::weights::{Checkpoint, Tensor, WeightsError};
 
 use super::Shape;
 use super::attention::{self, Projected};
+use super::overlay::Overlays;
 use super::workspace::{Scratch, space};
 
 /// Weights of a dense layer.
@@ -109,16 +111,27 @@ impl Layer {
         })
     }
 
+    /// How many numbers its matrices have.
+    pub(super) fn values(&self) -> usize {
+        let dense = [&self.projections, &self.output, &self.widen, &self.narrow];
+        dense.map(|dense| dense.weight.depth() * dense.weight.columns()).iter().sum()
+    }
+
     /// Query, key and value of each row of `hidden`, and the keys once more transposed.
     pub(super) fn project(
         &self,
         kernels: Kernels,
         shape: Shape,
+        overlays: Overlays<'_>,
         hidden: &[f32],
         projected: &mut [f32],
         keys: &mut [f32],
     ) {
         self.projections.apply(kernels, hidden, projected);
+        let x = Operand { values: hidden, stride: shape.hidden };
+        for (at, part) in [Part::Query, Part::Key, Part::Value].into_iter().enumerate() {
+            overlays.add(part, x, &mut projected[at * shape.hidden..], 3 * shape.hidden);
+        }
         let rows = projected.chunks_exact(3 * shape.hidden);
         let rows: Vec<&[f32]> = rows.map(|row| &row[shape.hidden..2 * shape.hidden]).collect();
         kernels.transpose(&rows, keys);
@@ -129,6 +142,7 @@ impl Layer {
         &self,
         kernels: Kernels,
         shape: Shape,
+        overlays: Overlays<'_>,
         projected: Projected<'_>,
         rows: Range<usize>,
         hidden: &mut [f32],
@@ -137,18 +151,29 @@ impl Layer {
         attention::attend(kernels, shape, projected, rows, scratch);
         let context = &scratch.context[..hidden.len()];
         self.output.apply_to_residual(kernels, context, hidden);
+        let x = Operand { values: context, stride: shape.hidden };
+        overlays.add(Part::AttentionOutput, x, hidden, shape.hidden);
         self.output_norm.apply(kernels, shape, hidden);
-        self.feed_forward(kernels, shape, hidden, scratch);
+        self.feed_forward(kernels, shape, overlays, hidden, scratch);
     }
 
     /// The feed-forward block, a slice of intermediate values at a time: each is computed, activated and multiplied
     /// on while it is in the cache, and the whole intermediate row never exists.
-    fn feed_forward(&self, kernels: Kernels, shape: Shape, hidden: &mut [f32], scratch: &mut Scratch) {
+    fn feed_forward(
+        &self,
+        kernels: Kernels,
+        shape: Shape,
+        overlays: Overlays<'_>,
+        hidden: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
         let rows = hidden.len() / shape.hidden;
         let output = space(&mut scratch.output, hidden.len());
         output.copy_from_slice(hidden);
         self.narrow.add_bias(output);
         let width = self.widen.weight.columns();
+        let widened = overlays.narrowed(Part::Widen, Operand { values: hidden, stride: shape.hidden });
+        let mut narrowed = overlays.empty(Part::Narrow);
         for start in (0..width).step_by(DEPTH_BLOCK) {
             let slice = start..(start + DEPTH_BLOCK).min(width);
             let size = slice.len();
@@ -158,11 +183,15 @@ impl Layer {
             let x = Operand { values: hidden, stride: shape.hidden };
             let target = Target { values: &mut *values, stride: size };
             self.widen.weight.multiply_add_part(kernels, rows, (0..shape.hidden, slice.clone()), x, target);
+            overlays.spread(Part::Widen, &widened, slice.clone(), values);
             kernels.activate(shape.activation, values);
             let x = Operand { values, stride: size };
+            overlays.gather(Part::Narrow, x, slice.clone(), &mut narrowed);
             let target = Target { values: &mut *output, stride: shape.hidden };
             self.narrow.weight.multiply_add_part(kernels, rows, (slice, 0..shape.hidden), x, target);
         }
+        overlays.weigh(Part::Narrow, &mut narrowed);
+        overlays.spread(Part::Narrow, &narrowed, 0..shape.hidden, output);
         self.narrow_norm.apply(kernels, shape, output);
         hidden.copy_from_slice(output);
     }

@@ -157,6 +157,7 @@ impl TinyModel {
         match self.dtype {
             Dtype::F16 => f16::from_f32(value).to_le_bytes().to_vec(),
             Dtype::BF16 => bf16::from_f32(value).to_le_bytes().to_vec(),
+            Dtype::F8_E4M3 => vec![float8::F8E4M3::from_f32(value).to_bits()],
             Dtype::F64 => f64::from(value).to_le_bytes().to_vec(),
             _ => value.to_le_bytes().to_vec(),
         }

@@ -32,6 +32,7 @@ struct Resources {
     compute_capability: Option<Expr>,
     libraries: Vec<LitStr>,
     max_concurrency: Option<Expr>,
+    offload: Option<Expr>,
 }
 
 impl Parse for Arguments {
@@ -179,6 +180,7 @@ impl Parse for Resources {
             match key.to_string().as_str() {
                 "gpu" if input.peek(Token![=]) => resources.gpu = Some(value(input)?),
                 "gpu" => resources.gpu = Some(syn::parse_quote!(true)),
+                "offload" => resources.offload = Some(syn::parse_quote!(true)),
                 "vram_gb" => resources.vram_gb = Some(value(input)?),
                 "compute_capability" => resources.compute_capability = Some(value(input)?),
                 "max_concurrency" => resources.max_concurrency = Some(value(input)?),
@@ -189,7 +191,7 @@ impl Parse for Resources {
                     resources.libraries = names.into_iter().collect();
                 }
                 _ => {
-                    let known = "gpu, vram_gb, compute_capability, libraries, max_concurrency";
+                    let known = "gpu, vram_gb, compute_capability, libraries, max_concurrency, offload";
                     return Err(Error::new(key.span(), format!("unknown resource `{key}`: one of {known}")));
                 }
             }
@@ -203,7 +205,8 @@ impl Parse for Resources {
 
 impl Resources {
     fn apply(&self) -> TokenStream {
-        let Self { gpu, vram_gb, compute_capability, libraries, max_concurrency } = self;
+        let Self { gpu, vram_gb, compute_capability, libraries, max_concurrency, offload } = self;
+        let offload = offload.as_ref().map(|offload| quote! { decl.resources.offload = #offload; });
         let gpu = gpu.as_ref().map(|gpu| quote! { decl.resources.gpu = #gpu; });
         let optional = |name: &str, value: &Option<Expr>| {
             let name = Ident::new(name, proc_macro2::Span::call_site());
@@ -213,7 +216,7 @@ impl Resources {
         let compute_capability = optional("compute_capability", compute_capability);
         let max_concurrency = optional("max_concurrency", max_concurrency);
         quote! {
-            #gpu #vram_gb #compute_capability #max_concurrency
+            #gpu #vram_gb #compute_capability #max_concurrency #offload
             #( decl.resources.libraries.push(::std::string::String::from(#libraries)); )*
         }
     }

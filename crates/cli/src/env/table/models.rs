@@ -77,14 +77,12 @@ rows! {
     GEN_WORKER_ATTACHED_LORA_MAX {
         field: "attached_lora_max",
         default: "8",
-        effect: Effect::Ignored("this build attaches no adapters"),
-        meaning: "Adapters that stay attached between jobs."
+        meaning: "Adapters that stay attached to one model between jobs, at most 8."
     }
     GEN_WORKER_ATTACHED_LORA_MAX_BYTES {
         field: "attached_lora_max_bytes",
         default: "2147483648",
-        effect: Effect::Ignored("this build attaches no adapters"),
-        meaning: "Bytes of adapters that stay attached between jobs."
+        meaning: "Bytes of adapters that stay attached to one model between jobs."
     }
     GEN_WORKER_COMPILE_CACHE {
         field: "compile_cache_path",
@@ -106,8 +104,7 @@ rows! {
     }
     GEN_WORKER_EMERGENCY_QUANT {
         default: "off",
-        effect: Effect::Ignored("it steers Python engines"),
-        meaning: "Quantise models that do not fit."
+        meaning: "Keep the weights of models that do not fit an accelerator in fewer bits: 4, or what an engine has (1, true, yes)."
     }
     GEN_WORKER_FORBID_CPU_OFFLOAD {
         default: "off",

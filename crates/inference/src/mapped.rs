@@ -18,7 +18,7 @@ impl MappedFile {
     /// # Errors
     ///
     /// When it cannot be opened, is not a regular file, or cannot be mapped.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         if !file.metadata()?.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
