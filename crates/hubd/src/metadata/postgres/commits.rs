@@ -34,11 +34,10 @@ pub(super) async fn open(
     let pins = pins::pins(new, |blake3, _| Ok(known.contains(blake3)))?;
     insert_pins(on, id, &pins).await?;
     let wanted: Vec<&NewUpload> = pins.iter().filter_map(|pin| pin.upload.as_ref()).collect();
-    uploads::insert(on, &wanted, author.budget.as_ref(), None).await?;
     if let Some(budget) = &author.budget {
-        let bytes = wanted.iter().fold(0_u64, |sum, upload| sum.saturating_add(upload.size_bytes));
-        budgets::charge(on, budget, bytes).await?;
+        budgets::charge(on, budget, &wanted).await?;
     }
+    uploads::insert(on, &wanted, author.budget.as_ref(), None).await?;
     check_open(on, owner).await?;
     Ok(pins)
 }

@@ -111,7 +111,7 @@ async fn open_upload(
     }
     check_count(on, session).await?;
     if let Some(budget) = &author.budget {
-        budgets::charge(on, budget, new.size_bytes).await?;
+        budgets::charge(on, budget, &[new]).await?;
     }
     uploads::insert(on, &[new], author.budget.as_ref(), Some(path.as_str())).await?;
     Ok(SessionUploadOpened::Wanted)

@@ -34,7 +34,7 @@ pub(super) async fn open(
         }
     }
     if let Some(budget) = &author.budget {
-        budgets::charge(on, budget, new.size_bytes).await?;
+        budgets::charge(on, budget, &[new]).await?;
     }
     insert(on, &[new], author.budget.as_ref(), None).await?;
     Ok(UploadOpened::Wanted)
