@@ -98,8 +98,33 @@ def dataset(call):
     first = producer.publish_dataset_revision(**publish)
     again = producer.publish_dataset_revision(**publish)
     root = Path(producer.resolve_dataset(name))
-    files = {entry["path"]: blake3((root / entry["path"]).read_bytes()).hexdigest() for entry in call["manifest"]}
+    # The newer peer asks for the files of one form only.
+    paths = (entry["path"] for entry in call["manifest"] if (root / entry["path"]).is_file())
+    files = {path: blake3((root / path).read_bytes()).hexdigest() for path in paths}
     return {"existed": [first["existed"], again["existed"]], "files": files}
+
+
+def renew(call):
+    """One renewal, and then the loop of the newer peer up to the next one."""
+    from gen_worker.capability_renewal import renew_capability_while_running, renew_once
+
+    job = {"file_base_url": call["url"], "request_id": call["request_id"], "attempt": call["attempt"]}
+    token, expires = renew_once(**job, worker_jwt=call["worker"], capability_token=call["token"])
+
+    async def renewed():
+        done = asyncio.get_running_loop().create_future()
+        loop = renew_capability_while_running(
+            **job,
+            get_worker_jwt=lambda: call["worker"],
+            get_token=lambda: done.result() if done.done() else call["token"],
+            set_token=done.set_result,
+        )
+        task = asyncio.ensure_future(loop)
+        await asyncio.wait({done, task}, return_when=asyncio.FIRST_COMPLETED)
+        task.cancel()
+        return done.result() if done.done() else None
+
+    return {"token": token, "expires": expires, "loop": asyncio.run(renewed())}
 
 
 def main():

@@ -8,7 +8,7 @@ use gen_worker_hub::{
     token::{Area, ByteLimits, CapabilityClaims, Grant, Right, Workload},
 };
 use gen_worker_hubd::{
-    Hub, HubOptions, Visibility, blobs::BlobStore, clock::Clock, metadata::sqlite::SqliteMetadata, serve,
+    Hub, HubOptions, RunningJobs, Visibility, blobs::BlobStore, clock::Clock, metadata::sqlite::SqliteMetadata, serve,
     signing::token_signer,
 };
 use gen_worker_tasks::Scope;
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use crate::binaries::workspace;
+use crate::{Slow, binaries::workspace};
 
 /// Secret of these hubs.
 const SECRET: [u8; 32] = [11; 32];
@@ -27,6 +27,9 @@ pub const RESOLVES_MAX: u32 = 10;
 
 /// Bytes of a part: small, so that a file of a few MiB has several.
 pub const PART_BYTES: u64 = 1 << 20;
+
+/// How long a slow hub waits for a finalize before it says that it goes on.
+const SLOW_WAIT: Duration = Duration::from_millis(100);
 
 /// A hub on a port of its own. Ends with its guard.
 #[derive(Debug)]
@@ -45,11 +48,15 @@ impl OwnHub {
     /// # Errors
     /// When a part of it does not start.
     pub fn start(visibility: Visibility) -> Result<Self> {
-        Self::over(visibility, |dir, scope| {
-            let objects = dir.join("objects");
-            fs::create_dir_all(&objects)?;
-            Ok(BlobStore::local(objects, scope)?)
-        })
+        Self::over(local, None, |options| options.visibility = visibility)
+    }
+
+    /// Starts one on local disk that renews tokens of the jobs that `jobs` knows.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub fn start_with_jobs(jobs: Arc<dyn RunningJobs>) -> Result<Self> {
+        Self::over(local, None, |options| options.jobs = Some(jobs))
     }
 
     /// Starts one whose bytes are in a bucket.
@@ -57,15 +64,30 @@ impl OwnHub {
     /// # Errors
     /// When a part of it does not start.
     pub fn start_over(objects: Arc<dyn ObjectStore>, visibility: Visibility) -> Result<Self> {
-        Self::over(visibility, |_, scope| Ok(BlobStore::remote(objects, scope)))
+        Self::over(|_, scope| Ok(BlobStore::remote(objects, scope)), None, |options| options.visibility = visibility)
     }
 
-    fn over(visibility: Visibility, blobs: impl FnOnce(&Path, Arc<Scope>) -> Result<BlobStore>) -> Result<Self> {
+    /// Starts one that is slow at one call, as `slow` says.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub fn start_slow(slow: &Arc<Slow>, visibility: Visibility) -> Result<Self> {
+        let blobs = |_: &Path, scope| Ok(BlobStore::remote(slow.objects(), scope));
+        Self::over(blobs, Some(Arc::clone(slow)), |options| {
+            (options.visibility, options.finalize_wait) = (visibility, SLOW_WAIT);
+        })
+    }
+
+    fn over(
+        blobs: impl FnOnce(&Path, Arc<Scope>) -> Result<BlobStore>,
+        slow: Option<Arc<Slow>>,
+        change: impl FnOnce(&mut HubOptions),
+    ) -> Result<Self> {
         let dir = tempfile::tempdir().context("make a directory")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let scope = Scope::new("hub");
         let blobs = blobs(dir.path(), Arc::new(Scope::under("hub-blobs", scope.cancel())))?;
-        let url = runtime.block_on(start(dir.path(), blobs, visibility, &scope))?;
+        let url = runtime.block_on(start(dir.path(), blobs, slow, change, &scope))?;
         Ok(Self { url, scope, runtime, dir })
     }
 
@@ -74,6 +96,14 @@ impl OwnHub {
     /// # Errors
     /// When a name is none.
     pub fn token(&self, tenant: &str, grants: &[(Area, Right, &str)]) -> Result<BearerToken> {
+        self.token_for(tenant, grants, 3600)
+    }
+
+    /// The same for so many seconds.
+    ///
+    /// # Errors
+    /// When a name is none.
+    pub fn token_for(&self, tenant: &str, grants: &[(Area, Right, &str)], life_s: u64) -> Result<BearerToken> {
         let grants = grants.iter().map(|(area, right, owner)| Grant::new(*area, *right, owner, "*"));
         let now_s = Clock::system().now_s();
         let claims = CapabilityClaims {
@@ -85,7 +115,7 @@ impl OwnHub {
             grants: grants.collect::<Result<_, _>>()?,
             limits: ByteLimits::default(),
             iat: now_s,
-            exp: now_s + 3600,
+            exp: now_s + life_s,
         };
         Ok(token_signer(&SECRET)?.sign(&claims)?)
     }
@@ -139,17 +169,33 @@ impl Drop for OwnHub {
     }
 }
 
-async fn start(dir: &Path, blobs: BlobStore, visibility: Visibility, scope: &Scope) -> Result<String> {
+/// Bytes on local disk.
+fn local(dir: &Path, scope: Arc<Scope>) -> Result<BlobStore> {
+    let objects = dir.join("objects");
+    fs::create_dir_all(&objects)?;
+    Ok(BlobStore::local(objects, scope)?)
+}
+
+async fn start(
+    dir: &Path,
+    blobs: BlobStore,
+    slow: Option<Arc<Slow>>,
+    change: impl FnOnce(&mut HubOptions),
+    scope: &Scope,
+) -> Result<String> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let metadata = Arc::new(SqliteMetadata::open(&dir.join("hub.db"), scope)?);
     let mut options = HubOptions::new(url.clone(), SECRET);
     options.part_bytes = PART_BYTES;
-    options.visibility = visibility;
     options.anonymous_per_minute = RESOLVES_MAX;
+    change(&mut options);
     let hub = Arc::new(Hub::new(metadata, blobs, options)?);
     hub.recover().await?;
     let cancel = scope.cancel().clone();
-    scope.spawn("serve", async move { serve(listener, hub, Duration::from_secs(1), &cancel).await });
+    match slow {
+        Some(slow) => scope.spawn("serve", async move { slow.serve(listener, hub, &cancel).await }),
+        None => scope.spawn("serve", async move { serve(listener, hub, Duration::from_secs(1), &cancel).await }),
+    };
     Ok(url)
 }

@@ -1,6 +1,6 @@
 //! `gen-worker hub` as a process of its own.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use anyhow::{Context, Result, bail, ensure};
 use gen_worker_hub::{
@@ -9,6 +9,7 @@ use gen_worker_hub::{
     client::{HubClient, HubClientOptions},
 };
 use gen_worker_proto::pb;
+use rustix::process::Signal;
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -20,8 +21,10 @@ pub struct HubProcess {
     // Dropped before the directory that it writes to.
     /// The process.
     pub process: Process,
-    /// Its base URL.
+    /// Its base URL, as clients are told.
     pub url: String,
+    /// Where it listens.
+    pub address: SocketAddr,
     /// Its operator's token.
     pub token: BearerToken,
     /// Where it keeps everything.
@@ -32,6 +35,7 @@ pub struct HubProcess {
 #[derive(Deserialize)]
 struct Ready {
     hub: String,
+    listen: SocketAddr,
     token_file: std::path::PathBuf,
 }
 
@@ -58,9 +62,20 @@ impl HubProcess {
         let mut process = Process::start("hub", &mut command)?;
         process.wait_for_line("hub is ready")?;
         let told = eventually("the ready file", || fs::read(&ready).ok())?;
-        let Ready { hub: url, token_file } = serde_json::from_slice(&told).context("read the ready file")?;
+        let Ready { hub: url, listen: address, token_file } =
+            serde_json::from_slice(&told).context("read the ready file")?;
         let token = fs::read_to_string(token_file).context("read the token")?.trim().parse()?;
-        Ok(Self { process, url, token, dir })
+        Ok(Self { process, url, address, token, dir })
+    }
+
+    /// Kills it, and gives what it leaves.
+    ///
+    /// # Errors
+    /// When it is gone already.
+    pub fn kill(mut self) -> Result<TempDir> {
+        self.process.signal(Signal::KILL)?;
+        self.process.wait()?;
+        Ok(self.dir)
     }
 
     /// Publishes the files below `dir` as `reference`, with `gen-worker hub push`.

@@ -20,6 +20,7 @@ mod process;
 mod proxy;
 mod relay;
 mod scripted;
+mod slow;
 mod usage;
 
 pub use api::{Answer, Api, SseEvent};
@@ -39,4 +40,5 @@ pub use process::{Ended, Process, is_alive};
 pub use proxy::Proxy;
 pub use relay::{Entry, Event, Relay};
 pub use scripted::{Jobs, Scripted, ScriptedSession};
+pub use slow::Slow;
 pub use usage::{open_handles, resident_mb, resident_peak_mb};

@@ -24,9 +24,11 @@ impl Moto {
     /// # Errors
     /// When it is not installed or does not start.
     pub fn start() -> Result<Self> {
-        let program = workspace().join("target/peers/moto/bin/moto_server");
-        ensure!(program.is_file(), "no S3 server at {}: run `cargo xtask setup`", program.display());
-        let mut process = Process::start("moto", Command::new(program).args(["-H", "127.0.0.1", "-p", "0"]))?;
+        // Its own script names the directory in which it was installed.
+        let python = workspace().join("target/peers/moto/bin/python");
+        ensure!(python.is_file(), "no S3 server at {}: run `cargo xtask setup`", python.display());
+        let words = ["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"];
+        let mut process = Process::start("moto", Command::new(python).args(words))?;
         let line = process.wait_for_line("Running on")?;
         let url = line.split("Running on ").nth(1).context("an address")?.trim().to_owned();
         let made = ureq::put(format!("{url}/{BUCKET}")).send_empty().context("make the bucket")?;

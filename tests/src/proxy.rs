@@ -4,7 +4,7 @@ use std::{
     io,
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 use gen_worker_tasks::Scope;
 
-/// A relay to one address. Ends with its guard.
+/// A relay to one address at a time. Ends with its guard.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
@@ -21,6 +21,8 @@ pub struct Proxy {
 
 #[derive(Debug, Default)]
 struct Shared {
+    target: Mutex<Option<SocketAddr>>,
+    aimed: Condvar,
     streams: Mutex<Vec<TcpStream>>,
     connections: AtomicUsize,
     ended: AtomicBool,
@@ -32,21 +34,35 @@ impl Proxy {
     /// # Errors
     /// When no port or thread is to be had.
     pub fn to(target: SocketAddr) -> Result<Self> {
+        let proxy = Self::closed()?;
+        proxy.aim(Some(target));
+        Ok(proxy)
+    }
+
+    /// A relay from a free local port to nowhere yet: who connects waits until there is a target.
+    ///
+    /// # Errors
+    /// When no port or thread is to be had.
+    pub fn closed() -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).context("bind the relay")?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared::default());
         let relayed = shared.clone();
         Scope::new("proxy").spawn_thread("accept", move || {
             while let Ok((client, _)) = listener.accept() {
-                if relayed.ended.load(Ordering::SeqCst) || relay(&client, target, &relayed).is_err() {
+                let Some(target) = relayed.target() else { return };
+                if relay(&client, target, &relayed).is_err() {
                     drop(client.shutdown(Shutdown::Both));
-                }
-                if relayed.ended.load(Ordering::SeqCst) {
-                    return;
                 }
             }
         })?;
         Ok(Self { address, shared })
+    }
+
+    /// Where new connections go from now on; with none they wait for the next target.
+    pub fn aim(&self, target: Option<SocketAddr>) {
+        *self.shared.lock_target() = target;
+        self.shared.aimed.notify_all();
     }
 
     /// Where it listens.
@@ -72,9 +88,30 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
+        self.aim(None);
         self.cut();
         // Wakes the listener, so that it sees the end.
         drop(TcpStream::connect(self.address));
+    }
+}
+
+impl Shared {
+    fn lock_target(&self) -> MutexGuard<'_, Option<SocketAddr>> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a target; none at the end.
+    fn target(&self) -> Option<SocketAddr> {
+        let mut target = self.lock_target();
+        loop {
+            if self.ended.load(Ordering::SeqCst) {
+                return None;
+            }
+            if let Some(target) = *target {
+                return Some(target);
+            }
+            target = self.aimed.wait(target).unwrap_or_else(PoisonError::into_inner);
+        }
     }
 }
 

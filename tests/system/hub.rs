@@ -2,8 +2,11 @@
 
 mod bucket;
 mod commits;
+mod killed;
 mod producers;
+mod renewals;
 mod resolves;
+mod slow;
 mod uploads;
 
 use std::{collections::BTreeMap, fs, path::Path};

@@ -211,3 +211,44 @@ fn a_push_says_what_is_wrong_with_it() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn h13_10_the_command_makes_tokens_for_who_publishes_and_who_promotes() -> Result<()> {
+    let place = Place::new()?;
+    let hub = place.start(&[])?;
+    let token = |words: &[&str]| {
+        let mut command = Command::new(built("gen-worker")?);
+        command.args(["hub", "token"]).args(words).arg("--dir").arg(place.path("hub"));
+        Process::output(&mut command)
+    };
+    let made = |name: &str, role: &str| {
+        let ended = token(&[name, "--tenant", "Acme", "--role", role])?;
+        assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+        anyhow::Ok(ended.stdout.trim().to_owned())
+    };
+    let (publisher, promoter) = (made("ann", "publisher")?, made("bob", "promoter")?);
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let post = |token: &str, path: &str, body: Value| {
+        let url = format!("{}/api/v1/projects/acme/paint{path}", hub.url()?);
+        let mut reply = agent.post(url).header("authorization", format!("Bearer {token}")).send_json(body)?;
+        anyhow::Ok((reply.status().as_u16(), reply.body_mut().read_json::<Value>()?))
+    };
+    let manifest = || json!({"manifest": {"functions": [{"name": "draw"}]}});
+    assert_eq!(post(&promoter, "/releases", manifest())?.0, 403);
+    let (status, release) = post(&publisher, "/releases", manifest())?;
+    assert_eq!(status, 201, "{release}");
+    let promotion = || json!({"release_id": release["release_id"]});
+    assert_eq!(post(&publisher, "/promote", promotion())?.0, 403);
+    let (status, moved) = post(&promoter, "/promote", promotion())?;
+    assert_eq!((status, &moved[0]["endpoint"], &moved[0]["generation"]), (200, &json!("draw"), &json!(1)));
+    for (words, part) in [
+        (&["ann", "--tenant", "a/b", "--role", "publisher"][..], "tenant"),
+        (&["", "--tenant", "acme", "--role", "publisher"], "a name has"),
+        (&["ann", "--tenant", "acme"], "--role"),
+        (&["ann", "--tenant", "acme", "--role", "publisher", "--days", "0"], "--days"),
+    ] {
+        let ended = token(words)?;
+        assert!(ended.code == Some(2) && ended.stderr.contains(part), "{words:?}: {}", ended.stderr);
+    }
+    Ok(())
+}

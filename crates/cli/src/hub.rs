@@ -3,6 +3,7 @@
 //! ```text
 //! hub ──> Directory (lock, secret, token) ──> LocalHub (metadata, objects, tidying) ──> serve: listener, signals
 //!                                                └──────────────────────────────────> up: beside the orchestrator
+//! hub token ──> a token for who publishes or promotes releases
 //! hub push DIR REF ──> tree (walk, hash) ──> commit, parts, finalize ──HTTP──> any hub
 //! ```
 
@@ -13,11 +14,12 @@ mod private_file;
 mod public_url;
 mod push;
 mod serve;
+mod token;
 
 use self::args::{HubArgs, HubCommand};
 pub(crate) use self::{
     directory::Directory,
-    local::{HubSettings, LocalHub},
+    local::{HubSettings, LocalHub, Tidy},
     public_url::{given_public_url, local_url},
 };
 use crate::{env::Environment, exit::Outcome};
@@ -26,6 +28,7 @@ use crate::{env::Environment, exit::Outcome};
 pub(crate) fn run(args: HubArgs, env: &Environment) -> Outcome {
     match args.command {
         Some(HubCommand::Push(push)) => push::run(*push, env),
+        Some(HubCommand::Token(token)) => token::run(*token, env),
         None => serve::run(args.serve, env),
     }
 }

@@ -11,6 +11,7 @@ mod check;
 mod claims;
 mod limits;
 mod renewal;
+mod role;
 mod signer;
 mod validity;
 
@@ -18,6 +19,7 @@ pub use check::{TokenCheck, TokenError};
 pub use claims::{Area, CapabilityClaims, Grant, GrantError, Right, Workload};
 pub use limits::ByteLimits;
 pub use renewal::{AfterFailure, after_failed_renewal, renewal_wait};
+pub use role::{Role, RoleClaims};
 pub use signer::{KeyError, TokenSigner};
 pub use validity::Validity;
 

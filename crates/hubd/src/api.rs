@@ -13,6 +13,7 @@ pub(crate) mod large;
 mod media;
 mod old_files;
 mod parts;
+mod projects;
 mod renewal;
 pub(crate) mod repos;
 mod s3;
@@ -79,6 +80,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
         )
         .route("/api/v1/file/{*ref}", get(old_files::read).put(old_files::write).post(old_files::write))
         .route("/v1/worker/capability/renew", post(renewal::renew))
+        .merge(projects::routes())
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "not_found", "there is no such route"))
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "this route does not take this method")

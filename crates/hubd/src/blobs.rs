@@ -106,21 +106,14 @@ impl BlobStore {
         opened.try_flatten()
     }
 
-    /// Makes objects outlive a loss of power, where that is ours to do.
+    /// Makes an object outlive a loss of power, where that is ours to do.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub async fn sync(&self, keys: Vec<String>) -> std::io::Result<()> {
-        let Some(directory) = self.directory.clone() else { return Ok(()) };
-        let work = move || {
-            let mut folders = std::collections::BTreeSet::new();
-            for key in keys {
-                let path = directory.join(key);
-                std::fs::File::open(&path)?.sync_all()?;
-                folders.extend(path.ancestors().skip(1).take(3).map(PathBuf::from));
-            }
-            folders.iter().try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
-        };
+    async fn sync(&self, key: &str) -> std::io::Result<()> {
+        let Some(path) = self.directory.as_ref().map(|directory| directory.join(key)) else { return Ok(()) };
+        // The object, and the folders that lead to it.
+        let work = move || path.ancestors().take(4).try_for_each(|entry| std::fs::File::open(entry)?.sync_all());
         self.scope.spawn_blocking(work).await.map_err(std::io::Error::other)?
     }
 

@@ -1,22 +1,22 @@
-//! The hub: its two stores, its keys, and what it does besides answering.
+//! The hub: its two stores and its keys. What it does besides answering is in the files below.
 
 mod direct;
 mod finalize;
 mod flights;
+mod options;
 mod sha256;
+mod take;
+mod upkeep;
 
-use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+use std::{collections::HashSet, fmt, sync::Arc};
 
-use futures::TryStreamExt as _;
 use gen_worker_hub::{
     Blake3Hash, ServerId,
-    api::{PART_SIZE_DEFAULT, TransferGrant},
+    api::TransferGrant,
     model_ref::RepoName,
-    token::{KeyError, TokenCheck, TokenSigner},
+    token::{TokenCheck, TokenSigner},
 };
-use gen_worker_tasks::Cancel;
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
 pub(crate) use finalize::{FinalizeError, Progress};
@@ -25,47 +25,18 @@ pub(crate) use sha256::{Sha256Error, hashed};
 use flights::Flights;
 
 pub use direct::{Asker, Direct, Seen};
+pub use options::{HubOptions, HubSetupError, TIDY_EVERY, UNUSED_GRACE, Visibility};
+pub use upkeep::TidyError;
 
 use crate::{
-    api::{ApiError, OperatorToken, large::LargeBodies},
+    api::{ApiError, large::LargeBodies},
     blobs::BlobStore,
-    clock::Clock,
     grants::{Access, Grants},
     limiter::Limiter,
-    metadata::{Finalized, Metadata, MetadataError},
-    renewal::RunningJobs,
-    signing::{SECRET_BYTES, UrlSigner, token_signer},
+    metadata::{Finalized, Metadata},
+    signing::{UrlSigner, role_signer, token_signer},
     vault::Vault,
 };
-
-/// Expired things, and objects, of one step of [`Hub::tidy`].
-const TIDY_STEP: usize = 500;
-
-/// Steps of one [`Hub::tidy`]: what is left then waits for the next.
-const TIDY_STEPS_MAX: usize = 200;
-
-/// Rest between two rounds of [`Hub::run`]: a round that finds nothing costs a few reads of an index, and what expires lives
-/// for hours.
-const TIDY_EVERY: Duration = Duration::from_secs(60);
-
-/// How long a content that nothing names stays: longer than any address of it lives.
-const UNUSED_GRACE_S: u64 = 24 * 60 * 60;
-
-/// Largest file of older workers when nothing else is said, in bytes (Hub contract, 11.2).
-const OLD_FILE_BYTES_MAX: u64 = 200 * 1024 * 1024;
-
-/// Connections of a hub: a transfer may hold a megabyte, and each one has a descriptor or two.
-const CONNECTIONS: usize = 256;
-
-/// Connections of one address: eight workers with the eight transfers that each may have (Hub contract, 4.13), and no more than
-/// a quarter of all.
-const CONNECTIONS_PER_ADDRESS: usize = 64;
-
-/// Clients give up themselves after 120 s without progress (Hub contract, section 15); a working one never pauses for half of it.
-const STALL: Duration = Duration::from_secs(60);
-
-/// Work over 5 s is answered with "running" (Hub contract, 6.21).
-const FINALIZE_WAIT: Duration = Duration::from_secs(5);
 
 /// Contents that are hashed again at once, besides those of completes: each keeps a core and the disk busy.
 const HASHES_AT_ONCE: usize = 2;
@@ -76,63 +47,6 @@ const VERIFIED_AT_ONCE: usize = 4;
 /// Headers that are held at once: each may have 16 MiB.
 const HEADERS_AT_ONCE: usize = 1;
 
-/// Who may see a repository that a commit makes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Visibility {
-    /// Everybody.
-    Public,
-    /// Who has a token for it.
-    Private,
-}
-
-/// Options of a [`Hub`].
-pub struct HubOptions {
-    /// Where clients find the hub; signed addresses start with it.
-    pub public_url: String,
-    /// Secret from which the keys of addresses and tokens are derived.
-    pub secret: [u8; SECRET_BYTES],
-    /// Tokens that may do everything.
-    pub operators: Vec<OperatorToken>,
-    /// New repositories.
-    pub visibility: Visibility,
-    /// Resolves of one client address without a token in a minute (Hub contract, 3.13).
-    pub anonymous_per_minute: u32,
-    /// Bytes of a part: a power of two, at least 1024.
-    pub part_bytes: u64,
-    /// Largest file of older workers, which send it in one call (Hub contract, 11.2).
-    pub old_file_bytes_max: u64,
-    /// Who knows which jobs run, where there are any: their tokens can be renewed.
-    pub jobs: Option<Arc<dyn RunningJobs>>,
-    /// Most connections at once. The next ones wait until one ends.
-    pub connections: usize,
-    /// Most connections from one address (of IPv6: from one /64 network), the machine of the hub itself excepted.
-    pub connections_per_address: usize,
-    /// How long a client may send nothing of a body, or take nothing of a reply, before its connection is closed.
-    pub stall: Duration,
-    /// How long a finalize is waited for before its client is told to ask again (Hub contract, 6.21).
-    pub finalize_wait: Duration,
-    /// The time.
-    pub clock: Clock,
-}
-
-/// Why a hub cannot be set up.
-#[derive(Debug, thiserror::Error)]
-pub enum HubSetupError {
-    /// The public URL is no address.
-    #[error("the public URL of the hub is no address")]
-    PublicUrl,
-    /// Parts of this size are no subtrees of a hash.
-    #[error("the part size of the hub is no power of two from 1024")]
-    PartSize,
-    /// Nobody could connect.
-    #[error("the hub has no room for a connection")]
-    Connections,
-    /// The secret makes no key.
-    #[error("the secret of the hub makes no key")]
-    Key(#[from] KeyError),
-}
-
 /// What everybody who asks for a finalize is told of it.
 pub(crate) type Told = Result<Finalized, ApiError>;
 
@@ -140,20 +54,6 @@ pub(crate) type Told = Result<Finalized, ApiError>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the hub has too much to do")]
 pub(crate) struct Busy;
-
-/// Why tidying stopped. It may be tried again.
-#[derive(Debug, thiserror::Error)]
-pub enum TidyError {
-    /// The metadata.
-    #[error("cannot tidy the metadata of the hub")]
-    Metadata(#[from] MetadataError),
-    /// The objects.
-    #[error("cannot list the objects of the hub")]
-    Objects(#[from] object_store::Error),
-    /// The directory.
-    #[error("cannot tidy the directory of the hub")]
-    Directory(#[from] std::io::Error),
-}
 
 /// The hub behind the routes.
 pub struct Hub {
@@ -163,6 +63,7 @@ pub struct Hub {
     pub(crate) grants: Grants,
     pub(crate) vault: Vault,
     pub(crate) tokens: TokenCheck,
+    pub(crate) roles: TokenCheck,
     pub(crate) token_signer: TokenSigner,
     pub(crate) options: HubOptions,
     pub(crate) anonymous: Limiter,
@@ -178,28 +79,6 @@ pub struct Hub {
     hashing_turns: Arc<Semaphore>,
     /// Objects that may have been written without being recorded: their request was dropped in between.
     strays: Mutex<Vec<String>>,
-}
-
-impl HubOptions {
-    /// The options of a hub that clients find at `public_url`, with the numbers of the contract.
-    #[must_use]
-    pub fn new(public_url: impl Into<String>, secret: [u8; SECRET_BYTES]) -> Self {
-        Self {
-            public_url: public_url.into(),
-            secret,
-            operators: Vec::new(),
-            visibility: Visibility::Private,
-            anonymous_per_minute: 60,
-            part_bytes: PART_SIZE_DEFAULT,
-            old_file_bytes_max: OLD_FILE_BYTES_MAX,
-            jobs: None,
-            connections: CONNECTIONS,
-            connections_per_address: CONNECTIONS_PER_ADDRESS,
-            stall: STALL,
-            finalize_wait: FINALIZE_WAIT,
-            clock: Clock::system(),
-        }
-    }
 }
 
 impl Hub {
@@ -220,6 +99,7 @@ impl Hub {
         }
         let token_signer = token_signer(&options.secret)?;
         let tokens = token_signer.check();
+        let roles = role_signer(&options.secret)?.check();
         let anonymous = Limiter::new(options.anonymous_per_minute);
         let grants = Grants::new(&options.secret, &options.public_url);
         let vault = Vault::new(&options.secret);
@@ -230,6 +110,7 @@ impl Hub {
             grants,
             vault,
             tokens,
+            roles,
             token_signer,
             options,
             anonymous,
@@ -244,115 +125,11 @@ impl Hub {
         })
     }
 
-    /// Removes what an earlier process left when it was killed. Call it before the first request.
-    ///
-    /// # Errors
-    /// See [`TidyError`].
-    pub async fn recover(&self) -> Result<(), TidyError> {
-        self.blobs.remove_staged().await?;
-        let mut keys = std::pin::pin!(self.blobs.keys().try_chunks(TIDY_STEP));
-        while let Some(keys) = keys.try_next().await.map_err(|error| error.1)? {
-            let unknown = self.metadata.unknown(keys).await?;
-            self.blobs.delete(unknown).await;
-        }
-        self.tidy().await
-    }
-
-    /// Drops uploads and commits that have expired, and contents that nothing names. Call it now and then.
-    ///
-    /// # Errors
-    /// See [`TidyError`].
-    ///
-    /// # Cancel safety
-    /// May be dropped; the next call goes on.
-    pub async fn tidy(&self) -> Result<(), TidyError> {
-        self.remove_strays().await?;
-        let now_s = self.options.clock.now_s();
-        // Objects that cannot be deleted now are passed over: those behind them can.
-        let mut after = String::new();
-        for _ in 0..TIDY_STEPS_MAX {
-            let more = self.metadata.sweep(now_s.saturating_sub(UNUSED_GRACE_S), now_s, TIDY_STEP).await?;
-            let doomed = self.metadata.doomed(after.clone(), TIDY_STEP).await?;
-            let last = doomed.last().cloned();
-            let gone = self.blobs.delete(doomed).await;
-            if !gone.is_empty() {
-                self.metadata.forget_doomed(gone).await?;
-            }
-            if !more && last.is_none() {
-                break;
-            }
-            after = last.unwrap_or(after);
-        }
-        Ok(())
-    }
-
     /// Credentials for an hour that read one content, for clients that speak S3 (Hub contract, 4.28). Whether the client may have
     /// it is for the caller to know.
     #[must_use]
     pub fn read_grant(&self, blob: Blake3Hash) -> Option<TransferGrant> {
         self.grants.grant(&Access::Read(blob), self.options.clock.now_s())
-    }
-
-    /// Tidies now and then until `cancel` asks for a stop. What fails is logged and tried again the next time. Call
-    /// [`Hub::recover`] before, and before the first request.
-    ///
-    /// # Cancel safety
-    /// May be dropped.
-    pub async fn run(&self, cancel: &Cancel) {
-        let rounds = async {
-            loop {
-                tokio::time::sleep(TIDY_EVERY).await;
-                if let Err(error) = self.tidy().await {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");
-                }
-            }
-        };
-        tokio::select! {
-            () = cancel.stopped() => {}
-            () = rounds => {}
-        }
-    }
-
-    /// A guard over an object that is about to be written.
-    pub(crate) fn unrecorded(&self, key: &str) -> Unrecorded<'_> {
-        Unrecorded { hub: self, key: Some(key.to_owned()) }
-    }
-
-    async fn remove_strays(&self) -> Result<(), TidyError> {
-        // They stay on the list until they are dealt with: this may be dropped on its way.
-        let mut done: HashSet<String> = self.strays.lock().iter().cloned().collect();
-        if done.is_empty() {
-            return Ok(());
-        }
-        // The record may have been made after all: the call had been sent when its caller was dropped.
-        let unknown = self.metadata.unknown(done.iter().cloned().collect()).await?;
-        for key in &unknown {
-            done.remove(key);
-        }
-        done.extend(self.blobs.delete(unknown).await);
-        self.strays.lock().retain(|key| !done.contains(key));
-        Ok(())
-    }
-}
-
-/// An object that nothing names yet. Unless [`Unrecorded::recorded`] says otherwise, the next [`Hub::tidy`] looks for it.
-pub(crate) struct Unrecorded<'a> {
-    hub: &'a Hub,
-    key: Option<String>,
-}
-
-impl Unrecorded<'_> {
-    /// The metadata names the object, or has doomed it.
-    pub fn recorded(mut self) {
-        self.key = None;
-    }
-}
-
-impl Drop for Unrecorded<'_> {
-    fn drop(&mut self) {
-        if let Some(key) = self.key.take() {
-            self.hub.strays.lock().push(key);
-        }
     }
 }
 

@@ -13,6 +13,7 @@ mod datasets;
 mod environments;
 mod media;
 mod record;
+mod releases;
 mod sessions;
 pub mod sqlite;
 #[cfg(any(test, feature = "testing"))]
@@ -30,6 +31,10 @@ pub use media::{MediaFile, MediaFiles};
 pub use record::{
     BlobRecord, Checkpoint, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector,
     Upload, UploadOpened, UploadOwner,
+};
+pub use releases::{
+    Actor, Expectation, LogEntry, MovedTag, NewPromotion, NewRelease, PUBLISH_KEY_S, ProjectName, ReleaseAction,
+    ReleaseError, ReleaseImage, ReleaseRecord, ReleaseRow, Releases, TagRecord,
 };
 pub use sessions::{SessionUploadOpened, Sessions};
 pub use transfers::Transfers;
@@ -69,6 +74,9 @@ pub enum MetadataError {
         /// How many it may have.
         open_max: u64,
     },
+    /// A release or a tag does not allow it.
+    #[error(transparent)]
+    Release(#[from] ReleaseError),
     /// A commit cannot become a checkpoint.
     #[error("the commit makes no checkpoint: {0}")]
     Unfit(String),
@@ -93,7 +101,7 @@ pub enum MetadataError {
 }
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
-pub trait Metadata: Datasets + Environments + MediaFiles + Sessions + Transfers + Send + Sync {
+pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions + Transfers + Send + Sync {
     /// Opens an upload, or records the ref at once when its author can read the content already.
     ///
     /// # Errors

@@ -81,6 +81,14 @@ pub fn token_signer(secret: &[u8; SECRET_BYTES]) -> Result<TokenSigner, gen_work
     TokenSigner::from_seed(&blake3::derive_key("gen-worker hub 2026 capability tokens", secret))
 }
 
+/// Signs role tokens with another key derived from the secret of the hub, so that neither kind counts as the other.
+///
+/// # Errors
+/// Never in practice: a derived key has the right length.
+pub fn role_signer(secret: &[u8; SECRET_BYTES]) -> Result<TokenSigner, gen_worker_hub::token::KeyError> {
+    TokenSigner::from_seed(&blake3::derive_key("gen-worker hub 2026 role tokens", secret))
+}
+
 /// Whether two tokens are the same, without telling by the time it takes where they differ.
 pub(crate) fn same_token(one: &BearerToken, other: &BearerToken) -> bool {
     // Hashes of BLAKE3 compare in constant time.

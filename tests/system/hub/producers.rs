@@ -59,3 +59,40 @@ fn h16_4_a_trainer_saves_checkpoints_with_boto3() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn h16_5_the_wheel_publishes_a_dataset_changes_it_and_reads_it_back() -> Result<()> {
+    let hub = OwnHub::start(Visibility::Private)?;
+    let token = hub.producer("acme")?;
+    let dir = tempfile::tempdir()?;
+    for (seed, version) in (0..).zip(PEERS) {
+        let mut manifest = Vec::new();
+        for (path, size) in [("data/train-00000.parquet", 3 << 20), ("dataset_info.json", 40)] {
+            let (bytes, file) = (content(size, seed), dir.path().join("file"));
+            fs::write(&file, &bytes)?;
+            let create = json!({"ref": format!("datasets/{version}/{path}")});
+            let saved = json!({
+                "token": token.reveal(), "owner": "acme", "file": file, "prefix": "/api/v1/media/acme/uploads",
+                "create": create,
+            });
+            hub.peer_does(version, "save", saved)?;
+            manifest.push(json!({"path": path, "digest": format!("blake3:{}", hash(&bytes)), "size_bytes": size}));
+        }
+        let name = format!("acme/Prompts-{version}");
+        let call = json!({"token": token.reveal(), "owner": "acme", "dataset": name, "manifest": manifest});
+        let done = hub.peer_does(version, "dataset", call)?;
+        ensure!(done["existed"] == json!([false, true]), "{version}: {done}");
+        for entry in &manifest {
+            let digest = entry["digest"].as_str().unwrap_or_default().trim_start_matches("blake3:");
+            let path = entry["path"].as_str().unwrap_or_default();
+            let is_read = version == PEERS[0] || path.ends_with(".parquet");
+            ensure!(!is_read || done["files"][path] == digest, "{version}: {done}");
+        }
+        // Its bytes are there, and its owner is someone else.
+        let other = hub.producer("other")?;
+        let call = json!({"token": other.reveal(), "owner": "acme", "dataset": name, "manifest": manifest});
+        let refused = hub.peer(version, "dataset", call)?;
+        ensure!(refused["error"].is_string(), "{version}: {refused}");
+    }
+    Ok(())
+}

@@ -19,6 +19,8 @@ pub(crate) struct HubArgs {
 pub(super) enum HubCommand {
     /// Send a directory to a hub as a checkpoint
     Push(Box<PushArgs>),
+    /// Make a token for somebody who publishes releases, or says which of them callers get
+    Token(Box<TokenArgs>),
 }
 
 #[derive(Debug, Args)]
@@ -46,6 +48,12 @@ pub(super) struct ServeArgs {
     /// Resolves without a token that one address may ask for in a minute
     #[arg(long, value_name = "N", default_value_t = 60)]
     pub(super) anonymous_rate: u32,
+    /// Seconds between two rounds of removing what has expired and what nothing names
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = crate::args::seconds)]
+    pub(super) tidy_interval: Duration,
+    /// Seconds that content stays when nothing names it any more; addresses of it live for six hours
+    #[arg(long, value_name = "SECONDS", default_value = "86400", value_parser = crate::args::seconds)]
+    pub(super) unused_grace: Duration,
     /// Seconds that transfers get when the hub stops
     #[arg(long, value_name = "SECONDS", default_value = "30", value_parser = crate::args::seconds)]
     pub(super) drain_timeout: Duration,
@@ -85,6 +93,45 @@ pub(super) struct PushArgs {
     /// Text for people
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(super) message: String,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct TokenArgs {
+    #[command(flatten)]
+    pub(super) log: LogArgs,
+    /// Who gets it, for the log of changes
+    #[arg(value_name = "NAME")]
+    pub(super) name: String,
+    /// Whose projects it is for
+    #[arg(long, value_name = "TENANT")]
+    pub(super) tenant: String,
+    /// What they may do; repeatable
+    #[arg(long = "role", value_name = "ROLE", required = true)]
+    pub(super) roles: Vec<RoleArg>,
+    /// Days until it ends
+    #[arg(long, value_name = "DAYS", default_value_t = 90, value_parser = clap::value_parser!(u32).range(1..=3650))]
+    pub(super) days: u32,
+    /// Directory of the hub
+    #[arg(long, value_name = "PATH")]
+    pub(super) dir: Option<PathBuf>,
+}
+
+/// What somebody may do in the projects of a tenant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum RoleArg {
+    /// Publish releases, and take them away
+    Publisher,
+    /// Point tags at releases
+    Promoter,
+}
+
+impl From<RoleArg> for gen_worker_hub::token::Role {
+    fn from(role: RoleArg) -> Self {
+        match role {
+            RoleArg::Publisher => Self::Publisher,
+            RoleArg::Promoter => Self::Promoter,
+        }
+    }
 }
 
 /// Parts are subtrees of a hash, and no request holds more than its share of a disk.

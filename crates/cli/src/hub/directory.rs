@@ -94,6 +94,18 @@ impl Directory {
     }
 }
 
+/// The secret of the hub in `path`, which may run; it has to have been started once.
+///
+/// # Errors
+/// When it is not there or cannot be read (exit 2).
+pub(super) fn known_secret(path: &Path) -> Result<[u8; 32], Failure> {
+    let path = path.join(SECRET);
+    if !path.is_file() {
+        return Err(Failure::usage(format!("{} is no directory of a hub", path.display())));
+    }
+    private_file::secret(&path).map_err(|error| unusable("secret of the hub", &path, &error))
+}
+
 /// The tokens in a file, one a line.
 ///
 /// # Errors

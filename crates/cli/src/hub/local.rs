@@ -31,6 +31,24 @@ pub(crate) struct HubSettings {
     pub(crate) anonymous_per_minute: u32,
     /// Bytes of a part.
     pub(crate) part_bytes: u64,
+    /// When what nobody needs is removed.
+    pub(crate) tidy: Tidy,
+}
+
+/// When what nobody needs is removed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tidy {
+    /// Rest between two rounds.
+    pub(crate) every: Duration,
+    /// How long content stays that nothing names any more.
+    pub(crate) unused_grace: Duration,
+}
+
+impl Default for Tidy {
+    /// As a hub by itself.
+    fn default() -> Self {
+        Self { every: gen_worker_hubd::TIDY_EVERY, unused_grace: gen_worker_hubd::UNUSED_GRACE }
+    }
 }
 
 /// A running hub; who serves it is another matter.
@@ -56,6 +74,8 @@ impl LocalHub {
             visibility: settings.visibility,
             anonymous_per_minute: settings.anonymous_per_minute,
             part_bytes: settings.part_bytes,
+            tidy_every: settings.tidy.every,
+            unused_grace: settings.tidy.unused_grace,
             ..HubOptions::new(settings.public_url, secret)
         };
         let metadata = SqliteMetadata::open(&directory.metadata(), &scope);

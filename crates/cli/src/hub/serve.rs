@@ -15,7 +15,7 @@ use tracing::{info, level_filters::LevelFilter, warn};
 use super::{
     args::{ServeArgs, VisibilityArg},
     directory::Directory,
-    local::{HubSettings, LocalHub},
+    local::{HubSettings, LocalHub, Tidy},
     public_url::{given_public_url, local_url},
 };
 use crate::{
@@ -34,6 +34,8 @@ const DIRECTORY: &str = "hub";
 struct Ready {
     /// Base URL.
     hub: String,
+    /// Where it listens.
+    listen: std::net::SocketAddr,
     /// Where its own token is; none when tokens were given.
     token_file: Option<PathBuf>,
     /// This process.
@@ -58,8 +60,7 @@ async fn serve(args: ServeArgs, env: &Environment) -> Outcome {
     if let Some(path) = &args.ready_file {
         ready_file::remove(path).map_err(|error| not_writable(path, &error))?;
     }
-    let set = env.raw(&names::GEN_WORKER_HUB_DIR).map(PathBuf::from);
-    let path = args.dir.clone().or(set).unwrap_or_else(|| state::directory(env).join(DIRECTORY));
+    let path = directory_of(args.dir.as_deref(), env);
     let directory = Directory::open(&path)?;
     let listener = TcpListener::bind(args.listen).await;
     let (listener, address) = listener
@@ -77,12 +78,13 @@ async fn serve(args: ServeArgs, env: &Environment) -> Outcome {
         },
         anonymous_per_minute: args.anonymous_rate,
         part_bytes: args.part_size,
+        tidy: Tidy { every: args.tidy_interval, unused_grace: args.unused_grace },
     };
     let local = LocalHub::open(directory, settings).await?;
     let scope = Scope::new("hub server");
     let (hub, cancel, drain) = (Arc::clone(local.hub()), scope.cancel().clone(), args.drain_timeout);
     scope.spawn("listener", async move { gen_worker_hubd::serve(listener, hub, drain, &cancel).await });
-    let ready = Ready { hub: public_url, token_file, pid: std::process::id() };
+    let ready = Ready { hub: public_url, listen: address, token_file, pid: std::process::id() };
     if let Some(path) = &args.ready_file {
         ready_file::write(path, &ready).map_err(|error| not_writable(path, &error))?;
     }
@@ -95,6 +97,12 @@ async fn serve(args: ServeArgs, env: &Environment) -> Outcome {
         warn!(%error, "ready file stays behind");
     }
     outcome
+}
+
+/// The directory that is given, by flag or environment, or the one below the state directory.
+pub(super) fn directory_of(flag: Option<&Path>, env: &Environment) -> PathBuf {
+    let set = env.raw(&names::GEN_WORKER_HUB_DIR).map(PathBuf::from);
+    flag.map(PathBuf::from).or(set).unwrap_or_else(|| state::directory(env).join(DIRECTORY))
 }
 
 /// Lets transfers finish, unless a second signal wants the end at once.

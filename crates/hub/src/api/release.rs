@@ -41,6 +41,9 @@ pub struct Promotion {
     /// For which endpoints; all of the release when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoints: Option<Vec<Slug>>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// Body of a rollback.
@@ -49,6 +52,9 @@ pub struct Rollback {
     /// Back to which release; the one before when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to_release_id: Option<ReleaseId>,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A tag after a change.

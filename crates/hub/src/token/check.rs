@@ -1,11 +1,12 @@
 //! Tells good tokens from bad ones.
 
 use ring::hmac;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{
     claims::{CapabilityClaims, GRANTS_MAX},
     decode,
+    role::RoleClaims,
     signer::{KeyError, key},
 };
 use crate::secret::BearerToken;
@@ -82,7 +83,28 @@ impl TokenCheck {
         self.verify_until(token, now_s, RENEWAL_GRACE_S)
     }
 
+    /// What a role token says, if it is genuine and in time at `now_s`. Keys of capability tokens and of role tokens are not the
+    /// same: neither counts as the other.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub fn verify_role(&self, token: &BearerToken, now_s: u64) -> Result<RoleClaims, TokenError> {
+        let claims: RoleClaims = self.signed(token)?;
+        in_time(claims.iat, claims.exp, now_s)?;
+        Ok(claims)
+    }
+
     fn verify_until(&self, token: &BearerToken, now_s: u64, grace_s: u64) -> Result<CapabilityClaims, TokenError> {
+        let claims: CapabilityClaims = self.signed(token)?;
+        if claims.grants.len() > GRANTS_MAX {
+            return Err(TokenError::Form);
+        }
+        in_time(claims.iat, claims.exp.saturating_add(grace_s), now_s)?;
+        Ok(claims)
+    }
+
+    /// What is under a signature of one of the keys.
+    fn signed<T: DeserializeOwned>(&self, token: &BearerToken) -> Result<T, TokenError> {
         let (signed, signature) = token.reveal().rsplit_once('.').ok_or(TokenError::Form)?;
         let (header, claims) = signed.split_once('.').ok_or(TokenError::Form)?;
         let header = decode(header).and_then(|header| serde_json::from_slice::<Header>(&header).ok());
@@ -94,14 +116,16 @@ impl TokenCheck {
         if !self.0.iter().any(|key| hmac::verify(key, signed.as_bytes(), &signature).is_ok()) {
             return Err(TokenError::Signature);
         }
-        let claims = decode(claims).and_then(|claims| serde_json::from_slice::<CapabilityClaims>(&claims).ok());
-        let claims = claims.filter(|claims| claims.grants.len() <= GRANTS_MAX).ok_or(TokenError::Form)?;
-        if now_s >= claims.exp.saturating_add(grace_s) {
-            return Err(TokenError::Expired);
-        }
-        if claims.iat > now_s.saturating_add(SKEW_S) {
-            return Err(TokenError::NotYet);
-        }
-        Ok(claims)
+        decode(claims).and_then(|claims| serde_json::from_slice(&claims).ok()).ok_or(TokenError::Form)
     }
+}
+
+fn in_time(since_s: u64, until_s: u64, now_s: u64) -> Result<(), TokenError> {
+    if now_s >= until_s {
+        return Err(TokenError::Expired);
+    }
+    if since_s > now_s.saturating_add(SKEW_S) {
+        return Err(TokenError::NotYet);
+    }
+    Ok(())
 }

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use ring::hmac;
+use serde::Serialize;
 
-use super::{HEADER, check::TokenCheck, claims::CapabilityClaims, encode};
+use super::{HEADER, check::TokenCheck, claims::CapabilityClaims, encode, role::RoleClaims};
 use crate::secret::{BearerToken, SecretError};
 
 /// Bytes of a seed.
@@ -38,6 +39,18 @@ impl TokenSigner {
     /// # Errors
     /// [`SecretError::TooLong`] when it would not fit into a header.
     pub fn sign(&self, claims: &CapabilityClaims) -> Result<BearerToken, SecretError> {
+        self.signed(claims)
+    }
+
+    /// A role token that says `claims`. Its signer has another key than that of capability tokens.
+    ///
+    /// # Errors
+    /// [`SecretError::TooLong`] when it would not fit into a header.
+    pub fn sign_role(&self, claims: &RoleClaims) -> Result<BearerToken, SecretError> {
+        self.signed(claims)
+    }
+
+    fn signed(&self, claims: &impl Serialize) -> Result<BearerToken, SecretError> {
         // Claims are texts and numbers: they always serialise.
         let claims = serde_json::to_vec(claims).unwrap_or_default();
         let signed = format!("{}.{}", encode(HEADER.as_bytes()), encode(&claims));

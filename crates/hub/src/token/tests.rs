@@ -142,3 +142,25 @@ proptest! {
         prop_assert!(signer(1).check().verify(&changed, NOW_S).is_err());
     }
 }
+
+#[test]
+fn h13_10_a_role_is_for_one_tenant_and_its_token_for_a_time() {
+    let claims = RoleClaims {
+        sub: "ann".into(),
+        tenant: "Acme".into(),
+        roles: vec![Role::Publisher],
+        iat: NOW_S,
+        exp: NOW_S + 60,
+    };
+    assert!(claims.has(Role::Publisher, "acme") && !claims.has(Role::Promoter, "acme"));
+    assert!(!claims.has(Role::Publisher, "other") && !claims.is_of("other"));
+    let (token, check) = (signer(1).sign_role(&claims).unwrap(), signer(1).check());
+    assert_eq!(check.verify_role(&token, NOW_S), Ok(claims));
+    assert_eq!(check.verify_role(&token, NOW_S + 60), Err(TokenError::Expired));
+    assert_eq!(check.verify_role(&token, NOW_S - 61), Err(TokenError::NotYet));
+    assert_eq!(signer(2).check().verify_role(&token, NOW_S), Err(TokenError::Signature));
+    // Even with one key neither kind is the other.
+    assert_eq!(check.verify(&token, NOW_S), Err(TokenError::Form));
+    let capability = signer(1).sign(&self::claims()).unwrap();
+    assert_eq!(check.verify_role(&capability, NOW_S), Err(TokenError::Form));
+}

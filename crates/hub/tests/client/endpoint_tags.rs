@@ -45,7 +45,8 @@ async fn h13_tags_are_listed_moved_and_taken_away() {
         TagChange { release_id: release('b'), expected_release_id: Some(release('a').to_string()), reason: None };
     let now = client.set_endpoint_tag("ac me", &project, &endpoint, &prod(), &change).await.unwrap();
     assert_eq!((now.release_id, now.previous_release_id), (release('b'), Some(release('a'))));
-    let promotion = Promotion { release_id: release('b'), tag: None, endpoints: Some(vec![endpoint.clone()]) };
+    let promotion =
+        Promotion { release_id: release('b'), tag: None, endpoints: Some(vec![endpoint.clone()]), reason: None };
     assert_eq!(client.promote("ac me", &project, &promotion).await.unwrap().len(), 1);
     client.roll_back("ac me", &project, &endpoint, &prod(), &Rollback::default()).await.unwrap();
     client.delete_endpoint_tag("ac me", &project, &endpoint, &prod()).await.unwrap();
@@ -75,7 +76,7 @@ async fn h13_4_a_conflict_names_itself_and_nothing_is_repeated() {
     let conflict = json!({"error": {"code": "tag_conflict", "message": "m", "current": release('c')}});
     let server = Server::start(vec![Answer::Json(409, conflict), Answer::Json(503, json!({}))]).await;
     let (client, project) = (server.client(), slug("paint"));
-    let promotion = Promotion { release_id: release('b'), tag: Some(prod()), endpoints: None };
+    let promotion = Promotion { release_id: release('b'), tag: Some(prod()), endpoints: None, reason: None };
     let error = client.promote("acme", &project, &promotion).await.unwrap_err();
     assert_eq!((error.code(), error.class()), (Some("tag_conflict"), HubFailure::Invalid));
     let error = client.promote("acme", &project, &promotion).await.unwrap_err();

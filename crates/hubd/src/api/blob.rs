@@ -8,6 +8,7 @@ use axum::{
     http::{HeaderMap, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use futures::{StreamExt as _, stream};
 use gen_worker_hub::{Blake3Hash, Digest};
 
 use super::{caller::Caller, error::ApiError, parts::check_address};
@@ -67,7 +68,10 @@ pub(super) async fn send(hub: &Hub, hash: Blake3Hash, headers: &HeaderMap) -> Re
         (header::ACCEPT_RANGES, "bytes".to_owned()),
         (header::ETAG, etag),
     ];
-    let bytes = Body::from_stream(hub.blobs.read(segments, range));
+    // The first bytes are there before anything is promised: who is refused comes again, who is cut off may not.
+    let mut bytes = Box::pin(hub.blobs.read(segments, range));
+    let first = bytes.next().await.transpose().map_err(|error| ApiError::unavailable(&error))?;
+    let bytes = Body::from_stream(stream::iter(first.map(Ok)).chain(bytes));
     Ok(match content_range {
         Some(content_range) => (status, head, content_range, bytes).into_response(),
         None => (status, head, bytes).into_response(),

@@ -9,7 +9,7 @@ use axum::{
 use gen_worker_hub::{
     BearerToken,
     model_ref::RepoName,
-    token::{Area, CapabilityClaims, Right},
+    token::{Area, CapabilityClaims, Right, Role, RoleClaims, TokenError},
 };
 
 use serde_json::json;
@@ -38,6 +38,8 @@ pub(crate) enum Caller {
     Operator,
     /// A job.
     Job(Arc<CapabilityClaims>),
+    /// Somebody with a role at a tenant.
+    Role(Arc<RoleClaims>),
 }
 
 impl Caller {
@@ -63,6 +65,41 @@ impl Caller {
         Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden_owner", "the token does not cover this owner"))
     }
 
+    /// Refuses who does not have this role at a tenant; jobs have none (Hub contract, 13.10).
+    pub fn must_have(&self, role: Role, tenant: &str) -> Result<(), ApiError> {
+        match self {
+            Self::Operator => Ok(()),
+            Self::Role(claims) if claims.has(role, tenant) => Ok(()),
+            _ => {
+                self.must_be_known()?;
+                let message = "the token has no such role at this tenant";
+                Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden_role", message))
+            }
+        }
+    }
+
+    /// Refuses who may not see the projects of a tenant: those who have a role there and its jobs may.
+    pub fn must_see(&self, tenant: &str) -> Result<(), ApiError> {
+        self.must_be_known()?;
+        let may = match self {
+            Self::Anonymous => false,
+            Self::Operator => true,
+            Self::Job(claims) => claims.tenant.eq_ignore_ascii_case(tenant),
+            Self::Role(claims) => claims.is_of(tenant),
+        };
+        if may { Ok(()) } else { Err(ApiError::not_found("project")) }
+    }
+
+    /// Who it is, for logs of changes.
+    pub fn name(&self) -> String {
+        match self {
+            Self::Anonymous => "nobody".to_owned(),
+            Self::Operator => "operator".to_owned(),
+            Self::Job(claims) => claims.sub.clone(),
+            Self::Role(claims) => claims.sub.clone(),
+        }
+    }
+
     /// Whether the caller may read a repository.
     pub fn may_read_repo(&self, repo: &RepoName, private: bool) -> bool {
         self.reader().may_read_repo(repo, private)
@@ -71,7 +108,7 @@ impl Caller {
     /// What the caller may read.
     pub fn reader(&self) -> Reader {
         match self {
-            Self::Anonymous => Reader::Anyone,
+            Self::Anonymous | Self::Role(_) => Reader::Anyone,
             Self::Operator => Reader::Operator,
             Self::Job(claims) => Reader::Job(Arc::clone(claims)),
         }
@@ -112,7 +149,14 @@ impl FromRequestParts<Arc<Hub>> for Caller {
         if hub.options.operators.iter().any(|operator| same_token(&operator.0, &token)) {
             return Ok(Self::Operator);
         }
-        let claims = hub.tokens.verify(&token, hub.options.clock.now_s());
+        let now_s = hub.options.clock.now_s();
+        match hub.roles.verify_role(&token, now_s) {
+            Ok(claims) => return Ok(Self::Role(Arc::new(claims))),
+            // It may be of the other kind.
+            Err(TokenError::Form | TokenError::Algorithm | TokenError::Signature) => {}
+            Err(error) => return Err(refused(&format!("the token: {error}"))),
+        }
+        let claims = hub.tokens.verify(&token, now_s);
         claims.map(|claims| Self::Job(Arc::new(claims))).map_err(|error| refused(&format!("the token: {error}")))
     }
 }

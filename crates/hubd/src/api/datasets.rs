@@ -9,9 +9,9 @@ use axum::{
     response::Response,
 };
 use gen_worker_hub::{
-    ServerId,
+    Digest, ServerId,
     api::{DatasetPatch, DatasetSchema},
-    snapshot::SnapshotFile,
+    snapshot::{Snapshot, SnapshotFile},
     token::{Area, Right},
 };
 use serde::Deserialize;
@@ -51,6 +51,7 @@ pub(crate) struct Form {
 
 #[derive(Deserialize)]
 struct Create {
+    #[serde(alias = "tenant")]
     owner: String,
     name: String,
     visibility: Option<String>,
@@ -143,15 +144,23 @@ pub(crate) async fn materialize(
     let with_urls = form.include_urls.is_some_and(|word| word.eq_ignore_ascii_case("true") || word == "1");
     let expires_s = hub.options.clock.now_s().saturating_add(READ_S);
     let entry = |file: &SnapshotFile| {
+        let digest = Digest::from(file.blake3);
+        let mut entry = json!({
+            "path": file.path, "size_bytes": file.size_bytes, "checksum": digest, "blob_digest": digest,
+        });
         let url = hub.signer.sign(Use::Read, &format!("/api/v1/files/{}", file.blake3), expires_s);
-        let mut entry = json!({"path": file.path, "digest": gen_worker_hub::Digest::from(file.blake3), "size_bytes": file.size_bytes});
         if let (true, Some(url), Some(entry)) = (with_urls, url, entry.as_object_mut()) {
             entry.insert("url".to_owned(), url.reveal().into());
         }
         entry
     };
-    let files: Vec<Value> = files.iter().map(entry).collect();
-    let reply = json!({"id": found.id, "dataset_id": found.id, "status": "ready", "format": format, "files": files});
+    let entries: Vec<Value> = files.iter().map(entry).collect();
+    // Peers keep what they fetched in a directory of this name: other files, another name.
+    let snapshot = Snapshot::new(files).map_err(|error| ApiError::invalid("invalid_manifest", error.to_string()))?;
+    let reply = json!({
+        "id": found.id, "dataset_id": found.id, "status": "ready", "format": format,
+        "snapshot_id": snapshot.digest().hex(), "entries": entries,
+    });
     body::json(StatusCode::OK, &reply)
 }
 

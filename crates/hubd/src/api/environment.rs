@@ -151,7 +151,7 @@ fn endpoint_of(owner: &str, endpoint: &str, caller: &Caller) -> Result<EndpointN
         Caller::Anonymous => {
             return Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs a token"));
         }
-        Caller::Job(_) => {
+        Caller::Job(_) | Caller::Role(_) => {
             let message = "variables are for those who run the hub";
             return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
         }

@@ -8,6 +8,7 @@ use gen_worker_hub::api::{ErrorBody, ErrorDetail};
 use serde_json::{Map, Value};
 
 use crate::{
+    blobs::ReceiveError,
     hub::{Busy, FinalizeError, Sha256Error},
     metadata::MetadataError,
 };
@@ -102,6 +103,17 @@ impl ApiError {
         match error {
             FinalizeError::Metadata(error) => Self::of_commit(error),
             error => Self::unavailable(&error),
+        }
+    }
+}
+
+impl From<ReceiveError> for ApiError {
+    fn from(error: ReceiveError) -> Self {
+        match error {
+            ReceiveError::Size => Self::new(StatusCode::BAD_REQUEST, "wrong_size", error.to_string()),
+            ReceiveError::Body => Self::new(StatusCode::BAD_REQUEST, "incomplete_body", error.to_string()),
+            ReceiveError::Stall => Self::stalled(),
+            ReceiveError::Store(_) | ReceiveError::Sync(_) => Self::unavailable(&error),
         }
     }
 }

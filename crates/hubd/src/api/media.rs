@@ -62,6 +62,7 @@ pub(super) fn owner(caller: &Caller, headers: &HeaderMap) -> Result<String, ApiE
         (Caller::Anonymous, _) => Err(ApiError::new(StatusCode::UNAUTHORIZED, "unauthenticated", "this needs a token")),
         (_, Some(owner)) => owner_name(owner),
         (Caller::Job(claims), None) => Ok(claims.tenant.to_ascii_lowercase()),
+        (Caller::Role(claims), None) => Ok(claims.tenant.to_ascii_lowercase()),
         (Caller::Operator, None) => {
             Err(ApiError::invalid("owner_required", "X-Cozy-Owner has to say whose media are meant"))
         }

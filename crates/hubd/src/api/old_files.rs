@@ -22,9 +22,9 @@ use super::{
     uploads::{OPEN_S, new_id},
 };
 use crate::{
-    blobs::{BlobStore, Expected, ReceiveError, Received},
+    blobs::Expected,
     hub::Hub,
-    metadata::{Author, NewUpload, Part, Segment, Upload, UploadOpened, UploadOwner},
+    metadata::{Author, NewUpload, Upload, UploadOpened, UploadOwner},
 };
 
 /// Kind of content that says nothing.
@@ -138,29 +138,26 @@ async fn stored(
     body: Body,
 ) -> Result<Upload, ApiError> {
     let id = new_id()?;
-    let key = BlobStore::key(&id, 1);
-    let unrecorded = hub.unrecorded(&key);
     let expected = Expected { size_bytes, offset: 0, is_whole: true };
-    let received = hub.blobs.receive(&key, expected, body.into_data_stream()).await;
-    let Received { chaining: blake3, sha256 } = received.map_err(|error| match error {
-        ReceiveError::Store(_) => ApiError::unavailable(&error),
-        ReceiveError::Stall => ApiError::stalled(),
-        _ => ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", error.to_string()),
-    })?;
-    // Before it is recorded and acknowledged: it is not asked for again.
-    hub.blobs.sync(vec![key.clone()]).await.map_err(|error| ApiError::unavailable(&error))?;
+    let taken = hub.take(&id, 1, expected, body.into_data_stream()).await?;
+    let part = taken.part();
     let now_s = hub.options.clock.now_s();
-    let new =
-        NewUpload { id: id.clone(), owner, blake3, size_bytes, mime_type, expires_s: now_s.saturating_add(OPEN_S) };
+    let new = NewUpload {
+        id: id.clone(),
+        owner,
+        blake3: part.chaining,
+        size_bytes,
+        mime_type,
+        expires_s: now_s.saturating_add(OPEN_S),
+    };
     if let UploadOpened::Known(upload) =
         hub.metadata.open_upload(new, author, now_s).await.map_err(ApiError::of_upload)?
     {
         // The object is one too many; tidying finds it.
         return Ok(*upload);
     }
-    let segment = Segment { key: key.clone(), size_bytes };
-    let part = Part { number: 1, segment, chaining: blake3, sha256: sha256.clone() };
+    let (verified, sha256) = (vec![part.segment.key.clone()], part.sha256.clone());
     hub.metadata.put_part(id.clone(), part, now_s).await?;
-    unrecorded.recorded();
-    hub.metadata.complete_upload(id, vec![key], sha256, now_s).await.map_err(ApiError::of_upload)
+    taken.recorded();
+    hub.metadata.complete_upload(id, verified, sha256, now_s).await.map_err(ApiError::of_upload)
 }

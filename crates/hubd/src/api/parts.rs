@@ -12,9 +12,9 @@ use gen_worker_hub::{ServerId, SignedUrl, api::PARTS_MAX};
 
 use super::error::ApiError;
 use crate::{
-    blobs::{BlobStore, Expected, ReceiveError},
+    blobs::{Expected, ReceiveError},
     hub::Hub,
-    metadata::{NewUpload, Part, Segment},
+    metadata::NewUpload,
     signing::{SignatureError, Use},
 };
 
@@ -66,18 +66,12 @@ pub(crate) async fn put(
     let expected = expected(&hub, &new, number).ok_or_else(|| ApiError::not_found("part"))?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length != expected.size_bytes) {
-        return Err(refused(&ReceiveError::Size));
+        return Err(ReceiveError::Size.into());
     }
-    let key = BlobStore::key(&id, number);
-    let unrecorded = hub.unrecorded(&key);
-    let received = hub.blobs.receive(&key, expected, body.into_data_stream()).await.map_err(|error| refused(&error))?;
-    // Before it is recorded and acknowledged: a part that is on record is not asked for again.
-    hub.blobs.sync(vec![key.clone()]).await.map_err(|error| ApiError::unavailable(&error))?;
-    let etag = format!("\"{}\"", received.chaining);
-    let segment = Segment { key, size_bytes: expected.size_bytes };
-    let part = Part { number, segment, chaining: received.chaining, sha256: received.sha256 };
-    let is_open = hub.metadata.put_part(id, part, now_s).await?;
-    unrecorded.recorded();
+    let taken = hub.take(&id, number, expected, body.into_data_stream()).await?;
+    let etag = taken.etag();
+    let is_open = hub.metadata.put_part(id, taken.part(), now_s).await?;
+    taken.recorded();
     if !is_open {
         return Err(ApiError::not_found("upload"));
     }
@@ -91,13 +85,4 @@ pub(super) fn expected(hub: &Hub, new: &NewUpload, number: u32) -> Option<Expect
     let offset = before.checked_mul(hub.options.part_bytes)?;
     let size_bytes = hub.options.part_bytes.min(new.size_bytes.checked_sub(offset)?);
     Some(Expected { size_bytes, offset, is_whole: count == 1 })
-}
-
-fn refused(error: &ReceiveError) -> ApiError {
-    match error {
-        ReceiveError::Size => ApiError::new(StatusCode::BAD_REQUEST, "wrong_size", error.to_string()),
-        ReceiveError::Body => ApiError::new(StatusCode::BAD_REQUEST, "incomplete_body", error.to_string()),
-        ReceiveError::Stall => ApiError::stalled(),
-        ReceiveError::Store(_) => ApiError::unavailable(error),
-    }
 }

@@ -52,10 +52,14 @@ pub enum ReceiveError {
     /// The object store refuses.
     #[error("the part cannot be stored")]
     Store(#[from] object_store::Error),
+    /// The disk refuses.
+    #[error("the part cannot be made to last")]
+    Sync(#[source] std::io::Error),
 }
 
 impl BlobStore {
-    /// Stores `body` under `key`. When this fails nothing is there, and when it is dropped nothing will be soon.
+    /// Stores `body` under `key`, so that it outlives a loss of power: a part that is on record is not asked for again.
+    ///
     ///
     /// # Errors
     /// See [`ReceiveError`].
@@ -75,26 +79,42 @@ impl BlobStore {
             let (piece, mut held) = self.piece(&mut body, expected.size_bytes, &mut hash).await?;
             body.end(&mut held).await?;
             self.objects.put(&path, piece).await?;
-            return Ok(hash.finish());
+        } else {
+            self.receive_pieces(&path, expected.size_bytes, &mut body, &mut hash).await?;
         }
-        let mut upload = Pending::new(self.objects.put_multipart(&path).await?, Arc::clone(&self.scope));
+        self.sync(key).await.map_err(ReceiveError::Sync)?;
+        Ok(hash.finish())
+    }
+
+    /// The same in pieces. When this fails nothing is there, and when it is dropped nothing will be soon.
+    async fn receive_pieces<S, E>(
+        &self,
+        path: &Path,
+        size_bytes: u64,
+        body: &mut Incoming<'_, S>,
+        hash: &mut PartHash,
+    ) -> Result<(), ReceiveError>
+    where
+        S: Stream<Item = Result<Bytes, E>>,
+        E: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut upload = Pending::new(self.objects.put_multipart(path).await?, Arc::clone(&self.scope));
         let sent = async {
-            let mut left = expected.size_bytes;
+            let mut left = size_bytes;
             while left > 0 {
-                let (piece, _held) = self.piece(&mut body, left, &mut hash).await?;
+                let (piece, _held) = self.piece(body, left, hash).await?;
                 left = left.saturating_sub(piece.content_length() as u64);
                 upload.put(piece).await?;
             }
             body.end(&mut self.room.hold()).await
         };
         match sent.await {
-            Ok(()) => upload.complete().await?,
+            Ok(()) => Ok(upload.complete().await?),
             Err(error) => {
                 upload.abort().await;
-                return Err(error);
+                Err(error)
             }
         }
-        Ok(hash.finish())
     }
 
     /// The next piece of `left` bytes, hashed, and its room.

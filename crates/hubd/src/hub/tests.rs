@@ -1,11 +1,15 @@
+use std::time::Duration;
+
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gen_worker_tasks::Scope;
 
-use super::*;
+use super::{upkeep::TIDY_STEP, *};
 use crate::{
     blobs::Expected,
+    clock::Clock,
     metadata::{Author, NewUpload, Part, Reader, Segment, UploadOwner, sqlite::SqliteMetadata},
+    signing::SECRET_BYTES,
 };
 
 const KEY: &str = "blobs/u1/1-x";

@@ -30,7 +30,7 @@ pub struct Author {
 }
 
 /// The bytes that one attempt of a job may write, over all its tokens. What is announced counts at once, and no more when it is
-/// given up or expires; content that is there already does not count.
+/// given up or expires; content that is there already does not count, and one that is announced more than once counts once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
     /// The attempt.

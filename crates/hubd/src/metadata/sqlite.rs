@@ -9,6 +9,7 @@ mod finalize;
 mod media;
 mod open;
 mod readers;
+mod releases;
 mod repos;
 mod row;
 mod sessions;

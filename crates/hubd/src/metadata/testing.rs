@@ -3,6 +3,7 @@
 mod datasets;
 mod environments;
 mod media;
+mod releases;
 mod sessions;
 mod transfers;
 mod upkeep;
@@ -42,6 +43,7 @@ where
     racing_merges(Store(make().await)).await;
     privacy(Store(make().await)).await;
     upkeep::budgets(Store(make().await)).await;
+    upkeep::repeats(Store(make().await)).await;
     collection(Store(make().await)).await;
     upkeep::last_names(Store(make().await)).await;
     upkeep::wanted(Store(make().await)).await;
@@ -56,6 +58,10 @@ where
     datasets::datasets(Store(make().await)).await;
     environments::environments(Store(make().await)).await;
     media::media(Store(make().await)).await;
+    releases::releases(Store(make().await)).await;
+    releases::publish_keys(Store(make().await)).await;
+    releases::promotions(Store(make().await)).await;
+    releases::rollbacks(Store(make().await)).await;
 }
 
 /// A store, and shorter words for it.

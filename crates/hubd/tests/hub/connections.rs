@@ -8,20 +8,30 @@ use gen_worker_hub::{
     client::UploadTarget,
     token::{Area, ByteLimits, Right},
 };
+use gen_worker_hubd::Visibility;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
 
-use crate::server::{PART, Server, adding, announced, content, http};
+use crate::{
+    grants::Session,
+    server::{PART, Server, adding, announced, content, http},
+    sign::Signing,
+};
 
 /// So short that the tests are quick, so long that a client that works is not cut off.
 const STALL: Duration = Duration::from_millis(500);
 
 /// Sends the head of a request and a few bytes of its body, and reads until the hub ends the connection.
 async fn half(server: &Server, head: &str) -> Result<String> {
+    half_of(server, head, "hub").await
+}
+
+/// The same, to a host of this name.
+async fn half_of(server: &Server, head: &str, host: &str) -> Result<String> {
     let mut stream = TcpStream::connect(server.url.strip_prefix("http://").context("an address")?).await?;
-    stream.write_all(format!("{head}\r\nhost: hub\r\ncontent-length: 1000\r\n\r\n{{\"op").as_bytes()).await?;
+    stream.write_all(format!("{head}\r\nhost: {host}\r\ncontent-length: 1000\r\n\r\n{{\"op").as_bytes()).await?;
     let mut reply = Vec::new();
     // What came before a reset counts as well.
     while stream.read_buf(&mut reply).await.is_ok_and(|read| read > 0) {}
@@ -62,6 +72,42 @@ async fn a_part_that_stops_does_not_hold_its_connection_and_leaves_nothing() -> 
     assert!(reply.starts_with("HTTP/1.1 503 ") && reply.contains("\"stalled\""), "{reply}");
     let folders = std::fs::read_dir(directory.path().join("objects/blobs")).into_iter().flatten().flatten();
     assert_eq!(folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()).flatten().count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn h4_29_an_object_that_stops_is_told_so_in_the_words_of_s3_and_leaves_nothing() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start_with(directory.path(), |options| options.stall = STALL).await?;
+    let bytes = content(1000, 1);
+    let (_, grant) = Session::open(&server).await?.grant("step-1/a", &bytes).await?;
+    let (url, headers) = Signing::new(&grant, "PUT", "", &bytes).signed()?;
+    let host = server.url.strip_prefix("http://").context("an address")?;
+    let lines: String = headers.iter().map(|(name, value)| format!("\r\n{name}: {value}")).collect();
+    let reply = half_of(&server, &format!("PUT {} HTTP/1.1{lines}", url.replace(&server.url, "")), host).await?;
+    // SDKs come again after this one.
+    assert!(reply.starts_with("HTTP/1.1 400 ") && reply.contains("<Code>RequestTimeout</Code>"), "{reply}");
+    let folders = std::fs::read_dir(directory.path().join("objects/blobs")).into_iter().flatten().flatten();
+    assert_eq!(folders.filter_map(|folder| std::fs::read_dir(folder.path()).ok()).flatten().count(), 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn h3_7_a_file_that_cannot_be_read_now_is_refused_with_a_time_to_come_again() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let (client, bytes) = (server.writer("acme")?, content(1000, 1));
+    let repo = "acme/model".parse()?;
+    server.commit(&client, &repo, &adding(CommitMode::Replace, &[("a", &bytes)])?, &[&bytes]).await?;
+    let resolved = client.resolve(&gen_worker_hub::HubRef::parse("acme/model")?).await?;
+    let FileSource::Url(url) = &resolved.files.first().context("a file")?.source else { anyhow::bail!("an address") };
+    let objects = directory.path().join("objects/blobs");
+    let away = directory.path().join("away");
+    std::fs::rename(&objects, &away)?;
+    let reply = server.http.get(url.reveal()).send().await?;
+    assert_eq!((reply.status().as_u16(), reply.headers().get("retry-after").is_some()), (503, true));
+    std::fs::rename(&away, &objects)?;
+    assert_eq!(server.http.get(url.reveal()).send().await?.bytes().await?, bytes);
     Ok(())
 }
 

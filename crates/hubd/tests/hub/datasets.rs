@@ -100,8 +100,15 @@ async fn h8_4_rows_have_the_whole_schema_and_no_features() -> Result<()> {
     }
     let path = format!("/api/v1/datasets/{id}/materialize?format=parquet&include_urls=true&wait=30");
     let (status, reply) = get(&server, &path, &WRITE).await?;
-    assert_eq!((status, &reply["files"][0]["path"]), (200, &json!("a.parquet")));
-    let url = reply["files"][0]["url"].as_str().context("an address")?;
+    assert_eq!((status, &reply["entries"][0]["path"]), (200, &json!("a.parquet")));
+    // What the newer peer checks, and where it keeps what it fetched.
+    let digest = format!("blake3:{}", Blake3Hash::of(&bytes));
+    assert_eq!(
+        (&reply["entries"][0]["checksum"], &reply["entries"][0]["blob_digest"]),
+        (&json!(digest), &json!(digest))
+    );
+    assert!(reply["snapshot_id"].as_str().is_some_and(|id| id.len() == 64), "{reply}");
+    let url = reply["entries"][0]["url"].as_str().context("an address")?;
     assert_eq!(server.http.get(url).send().await?.bytes().await?, bytes);
     let other = get(&server, &format!("/api/v1/datasets/{id}/materialize?format=csv"), &WRITE).await?;
     assert_eq!((other.0, &other.1["error"]["code"]), (422, &json!("format_unavailable")));
@@ -123,6 +130,10 @@ async fn h8_7_a_second_create_is_a_conflict_and_nonsense_is_refused() -> Result<
     let body = |name: &str| json!({"owner": "acme", "name": name, "visibility": "private", "schema": {"features": {}}});
     assert_eq!(post(body("Faces")).await?, (201, String::new()));
     assert_eq!(post(body("faces")).await?, (409, "dataset_exists".to_owned()));
+    let mut later = body("masks");
+    later["tenant"] = later["owner"].take();
+    later.as_object_mut().context("an object")?.remove("owner");
+    assert_eq!(post(later).await?, (201, String::new()), "8.8: the other name of the owner");
     assert_eq!(post(body("a/b")).await?, (422, "invalid_name".to_owned()));
     assert_eq!(post(body(" ")).await?, (422, "invalid_name".to_owned()));
     assert_eq!(post(json!({"owner": "eve", "name": "x"})).await?, (403, "forbidden_owner".to_owned()));

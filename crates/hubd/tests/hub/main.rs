@@ -13,6 +13,7 @@ mod kill;
 mod limits;
 mod old_files;
 mod refusals;
+mod releases;
 mod renewal;
 mod server;
 mod sessions;

@@ -23,7 +23,7 @@ use tracing::warn;
 
 use crate::{
     exit::{Failure, chain},
-    hub::{Directory, HubSettings, LocalHub},
+    hub::{Directory, HubSettings, LocalHub, Tidy},
 };
 
 /// Part of the life of an address that a snapshot is handed out with: the rest is for the download.
@@ -61,6 +61,7 @@ impl PoolHub {
             visibility: Visibility::Private,
             anonymous_per_minute: ANONYMOUS_PER_MINUTE,
             part_bytes: gen_worker_hub::api::PART_SIZE_DEFAULT,
+            tidy: Tidy::default(),
         };
         let local = LocalHub::open(Directory::open(path)?, settings).await?;
         Ok(Self { local, directory: path.to_owned(), _temporary: temporary })

@@ -16,10 +16,10 @@ use super::{
 };
 use crate::{
     api::uploads::new_id,
-    blobs::{BlobStore, Expected},
+    blobs::Expected,
     grants::Access,
     hub::Hub,
-    metadata::{MetadataError, Part, Segment, Upload},
+    metadata::{MetadataError, Part, Upload},
     sigv4::Payload,
 };
 
@@ -81,21 +81,14 @@ async fn store(
     signed: Signed,
 ) -> Result<Response, S3Error> {
     let id = &upload.new.id;
-    let key = BlobStore::key(id, number);
-    let unrecorded = hub.unrecorded(&key);
     // Parts may have any size: where one starts is not known yet, so its hash is one of its own. Nothing has no other hash.
     let expected = Expected { size_bytes: length, offset: 0, is_whole: transfer.is_none() || length == 0 };
     let mismatch = Mismatch::default();
     let body = payload::checked(signed.body, signed.payload, &mismatch);
-    let received = hub.blobs.receive(&key, expected, body).await.map_err(|error| mismatch.or(error))?;
-    // Before it is recorded and acknowledged: a part that is on record is not asked for again.
-    hub.blobs.sync(vec![key.clone()]).await.map_err(|error| S3Error::unavailable(&error))?;
-    let etag = format!("\"{}\"", received.chaining);
-    let segment = Segment { key, size_bytes: length };
-    let part = Part { number, segment, chaining: received.chaining, sha256: received.sha256 };
-    let now_s = hub.options.clock.now_s();
-    let is_recorded = hub.metadata.put_transferred(id.clone(), transfer, part, now_s).await?;
-    unrecorded.recorded();
+    let taken = hub.take(id, number, expected, body).await.map_err(|error| mismatch.or(error))?;
+    let (etag, now_s) = (taken.etag(), hub.options.clock.now_s());
+    let is_recorded = hub.metadata.put_transferred(id.clone(), transfer, taken.part(), now_s).await?;
+    taken.recorded();
     if !is_recorded {
         return Err(S3Error::no_upload());
     }

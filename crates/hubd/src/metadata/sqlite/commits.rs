@@ -35,16 +35,14 @@ pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<
     keep.execute([new.id.as_str(), &body])?;
     let pins = pins(on, new, &author.reader)?;
     let mut pin = on.prepare_cached("INSERT INTO pins (commit_id, blake3, size, here) VALUES (?1, ?2, ?3, ?4)")?;
-    let mut wanted_bytes = 0_u64;
     for Pin { blake3, size_bytes, upload } in &pins {
         pin.execute(params![new.id.as_str(), blake3.to_string(), stored(*size_bytes), upload.is_none()])?;
         if let Some(upload) = upload {
-            wanted_bytes = wanted_bytes.saturating_add(*size_bytes);
+            if let Some(budget) = &author.budget {
+                budgets::charge(on, budget, blake3, *size_bytes)?;
+            }
             uploads::insert(on, upload, author.budget.as_ref())?;
         }
-    }
-    if let Some(budget) = &author.budget {
-        budgets::charge(on, budget, wanted_bytes)?;
     }
     Ok(pins)
 }

@@ -13,8 +13,14 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 const APPLICATION_ID: i32 = 0x6777_6862;
 
 /// Step n takes a store from format n to format n + 1. Steps are only ever added.
-const MIGRATIONS: &[&str] =
-    &[include_str!("format_1.sql"), include_str!("lean.sql"), include_str!("holders.sql"), include_str!("owners.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("format_1.sql"),
+    include_str!("lean.sql"),
+    include_str!("holders.sql"),
+    include_str!("owners.sql"),
+    include_str!("announced.sql"),
+    include_str!("releases.sql"),
+];
 
 /// How long another program that looks into the file may take to let go.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);

@@ -124,7 +124,7 @@ fn open_upload(
     }
     check_count(on, session)?;
     if let Some(budget) = &author.budget {
-        budgets::charge(on, budget, new.size_bytes)?;
+        budgets::charge(on, budget, &new.blake3, new.size_bytes)?;
     }
     uploads::insert(on, new, author.budget.as_ref())?;
     let mut insert = on.prepare_cached("INSERT INTO session_uploads (upload, path) VALUES (?1, ?2)")?;

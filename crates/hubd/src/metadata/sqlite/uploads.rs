@@ -26,7 +26,7 @@ pub(super) fn open(
         }
     }
     if let Some(budget) = &author.budget {
-        budgets::charge(on, budget, new.size_bytes)?;
+        budgets::charge(on, budget, &new.blake3, new.size_bytes)?;
     }
     insert(on, new, author.budget.as_ref())?;
     Ok(UploadOpened::Wanted)

@@ -7,7 +7,9 @@ use gen_worker_hub::{
 };
 
 use super::{END_S, NOW_S, Store, job, keys, parse, repo};
-use crate::metadata::{Author, Budget, COMMIT_KEPT_S, MetadataError, NewCommit, OPEN_MAX, Selector, UploadOpened};
+use crate::metadata::{
+    Author, Budget, COMMIT_KEPT_S, MetadataError, NewCommit, NewUpload, OPEN_MAX, Selector, UploadOpened,
+};
 
 pub(super) async fn budgets(store: Store) {
     let author = |bytes_max| Author {
@@ -41,6 +43,42 @@ pub(super) async fn budgets(store: Store) {
     store.0.open_commit(commit("c1", "1234567"), author(10)).await.expect("one content counts once");
     store.0.sweep(0, END_S, 100).await.expect("a sweep");
     store.0.open_commit(commit("c2", "7654321"), author(10)).await.expect("what has expired does not count");
+}
+
+/// A client that lost the reply to a commit, or to an upload, announces it again: that is counted once, until all are given up.
+pub(super) async fn repeats(store: Store) {
+    let author = || Author {
+        budget: Some(Budget { job: "j1".to_owned(), bytes_max: 10, expires_s: END_S + 1 }),
+        ..job("acme", &[Area::Media, Area::Repo])
+    };
+    let commit = async |id: &str, content: &str| {
+        let (blake3, size_bytes) = (Blake3Hash::of(content.as_bytes()), content.len() as u64);
+        let add = CommitOperation::Add { path: "a".parse().expect("a path"), blake3, size_bytes };
+        let body = CommitCreate::new(CommitMode::Replace, vec![add]);
+        let new = NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S };
+        store.0.open_commit(new, author()).await
+    };
+    let upload =
+        async |id: &str, content: &str| store.0.open_upload(store.media(id, id, content), author(), NOW_S).await;
+    for id in ["c1", "c2"] {
+        commit(id, "1234567").await.expect("the same again");
+    }
+    upload("u1", "1234567").await.expect("the same in another place");
+    assert!(commit("c3", "7654321").await.is_err(), "it is counted");
+    let longer = NewUpload { size_bytes: 8, ..store.media("u0", "u0", "1234567") };
+    assert!(store.0.open_upload(longer, author(), NOW_S).await.is_err(), "another size is another content");
+    store.0.close_commit(repo(), parse("c1"), NOW_S).await.expect("it closes");
+    store.0.drop_upload(parse("u1")).await.expect("it is dropped");
+    assert!(commit("c3", "7654321").await.is_err(), "one of them is open");
+    store.0.close_commit(repo(), parse("c2"), NOW_S).await.expect("it closes");
+    commit("c3", "7654321").await.expect("all are given up");
+    for id in ["u2", "u3"] {
+        upload(id, "123").await.expect("there is room");
+    }
+    assert!(store.part("u2", "u2", "123").await);
+    store.0.complete_upload(parse("u2"), keys(["u2"]), None, NOW_S).await.expect("it completes");
+    store.0.drop_upload(parse("u3")).await.expect("it is dropped");
+    assert!(upload("u4", "4").await.is_err(), "what was written counts");
 }
 
 /// Contents that lose their last name go after the grace, whichever name it was; others stay.

@@ -1,0 +1,136 @@
+//! What the hub does besides answering: it removes what has expired, what nobody names, and what was never recorded.
+
+use std::collections::HashSet;
+
+use futures::TryStreamExt as _;
+use gen_worker_tasks::Cancel;
+
+use super::Hub;
+use crate::metadata::MetadataError;
+
+/// Expired things, and objects, of one step of [`Hub::tidy`].
+pub(super) const TIDY_STEP: usize = 500;
+
+/// Steps of one [`Hub::tidy`]: what is left then waits for the next.
+pub(super) const TIDY_STEPS_MAX: usize = 200;
+
+/// Why tidying stopped. It may be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum TidyError {
+    /// The metadata.
+    #[error("cannot tidy the metadata of the hub")]
+    Metadata(#[from] MetadataError),
+    /// The objects.
+    #[error("cannot list the objects of the hub")]
+    Objects(#[from] object_store::Error),
+    /// The directory.
+    #[error("cannot tidy the directory of the hub")]
+    Directory(#[from] std::io::Error),
+}
+
+impl Hub {
+    /// Removes what an earlier process left when it was killed. Call it before the first request.
+    ///
+    /// # Errors
+    /// See [`TidyError`].
+    pub async fn recover(&self) -> Result<(), TidyError> {
+        self.blobs.remove_staged().await?;
+        let mut keys = std::pin::pin!(self.blobs.keys().try_chunks(TIDY_STEP));
+        while let Some(keys) = keys.try_next().await.map_err(|error| error.1)? {
+            let unknown = self.metadata.unknown(keys).await?;
+            self.blobs.delete(unknown).await;
+        }
+        self.tidy().await
+    }
+
+    /// Drops uploads and commits that have expired, and contents that nothing names. Call it now and then.
+    ///
+    /// # Errors
+    /// See [`TidyError`].
+    ///
+    /// # Cancel safety
+    /// May be dropped; the next call goes on.
+    pub async fn tidy(&self) -> Result<(), TidyError> {
+        self.remove_strays().await?;
+        let now_s = self.options.clock.now_s();
+        let unused_since_s = now_s.saturating_sub(self.options.unused_grace.as_secs());
+        // Objects that cannot be deleted now are passed over: those behind them can.
+        let mut after = String::new();
+        for _ in 0..TIDY_STEPS_MAX {
+            let more = self.metadata.sweep(unused_since_s, now_s, TIDY_STEP).await?;
+            let doomed = self.metadata.doomed(after.clone(), TIDY_STEP).await?;
+            let last = doomed.last().cloned();
+            let gone = self.blobs.delete(doomed).await;
+            if !gone.is_empty() {
+                self.metadata.forget_doomed(gone).await?;
+            }
+            if !more && last.is_none() {
+                break;
+            }
+            after = last.unwrap_or(after);
+        }
+        Ok(())
+    }
+
+    /// Tidies now and then until `cancel` asks for a stop. What fails is logged and tried again the next time. Call
+    /// [`Hub::recover`] before, and before the first request.
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub async fn run(&self, cancel: &Cancel) {
+        let rounds = async {
+            loop {
+                tokio::time::sleep(self.options.tidy_every).await;
+                if let Err(error) = self.tidy().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");
+                }
+            }
+        };
+        tokio::select! {
+            () = cancel.stopped() => {}
+            () = rounds => {}
+        }
+    }
+
+    /// A guard over an object that is about to be written.
+    pub(crate) fn unrecorded(&self, key: &str) -> Unrecorded<'_> {
+        Unrecorded { hub: self, key: Some(key.to_owned()) }
+    }
+
+    async fn remove_strays(&self) -> Result<(), TidyError> {
+        // They stay on the list until they are dealt with: this may be dropped on its way.
+        let mut done: HashSet<String> = self.strays.lock().iter().cloned().collect();
+        if done.is_empty() {
+            return Ok(());
+        }
+        // The record may have been made after all: the call had been sent when its caller was dropped.
+        let unknown = self.metadata.unknown(done.iter().cloned().collect()).await?;
+        for key in &unknown {
+            done.remove(key);
+        }
+        done.extend(self.blobs.delete(unknown).await);
+        self.strays.lock().retain(|key| !done.contains(key));
+        Ok(())
+    }
+}
+
+/// An object that nothing names yet. Unless [`Unrecorded::recorded`] says otherwise, the next [`Hub::tidy`] looks for it.
+pub(crate) struct Unrecorded<'a> {
+    hub: &'a Hub,
+    key: Option<String>,
+}
+
+impl Unrecorded<'_> {
+    /// The metadata names the object, or has doomed it.
+    pub fn recorded(mut self) {
+        self.key = None;
+    }
+}
+
+impl Drop for Unrecorded<'_> {
+    fn drop(&mut self) {
+        if let Some(key) = self.key.take() {
+            self.hub.strays.lock().push(key);
+        }
+    }
+}

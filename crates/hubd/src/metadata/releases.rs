@@ -1,0 +1,273 @@
+//! Releases of projects, and the tags of endpoints that point at them (Hub contract, section 13).
+//!
+//! A release never changes once it is published, and its id is used once. A tag changes in one transaction, which writes what
+//! happened into the log of its project. Entries of the log stay; each entry that moved a tag to a release knows the entry to
+//! go back to, so that rolling back again goes further back.
+
+use gen_worker_hub::{
+    Blake3Hash,
+    names::{ReleaseId, Slug, Tag},
+};
+use serde::{Deserialize, Serialize};
+
+use super::Answer;
+
+/// How long a repeated publish with the key of an earlier one is answered with the release of that one (Hub contract, 13.1).
+pub const PUBLISH_KEY_S: u64 = 24 * 60 * 60;
+
+/// A project of a tenant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProjectName {
+    /// The tenant, in lower case.
+    pub tenant: String,
+    /// The project.
+    pub project: Slug,
+}
+
+/// The image of a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReleaseImage {
+    /// Where it is.
+    #[serde(rename = "ref")]
+    pub reference: String,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
+}
+
+/// Who changes something, when and why: for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// Who.
+    pub name: String,
+    /// When, in seconds since 1970.
+    pub now_s: u64,
+    /// Why, if they say.
+    pub reason: Option<String>,
+}
+
+/// A release to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewRelease {
+    /// Its id, which was never used.
+    pub id: ReleaseId,
+    /// Of which project.
+    pub project: ProjectName,
+    /// Its manifest, as it came.
+    pub manifest: String,
+    /// The endpoints of the manifest, each once.
+    pub endpoints: Vec<Slug>,
+    /// Its image.
+    pub image: Option<ReleaseImage>,
+    /// What it was built from.
+    pub source_digest: Option<String>,
+    /// Which callers and variables it fits.
+    pub compatibility_version: Option<String>,
+    /// For people.
+    pub notes: Option<String>,
+    /// The key of the call, under which a repeat finds this release.
+    pub key: Option<String>,
+}
+
+/// A release.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseRecord {
+    /// What was published. The key is not kept with it.
+    pub new: NewRelease,
+    /// Its number in its project.
+    pub seq: u64,
+    /// When it was published, in seconds since 1970.
+    pub created_s: u64,
+    /// Who published it.
+    pub author: String,
+    /// Tags that point at it, with their endpoints.
+    pub tags: Vec<(Slug, Tag)>,
+}
+
+/// A release in a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// Its id.
+    pub id: ReleaseId,
+    /// Its number in its project.
+    pub seq: u64,
+    /// Its endpoints.
+    pub endpoints: Vec<Slug>,
+    /// The hash of its manifest.
+    pub manifest: Blake3Hash,
+    /// When it was published, in seconds since 1970.
+    pub created_s: u64,
+}
+
+/// Where a tag points.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TagRecord {
+    /// Of which endpoint.
+    pub endpoint: Slug,
+    /// The tag.
+    pub tag: Tag,
+    /// The release.
+    pub release: ReleaseId,
+    /// How often it was changed.
+    pub generation: u64,
+    /// When it was changed last, in seconds since 1970.
+    pub updated_s: u64,
+}
+
+/// A change of tags to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPromotion {
+    /// What becomes current.
+    pub release: ReleaseId,
+    /// For which endpoints; all of the release when none are named.
+    pub endpoints: Option<Vec<Slug>>,
+    /// Under which tag.
+    pub tag: Tag,
+    /// Where the tags have to point now for anything to happen.
+    pub expected: Expectation,
+}
+
+/// Where a tag has to point for a change to happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Expectation {
+    /// Anywhere.
+    Anything,
+    /// Nowhere.
+    Nothing,
+    /// At this release.
+    Release(ReleaseId),
+}
+
+/// A tag after a change, or after a call that changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedTag {
+    /// The tag now.
+    pub now: TagRecord,
+    /// Where it pointed before.
+    pub before: Option<ReleaseId>,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReleaseAction {
+    /// A release was published.
+    Publish,
+    /// A release was taken away.
+    Delete,
+    /// A tag was pointed at a release.
+    Promote,
+    /// A tag was pointed at an earlier release.
+    Rollback,
+    /// A tag was taken away.
+    Remove,
+}
+
+/// An entry of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogEntry {
+    /// Its number; later ones are larger.
+    pub number: u64,
+    /// What was done.
+    pub action: ReleaseAction,
+    /// Where the tag pointed.
+    pub from: Option<ReleaseId>,
+    /// Where it points since, or the release that was published or taken away.
+    pub to: Option<ReleaseId>,
+    /// How often the tag was changed by then.
+    pub generation: u64,
+    /// Who, when and why.
+    pub actor: Actor,
+}
+
+/// Why nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ReleaseError {
+    /// The project has no such release.
+    #[error("the project has no such release")]
+    UnknownRelease,
+    /// The release does not have the endpoint.
+    #[error("the release has no endpoint {endpoint}")]
+    NotInRelease {
+        /// Which.
+        endpoint: Slug,
+    },
+    /// The tag points elsewhere than expected.
+    #[error("the tag of {endpoint} points elsewhere")]
+    Conflict {
+        /// Of which endpoint.
+        endpoint: Slug,
+        /// Where it points.
+        current: Option<ReleaseId>,
+    },
+    /// There is nothing to go back to.
+    #[error("the tag has no earlier release to go back to")]
+    NoPrevious,
+    /// The endpoint has no such tag.
+    #[error("the endpoint has no such tag")]
+    UnknownTag,
+    /// Tags point at the release.
+    #[error("tags point at the release")]
+    InUse,
+}
+
+/// The part of the seam for releases.
+pub trait Releases {
+    /// Publishes a release, or gives the one that was published with the same key less than [`PUBLISH_KEY_S`] ago and is still
+    /// there. True when it is new.
+    fn publish(&self, new: NewRelease, actor: Actor) -> Answer<'_, (ReleaseRecord, bool)>;
+
+    /// A release.
+    fn release(&self, project: ProjectName, id: ReleaseId) -> Answer<'_, Option<ReleaseRecord>>;
+
+    /// Releases with smaller numbers than `before`, the latest first, at most `limit`.
+    fn releases(&self, project: ProjectName, before: Option<u64>, limit: usize) -> Answer<'_, Vec<ReleaseRow>>;
+
+    /// Takes a release away.
+    ///
+    /// # Errors
+    /// [`ReleaseError::UnknownRelease`]; [`ReleaseError::InUse`].
+    fn drop_release(&self, project: ProjectName, id: ReleaseId, actor: Actor) -> Answer<'_, ()>;
+
+    /// The endpoints of a project, in their order: of all its releases, and all that have tags. At most `limit`, after `after`.
+    fn endpoints(&self, project: ProjectName, after: Option<Slug>, limit: usize) -> Answer<'_, Vec<Slug>>;
+
+    /// The tags of these endpoints, in their order.
+    fn tags(&self, project: ProjectName, endpoints: Vec<Slug>) -> Answer<'_, Vec<TagRecord>>;
+
+    /// Points tags at a release, all or none. A tag that points there already stays as it is.
+    ///
+    /// # Errors
+    /// [`ReleaseError::UnknownRelease`]; [`ReleaseError::NotInRelease`]; [`ReleaseError::Conflict`].
+    fn promote(&self, project: ProjectName, promotion: NewPromotion, actor: Actor) -> Answer<'_, Vec<MovedTag>>;
+
+    /// Points a tag at the release that it pointed at before the current one, or at `to`, which it pointed at earlier. Releases
+    /// that were taken away meanwhile are passed over.
+    ///
+    /// # Errors
+    /// [`ReleaseError::UnknownTag`]; [`ReleaseError::NoPrevious`].
+    fn roll_back(
+        &self,
+        project: ProjectName,
+        endpoint: Slug,
+        tag: Tag,
+        to: Option<ReleaseId>,
+        actor: Actor,
+    ) -> Answer<'_, MovedTag>;
+
+    /// Takes a tag away. A later one of this name has nothing to go back to.
+    ///
+    /// # Errors
+    /// [`ReleaseError::UnknownTag`].
+    fn drop_tag(&self, project: ProjectName, endpoint: Slug, tag: Tag, actor: Actor) -> Answer<'_, ()>;
+
+    /// What happened to a tag before the entry with the number `before`, the latest first, at most `limit`.
+    fn history(
+        &self,
+        project: ProjectName,
+        endpoint: Slug,
+        tag: Tag,
+        before: Option<u64>,
+        limit: usize,
+    ) -> Answer<'_, Vec<LogEntry>>;
+}
