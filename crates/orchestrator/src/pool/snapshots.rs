@@ -8,7 +8,7 @@ use prost::Message as _;
 use tracing::warn;
 
 use super::{clock::Tick, live::Sequence};
-use crate::hub::{HubUnavailable, Lookup};
+use crate::hub::{HubUnavailable, Lookup, Resolved};
 
 /// Refs that are remembered. A pool serves some hundred models at most; beyond it the oldest answers go.
 const KNOWN_MAX: usize = 4_096;
@@ -27,6 +27,9 @@ const FRESH: Duration = Duration::from_secs(30);
 
 /// The same when the hub has no such thing or cannot say: whoever pushes a model does not wait long for it.
 const FRESH_WITHOUT: Duration = Duration::from_secs(2);
+
+/// Least time between two questions about what is not there, however many requests come for it.
+const AGAIN: Duration = Duration::from_millis(200);
 
 /// A ref, as one tenant sees it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -53,6 +56,8 @@ pub(crate) enum Said {
 struct Known {
     said: Said,
     bytes: usize,
+    /// When the question was put.
+    asked: Tick,
     /// Until when nobody asks again.
     fresh_until: Tick,
     /// Until when its addresses can be used.
@@ -70,41 +75,62 @@ pub(crate) enum Asked {
     Ask,
 }
 
+/// A question under way.
+#[derive(Debug)]
+struct Question {
+    asked: Tick,
+    waiting: Vec<(Sequence, Attempt)>,
+}
+
 /// Answers and those who wait for one.
 #[derive(Debug, Default)]
 pub(crate) struct Snapshots {
     known: HashMap<ModelKey, Known>,
-    /// Questions under way.
-    waiting: HashMap<ModelKey, Vec<(Sequence, Attempt)>>,
+    questions: HashMap<ModelKey, Question>,
     bytes: usize,
 }
 
 impl Snapshots {
-    /// Whether this attempt has to wait for a ref.
-    pub(crate) fn want(&mut self, key: &ModelKey, sequence: Sequence, attempt: Attempt, now: Tick) -> Asked {
-        if self.is_fresh(key, now) {
+    /// Whether this attempt of a request that came at `since` has to wait for a ref. That something is not there holds only for those
+    /// who came before the question: it may have been pushed since.
+    pub(crate) fn want(&mut self, key: &ModelKey, by: (Sequence, Attempt), since: Tick, now: Tick) -> Asked {
+        let holds = |known: &Known| matches!(known.said, Said::Found(_)) || known.asked >= since;
+        if self.is_fresh(key, now) && self.known.get(key).is_some_and(holds) {
             return Asked::Known;
         }
-        let is_full = self.waiting.len() >= KNOWN_MAX;
-        match self.waiting.get_mut(key) {
-            Some(waiting) if waiting.len() >= WAITING_MAX => Asked::Known,
-            Some(waiting) => {
-                waiting.push((sequence, attempt));
+        let is_full = self.questions.len() >= KNOWN_MAX;
+        match self.questions.get_mut(key) {
+            Some(question) if question.waiting.len() >= WAITING_MAX => Asked::Known,
+            Some(question) => {
+                question.waiting.push(by);
                 Asked::Wait
             }
             None if is_full => Asked::Known,
             None => {
-                self.waiting.insert(key.clone(), vec![(sequence, attempt)]);
+                self.questions.insert(key.clone(), Question { asked: now, waiting: vec![by] });
                 Asked::Ask
             }
         }
     }
 
+    /// Somebody has come who needs a ref: if it was not there, that is looked up anew, soon.
+    pub(crate) fn doubt(&mut self, key: &ModelKey) {
+        if let Some(known) = self.known.get_mut(key).filter(|known| !matches!(known.said, Said::Found(_))) {
+            known.fresh_until = known.fresh_until.min(known.asked.after(AGAIN));
+        }
+    }
+
+    /// When it was asked whether a ref is there, if it is not.
+    pub(crate) fn missed(&self, key: &ModelKey) -> Option<Tick> {
+        let is_missing = |known: &&Known| matches!(known.said, Said::Absent | Said::Hidden);
+        self.known.get(key).filter(is_missing).map(|known| known.asked)
+    }
+
     /// Whether the hub is to be asked for a ref that nobody waits for.
     pub(crate) fn refresh(&mut self, key: &ModelKey, now: Tick) -> bool {
-        let asks = !self.is_fresh(key, now) && self.waiting.len() < KNOWN_MAX && !self.waiting.contains_key(key);
+        let asks = !self.is_fresh(key, now) && self.questions.len() < KNOWN_MAX && !self.questions.contains_key(key);
         if asks {
-            self.waiting.insert(key.clone(), Vec::new());
+            self.questions.insert(key.clone(), Question { asked: now, waiting: Vec::new() });
         }
         asks
     }
@@ -126,7 +152,8 @@ impl Snapshots {
         answer: Result<Lookup, HubUnavailable>,
         now: Tick,
     ) -> Vec<(Sequence, Attempt)> {
-        let waited = self.waiting.remove(&key).unwrap_or_default();
+        let question = self.questions.remove(&key);
+        let (asked, waited) = question.map_or((now, Vec::new()), |question| (question.asked, question.waiting));
         let without = now.after(FRESH_WITHOUT);
         let known = match answer {
             Err(HubUnavailable) => {
@@ -134,26 +161,21 @@ impl Snapshots {
                     known.fresh_until = without;
                     return waited;
                 }
-                Known { said: Said::Silent, bytes: 0, fresh_until: without, good_until: without }
+                Known { said: Said::Silent, bytes: 0, asked, fresh_until: without, good_until: without }
             }
-            Ok(Lookup::Found(found)) => self.found(&key, found.snapshot, now.after(found.valid), now),
-            Ok(Lookup::Hidden) => Known { said: Said::Hidden, bytes: 0, fresh_until: without, good_until: without },
-            Ok(Lookup::Absent) => Known { said: Said::Absent, bytes: 0, fresh_until: without, good_until: without },
+            Ok(Lookup::Found(found)) => found_files(&key, found, asked, now),
+            Ok(Lookup::Hidden) => {
+                Known { said: Said::Hidden, bytes: 0, asked, fresh_until: without, good_until: without }
+            }
+            Ok(Lookup::Absent) => {
+                Known { said: Said::Absent, bytes: 0, asked, fresh_until: without, good_until: without }
+            }
         };
         self.forget_key(&key);
         self.make_room(known.bytes);
         self.bytes += known.bytes;
         self.known.insert(key, known);
         waited
-    }
-
-    fn found(&self, key: &ModelKey, snapshot: pb::Snapshot, good_until: Tick, now: Tick) -> Known {
-        let (bytes, fresh_until) = (snapshot.encoded_len(), now.after(FRESH).min(good_until));
-        if bytes > ANSWER_BYTES_MAX {
-            warn!(model = key.reference, bytes, files = snapshot.files.len(), "a model has too many files to be sent");
-            return Known { said: Said::Absent, bytes: 0, fresh_until, good_until };
-        }
-        Known { said: Said::Found(snapshot), bytes, fresh_until, good_until }
     }
 
     /// Lets the oldest answers go until one of these bytes fits.
@@ -198,6 +220,17 @@ impl Snapshots {
         let known = self.known.keys().filter(|key| key.reference == reference).cloned();
         known.collect::<Vec<_>>().iter().for_each(|key| self.forget_key(key));
     }
+}
+
+fn found_files(key: &ModelKey, found: Resolved, asked: Tick, now: Tick) -> Known {
+    let Resolved { snapshot, valid } = found;
+    let good_until = now.after(valid);
+    let (bytes, fresh_until) = (snapshot.encoded_len(), now.after(FRESH).min(good_until));
+    if bytes > ANSWER_BYTES_MAX {
+        warn!(model = key.reference, bytes, files = snapshot.files.len(), "a model has too many files to be sent");
+        return Known { said: Said::Absent, bytes: 0, asked, fresh_until, good_until };
+    }
+    Known { said: Said::Found(snapshot), bytes, asked, fresh_until, good_until }
 }
 
 #[cfg(test)]

@@ -17,7 +17,9 @@ use crate::{
     hub::{HubUnavailable, Lookup},
     lifecycle::{Happened, Status},
     pool::{
+        clock::Tick,
         live::Sequence,
+        roster::WorkerKey,
         snapshots::{Asked, ModelKey, Said},
     },
 };
@@ -62,11 +64,11 @@ impl Owner {
     /// back into the line, or is over.
     pub(super) fn luggage(&mut self, sequence: Sequence) -> Option<Luggage> {
         let live = self.table.get(sequence)?;
-        let (worker, attempt, wants) = (live.worker?, live.life.attempt(), self.wants(live));
+        let (worker, attempt, since, wants) = (live.worker?, live.life.attempt(), live.submitted, self.wants(live));
         if wants.is_empty() {
             return Some(Luggage::default());
         }
-        match self.pack(&wants, worker, sequence, attempt) {
+        match self.pack(&wants, worker, (sequence, attempt), since) {
             Ok(luggage) => {
                 if let Some(worker) = self.roster.get_mut(worker) {
                     wants.iter().for_each(|want| worker.held.touch(&want.r#ref, self.now));
@@ -83,9 +85,9 @@ impl Owner {
     fn pack(
         &mut self,
         wants: &[Want],
-        worker: usize,
-        sequence: Sequence,
-        attempt: Attempt,
+        worker: WorkerKey,
+        by: (Sequence, Attempt),
+        since: Tick,
     ) -> Result<Luggage, Obstacle> {
         for want in wants {
             // What an endpoint declares and its worker has is not held up by the hub.
@@ -93,7 +95,7 @@ impl Owner {
                 self.refresh_model(&want.key);
                 continue;
             }
-            match self.snapshots.want(&want.key, sequence, attempt, self.now) {
+            match self.snapshots.want(&want.key, by, since, self.now) {
                 Asked::Known => {}
                 asked => return Err(Obstacle::Unanswered(want.key.clone(), asked)),
             }
@@ -118,7 +120,7 @@ impl Owner {
         Ok(luggage)
     }
 
-    fn has(&self, worker: usize, reference: &str) -> bool {
+    fn has(&self, worker: WorkerKey, reference: &str) -> bool {
         self.roster.get(worker).is_some_and(|worker| worker.held.has(reference))
     }
 

@@ -76,6 +76,8 @@ impl Owner {
         let awaited = std::mem::take(&mut self.awaited);
         for lane in &awaited {
             let Some(lane) = self.lanes.get(*lane) else { continue };
+            let needs = self.declared.get(&lane.function);
+            needs.into_iter().flat_map(|needs| needs.of_hub()).for_each(|(_, key)| self.snapshots.doubt(key));
             let loads = |(_, worker): &(WorkerKey, &Worker)| worker.loading.contains(&lane.function);
             self.marked.extend(self.roster.iter().filter(loads).map(|(key, _)| key));
         }

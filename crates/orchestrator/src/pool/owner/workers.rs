@@ -15,7 +15,6 @@ use crate::{
         lanes::LaneKey,
         live::Sequence,
         roster::{Counted, Link, Worker, WorkerKey},
-        snapshots::{ModelKey, Said},
         timers::Timer,
         view::add,
     },
@@ -230,34 +229,35 @@ impl Owner {
         }
         let busy: Vec<LaneKey> = self.lanes.busy().map(|(key, _)| key).collect();
         for key in busy {
-            let Some(detail) = self.unplaceable(key) else { continue };
+            let Some((detail, came_by)) = self.unplaceable(key) else { continue };
             let Some(lane) = self.lanes.get(key) else { continue };
-            let waiting: Vec<Sequence> = lane.waiting.keys().map(|place| place.sequence).collect();
+            let came = |sequence: &Sequence| self.table.get(*sequence).is_some_and(|live| live.submitted <= came_by);
+            let waiting: Vec<Sequence> = lane.waiting.keys().map(|place| place.sequence).filter(came).collect();
             for sequence in waiting {
                 self.happen(sequence, Happened::NoWorker, Detail::text(&detail));
             }
         }
     }
 
-    /// Why nobody who is here can run what waits in a lane; none while somebody can, or may yet.
-    fn unplaceable(&self, key: LaneKey) -> Option<String> {
+    /// Why nobody who is here can run what waits in a lane, and what came by when that was found out; none while somebody can, or may
+    /// yet.
+    fn unplaceable(&self, key: LaneKey) -> Option<(String, Tick)> {
         let lane = self.lanes.get(key)?;
         if lane.is_dead() {
-            return Some(String::new());
+            return Some((String::new(), Tick(i64::MAX)));
         }
         if !lane.is_loading() {
             return None;
         }
-        let needs = self.declared.get(&lane.function)?;
-        let is_nowhere = |reference: &str, key: &ModelKey| {
-            let loads = |worker: &&Worker| worker.link.is_some() && worker.loading.contains(&lane.function);
-            let holds = |worker: &Worker| worker.held.has(reference);
-            self.snapshots.is_fresh(key, self.now)
-                && matches!(self.snapshots.get(key, self.now), Said::Absent | Said::Hidden)
-                && !self.roster.iter().map(|(_, worker)| worker).filter(loads).any(holds)
+        let loads = |worker: &&Worker| worker.link.is_some() && worker.loading.contains(&lane.function);
+        let nobody_has = |reference: &str| {
+            !self.roster.iter().map(|(_, worker)| worker).filter(loads).any(|worker| worker.held.has(reference))
         };
-        let (need, _) = needs.of_hub().find(|(need, key)| is_nowhere(&need.r#ref, key))?;
-        Some(not_in_the_hub(&need.r#ref))
+        let needs = self.declared.get(&lane.function)?;
+        needs.of_hub().find_map(|(need, key)| {
+            let missed = self.snapshots.missed(key)?;
+            nobody_has(&need.r#ref).then(|| (not_in_the_hub(&need.r#ref), missed))
+        })
     }
 
     /// Whether a worker is away or still starting: it may bring functions that nobody has now.

@@ -17,15 +17,15 @@ fn at(seconds: u64) -> Tick {
 #[test]
 fn one_asks_and_all_are_told() {
     let mut snapshots = Snapshots::default();
-    assert_eq!(snapshots.want(&key("a/b"), 1, Attempt(1), at(0)), Asked::Ask);
-    assert_eq!(snapshots.want(&key("a/b"), 2, Attempt(1), at(0)), Asked::Wait);
-    assert_eq!(snapshots.want(&key("a/c"), 2, Attempt(1), at(0)), Asked::Ask);
+    assert_eq!(snapshots.want(&key("a/b"), (1, Attempt(1)), at(0), at(0)), Asked::Ask);
+    assert_eq!(snapshots.want(&key("a/b"), (2, Attempt(1)), at(0), at(0)), Asked::Wait);
+    assert_eq!(snapshots.want(&key("a/c"), (2, Attempt(1)), at(0), at(0)), Asked::Ask);
     assert!(!snapshots.refresh(&key("a/b"), at(0)), "somebody asks already");
     let told = snapshots.answered(key("a/b"), found(60), at(0));
     assert_eq!(told, [(1, Attempt(1)), (2, Attempt(1))]);
-    assert_eq!(snapshots.want(&key("a/b"), 3, Attempt(1), at(29)), Asked::Known);
+    assert_eq!(snapshots.want(&key("a/b"), (3, Attempt(1)), at(0), at(29)), Asked::Known);
     assert!(!snapshots.refresh(&key("a/b"), at(29)) && snapshots.refresh(&key("a/b"), at(30)));
-    assert_eq!(snapshots.want(&key("a/b"), 3, Attempt(1), at(30)), Asked::Wait, "a tag may have moved");
+    assert_eq!(snapshots.want(&key("a/b"), (3, Attempt(1)), at(0), at(30)), Asked::Wait, "a tag may have moved");
     assert!(snapshots.files(&key("a/b"), at(59)).is_some() && snapshots.files(&key("a/b"), at(60)).is_none());
 }
 
@@ -33,15 +33,15 @@ fn one_asks_and_all_are_told() {
 fn what_is_not_there_and_what_was_refused_is_asked_again() {
     let mut snapshots = Snapshots::default();
     snapshots.answered(key("a/b"), Ok(Lookup::Absent), at(0));
-    assert_eq!(snapshots.want(&key("a/b"), 1, Attempt(1), at(1)), Asked::Known);
+    assert_eq!(snapshots.want(&key("a/b"), (1, Attempt(1)), at(0), at(1)), Asked::Known);
     assert!(matches!(snapshots.get(&key("a/b"), at(1)), Said::Absent));
-    assert_eq!(snapshots.want(&key("a/b"), 1, Attempt(1), at(2)), Asked::Ask);
+    assert_eq!(snapshots.want(&key("a/b"), (1, Attempt(1)), at(0), at(2)), Asked::Ask);
     snapshots.answered(key("a/c"), found(2), at(0));
-    assert_eq!(snapshots.want(&key("a/c"), 1, Attempt(1), at(2)), Asked::Ask, "never beyond its addresses");
+    assert_eq!(snapshots.want(&key("a/c"), (1, Attempt(1)), at(0), at(2)), Asked::Ask, "never beyond its addresses");
     snapshots.answered(key("a/c"), found(60), at(2));
     snapshots.forget(&key("a/c"));
     assert!(matches!(snapshots.get(&key("a/c"), at(3)), Said::Silent));
-    assert_eq!(snapshots.want(&key("a/c"), 1, Attempt(2), at(3)), Asked::Ask);
+    assert_eq!(snapshots.want(&key("a/c"), (1, Attempt(2)), at(0), at(3)), Asked::Ask);
 }
 
 #[test]
@@ -60,13 +60,32 @@ fn a_hub_that_cannot_say_has_not_changed_its_mind() {
 }
 
 #[test]
+fn that_something_is_not_there_holds_for_those_who_came_before_the_question() {
+    let mut snapshots = Snapshots::default();
+    let ms = |ms| Tick(0).after(Duration::from_millis(ms));
+    let want = |snapshots: &mut Snapshots, came, now| snapshots.want(&key("a/b"), (1, Attempt(1)), came, now);
+    assert_eq!(want(&mut snapshots, ms(10), ms(10)), Asked::Ask);
+    snapshots.answered(key("a/b"), Ok(Lookup::Absent), ms(20));
+    assert_eq!(snapshots.missed(&key("a/b")), Some(ms(10)));
+    assert_eq!(want(&mut snapshots, ms(10), ms(30)), Asked::Known);
+    assert_eq!(want(&mut snapshots, ms(15), ms(30)), Asked::Ask, "it may have been pushed since");
+    snapshots.answered(key("a/b"), Ok(Lookup::Absent), ms(40));
+    snapshots.doubt(&key("a/b"));
+    assert!(!snapshots.refresh(&key("a/b"), ms(229)) && snapshots.refresh(&key("a/b"), ms(230)), "soon, not at once");
+    snapshots.answered(key("a/b"), found(60), ms(240));
+    snapshots.doubt(&key("a/b"));
+    assert_eq!(want(&mut snapshots, ms(300), ms(300)), Asked::Known, "what is there is believed for a while");
+    assert_eq!(snapshots.missed(&key("a/b")), None);
+}
+
+#[test]
 fn what_is_remembered_is_bounded() {
     let mut snapshots = Snapshots::default();
     for number in 0..KNOWN_MAX + 2 {
         snapshots.answered(key(&number.to_string()), Ok(Lookup::Absent), at(number as u64));
     }
     assert_eq!(snapshots.known.len(), KNOWN_MAX);
-    assert_eq!(snapshots.want(&key("0"), 1, Attempt(1), at(0)), Asked::Ask);
+    assert_eq!(snapshots.want(&key("0"), (1, Attempt(1)), at(0), at(0)), Asked::Ask);
     let large = |bytes: usize| {
         let snapshot = pb::Snapshot { digest: "d".repeat(bytes), files: Vec::new() };
         Ok(Lookup::Found(Resolved { snapshot, valid: Duration::from_secs(60) }))
