@@ -83,7 +83,7 @@ mod tests {
     }
 
     fn passing() -> ModelError {
-        ModelError::Download("o/r".into(), "it broke".into())
+        ModelError::Source { reference: "o/r".into(), source: "it broke".into() }
     }
 
     #[tokio::test(start_paused = true)]

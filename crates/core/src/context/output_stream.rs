@@ -8,7 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::{RequestContext, event::RequestEvent, saving::blocking};
@@ -175,7 +174,7 @@ impl OutputStream {
         self.state = State::Over;
         self.tell("stream_upload", None);
         let (reference, content) = (self.reference.clone(), SaveContent::File(self.path.clone()));
-        let saved = self.context.save(Save { reference, content, create: self.create }).await;
+        let saved = self.context.save(Save { reference, content, create: self.create, to: None }).await;
         let mut asset = match saved {
             Ok(asset) => asset,
             Err(error) => {

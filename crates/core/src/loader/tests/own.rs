@@ -113,15 +113,15 @@ impl ModelSource for Resolving {
         &'a self,
         binding: &'a Binding,
         snapshot: Option<&'a pb::Snapshot>,
-        progress: &'a dyn crate::FetchProgress,
-    ) -> futures::future::BoxFuture<'a, Result<FetchedModel, crate::ModelError>> {
+        progress: &'a dyn FetchProgress,
+    ) -> BoxFuture<'a, Result<FetchedModel, ModelError>> {
         if let Some(cell) = self.1.lock().take() {
             cell.resolve(|declared| declared.resolved("o/a#fp8"));
         }
         self.0.fetch(binding, snapshot, progress)
     }
 
-    fn residency(&self) -> Vec<crate::ModelResidency> {
+    fn residency(&self) -> Vec<ModelResidency> {
         self.0.residency()
     }
 }
