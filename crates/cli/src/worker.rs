@@ -49,7 +49,8 @@ pub(crate) fn run(args: &WorkerArgs, env: &Environment) -> Outcome {
     let report = capabilities::report(&driver, env);
     options.memory = Arc::new(SystemMemory::new(driver));
     options.resources.installed_libs = capabilities::present(&registry, &report, env);
-    let files = UploadOptions { extra_roots: options.ca_bundle.clone(), ..UploadOptions::default() };
+    let (extra_roots, outside) = (options.ca_bundle.clone(), options.inputs.fetch.addresses);
+    let files = UploadOptions { extra_roots, outside, ..UploadOptions::default() };
     let hub = Arc::new(HubUploader::new(files, Arc::new(Scope::new("files"))));
     options.uploader = Some(hub.clone());
     options.renewer = Some(hub);

@@ -8,7 +8,8 @@ use gen_worker_hub::{
     api::{RenewReply, RenewRequest, UploadPlace, UploadedFile},
     client::{HubClient, HubClientOptions, HubError, UploadTarget},
 };
-use gen_worker_store::{Upload, UploadContent, UploadFailure, UploadOptions, Uploader};
+use gen_worker_proto::Pair;
+use gen_worker_store::{Delivered, Destination, Upload, UploadContent, UploadFailure, UploadOptions, Uploader};
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 
@@ -86,11 +87,7 @@ impl Shared {
         let client = self.client(&upload.file_base_url).map_err(|error| terminal(error.into()))?;
         let client = client.with_token(token).with_owner(&upload.tenant);
         let place = UploadPlace::media(&upload.name).map_err(|error| terminal(error.into()))?;
-        let content = match upload.content {
-            SaveContent::Bytes(bytes) => UploadContent::Bytes(bytes),
-            SaveContent::File(path) => UploadContent::File(path),
-        };
-        let mut file = Upload::new(UploadTarget::Media { owner: upload.tenant }, place, content);
+        let mut file = Upload::new(UploadTarget::Media { owner: upload.tenant }, place, of(upload.content));
         file.content_type = upload.mime_type;
         file.create = upload.create;
         file.request_id = Some(upload.pair.request_id.as_str().to_owned());
@@ -106,6 +103,26 @@ impl OutputUploader for HubUploader {
             let uploaded = shared.upload(upload).await;
             uploaded.map_err(|(failure, source)| UploadError { pair, failure, source })
         })
+    }
+
+    fn deliver(
+        &self,
+        pair: Pair,
+        destination: Destination,
+        content: SaveContent,
+    ) -> BoxFuture<'static, Result<Delivered, UploadError>> {
+        let shared = self.0.clone();
+        Box::pin(async move {
+            let delivered = async { shared.uploader()?.deliver(&destination, of(content)).await }.await;
+            delivered.map_err(|error| UploadError { pair, failure: error.failure(), source: error.into() })
+        })
+    }
+}
+
+fn of(content: SaveContent) -> UploadContent {
+    match content {
+        SaveContent::Bytes(bytes) => UploadContent::Bytes(bytes),
+        SaveContent::File(path) => UploadContent::File(path),
     }
 }
 

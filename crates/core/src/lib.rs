@@ -81,7 +81,7 @@ pub use model_source::{
     TellEvicted, Tier,
 };
 pub use registry::{Registry, RegistryBuilder};
-pub use saves::{Asset, FileSaver, LocalFiles, Media};
+pub use saves::{Asset, BucketDestination, FileSaver, LocalFiles, Media, OutputDestination};
 pub use slot::{SlotLauncher, SlotOptions};
 pub use spool::{SpoolOptions, SpoolPolicy};
 pub use stats::WorkerStats;

@@ -8,6 +8,7 @@
 //! A handler gets an [`Asset`] and puts it into its output. Owns no state; whoever runs the handler chose the saver.
 
 mod asset;
+mod destination;
 mod local_files;
 mod mime;
 mod naming;
@@ -20,6 +21,7 @@ use futures::future::BoxFuture;
 use crate::worker_error::{Result, WorkerError};
 
 pub use asset::Asset;
+pub use destination::{BucketDestination, OutputDestination};
 pub use local_files::LocalFiles;
 pub(crate) use mime::{HEAD_BYTES, mime_type};
 pub use naming::Media;
@@ -37,6 +39,8 @@ pub struct Save {
     pub content: SaveContent,
     /// Whether a file that is there already is an error, and not replaced.
     pub create: bool,
+    /// Where the client wants it; none means the media of its owner.
+    pub to: Option<OutputDestination>,
 }
 
 /// What a saved file holds.

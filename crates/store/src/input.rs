@@ -18,3 +18,4 @@ pub use error::InputError;
 pub use fetcher::{InputAsset, InputFetcher, InputOptions, InputRequest};
 pub use mime::MimeList;
 pub use public_address::{AddressRule, is_public};
+pub(crate) use web::{CheckedNames, checked, refused};

@@ -71,6 +71,7 @@ pub use safetensors::{HeaderError, check_header, check_safetensors, header_metad
 pub use store::{DiskUsage, FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved, Verified};
 pub use tree::TreeError;
 pub use upload::{
-    GrantOptions, Upload, UploadContent, UploadError, UploadFailure, UploadOptions, UploadPhase, Uploader,
+    Delivered, Destination, GrantOptions, Upload, UploadContent, UploadError, UploadFailure, UploadOptions,
+    UploadPhase, Uploader,
 };
 pub use wanted::{Expected, GitBlobId, SIZE_SLACK_BYTES, Size};

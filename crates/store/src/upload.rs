@@ -13,6 +13,7 @@
 mod bucket;
 mod bucket_http;
 mod content;
+mod delivery;
 mod error;
 mod forsake;
 mod grant;
@@ -26,6 +27,7 @@ mod parts;
 mod uploader;
 
 pub use content::UploadContent;
+pub use delivery::{Delivered, Destination};
 pub use error::{UploadError, UploadFailure, UploadPhase};
 pub use options::{GrantOptions, UploadOptions};
 pub use uploader::{Upload, Uploader};

@@ -174,7 +174,7 @@ impl OutputStream {
         self.state = State::Over;
         self.tell("stream_upload", None);
         let (reference, content) = (self.reference.clone(), SaveContent::File(self.path.clone()));
-        let saved = self.context.save(Save { reference, content, create: self.create }).await;
+        let saved = self.context.save(Save { reference, content, create: self.create, to: None }).await;
         let mut asset = match saved {
             Ok(asset) => asset,
             Err(error) => {

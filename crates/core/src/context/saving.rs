@@ -7,7 +7,7 @@ use gen_worker_hub::Digest;
 
 use super::{OutputMode, RequestContext};
 use crate::{
-    saves::{Asset, HEAD_BYTES, Media, Save, SaveContent, file_ref, mime_type},
+    saves::{Asset, HEAD_BYTES, Media, OutputDestination, Save, SaveContent, file_ref, mime_type},
     worker_error::{Result, WorkerError},
 };
 
@@ -67,6 +67,34 @@ impl RequestContext {
         self.save_bytes(&reference, bytes).await
     }
 
+    /// Writes `bytes` to where the input says that the client wants them, in storage of its own, and gives what the output
+    /// says of it: its ref is where others find it.
+    ///
+    /// # Errors
+    /// As [`RequestContext::save_bytes`], and when they may not go there.
+    ///
+    /// # Cancel safety
+    /// May be dropped. What a server makes of half a file is its own business.
+    pub async fn save_bytes_to(&self, destination: &OutputDestination, bytes: impl Into<Bytes>) -> Result<Asset> {
+        self.save_to(destination, SaveContent::Bytes(bytes.into())).await
+    }
+
+    /// The same for a file of this machine.
+    ///
+    /// # Errors
+    /// As [`RequestContext::save_bytes_to`], and when there is no such file or it changes meanwhile.
+    ///
+    /// # Cancel safety
+    /// As [`RequestContext::save_bytes_to`].
+    pub async fn save_file_to(&self, destination: &OutputDestination, path: impl AsRef<Path>) -> Result<Asset> {
+        self.save_to(destination, SaveContent::File(path.as_ref().to_owned())).await
+    }
+
+    async fn save_to(&self, destination: &OutputDestination, content: SaveContent) -> Result<Asset> {
+        let (reference, to) = (destination.name(), Some(destination.clone()));
+        self.save(Save { reference, content, create: false, to }).await
+    }
+
     /// [`RequestContext::save_bytes`] for a handler that blocks a thread.
     ///
     /// # Errors
@@ -95,7 +123,7 @@ impl RequestContext {
 }
 
 fn replacing(reference: &str, content: SaveContent) -> Save {
-    Save { reference: reference.to_owned(), content, create: false }
+    Save { reference: reference.to_owned(), content, create: false, to: None }
 }
 
 /// The asset that carries its own bytes.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     job::NotStored,
-    saves::{Asset, FILE_BYTES_MAX, FileSaver, HEAD_BYTES, Save, SaveContent, file_ref, mime_type},
+    saves::{Asset, FILE_BYTES_MAX, FileSaver, HEAD_BYTES, OutputDestination, Save, SaveContent, file_ref, mime_type},
     worker_error::{Result, WorkerError},
 };
 
@@ -57,7 +57,10 @@ impl JobFiles {
     }
 
     async fn stored(self, save: Save) -> Result<Asset> {
-        let Save { reference, content, create } = save;
+        let Save { reference, content, create, to } = save;
+        if let Some(to) = to {
+            return self.delivered(to, content).await;
+        }
         let name = file_ref(&reference)?;
         let looked = content.clone();
         let look =
@@ -81,6 +84,26 @@ impl JobFiles {
         let owner = upload.tenant.clone();
         let stored = self.without_gpu(uploader.upload(upload)).await;
         Ok(asset(stored.map_err(|error| failed(&name, error))?, owner))
+    }
+
+    /// Writes to where the client wants it. The bytes that the token allows are those of the hub.
+    async fn delivered(self, to: OutputDestination, content: SaveContent) -> Result<Asset> {
+        let destination = to.checked()?;
+        let looked = content.clone();
+        let look =
+            self.scope.spawn_blocking(move || look(&looked)).await.unwrap_or_else(|_| Err(WorkerError::canceled()));
+        let Look { size_bytes, head } = look?;
+        let uploader = self.uploads.of(usize::try_from(size_bytes).unwrap_or(usize::MAX)).map_err(not_stored)?;
+        let delivering = uploader.deliver(self.job.pair().clone(), destination, content);
+        let delivered = self.without_gpu(delivering).await.map_err(undelivered)?;
+        Ok(Asset {
+            reference: to.reference(),
+            mime_type: Some(mime_type(&head, &to.name()).to_owned()),
+            size_bytes: Some(delivered.size_bytes),
+            sha256: Some(delivered.sha256),
+            blake3: Some(delivered.blake3.to_string()),
+            ..Asset::default()
+        })
     }
 
     /// The output of `work`, during which others may have the accelerators of the job.
@@ -144,6 +167,16 @@ fn not_stored(why: NotStored) -> WorkerError {
         NotStored::NoStore { .. } | NotStored::Failed => {
             WorkerError::resource("this worker has nowhere to save files to")
         }
+    }
+}
+
+/// What the author sees of a delivery that failed. The place is the client's own, so what is wrong with it is the client's fault.
+fn undelivered(error: UploadError) -> WorkerError {
+    let cause = format!("the output was not delivered: {}", error.source);
+    match error.failure {
+        UploadFailure::Retryable => WorkerError::transfer("web", "upload", true, None, &cause).with_source(error),
+        UploadFailure::Unsupported => WorkerError::resource(cause).with_source(error),
+        UploadFailure::Auth | UploadFailure::Terminal => WorkerError::validation(cause).with_source(error),
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use futures::future::BoxFuture;
 use gen_worker_hub::api::UploadedFile;
 use gen_worker_proto::{Pair, limits::INLINE_OUTPUT_BYTES_MAX};
-use gen_worker_store::UploadFailure;
+use gen_worker_store::{Delivered, Destination, UploadFailure};
 use parking_lot::Mutex;
 
 use crate::{job::NotStored, saves::SaveContent};
@@ -52,6 +52,23 @@ pub trait OutputUploader: Send + Sync {
     /// # Cancel safety
     /// The future may be dropped: what was stored so far is never visible under a ref.
     fn upload(&self, upload: OutputUpload) -> BoxFuture<'static, Result<UploadedFile, UploadError>>;
+
+    /// Writes `content`, which `pair` made, to where a client wants it.
+    ///
+    /// # Errors
+    /// When it is not there, and where nothing is delivered.
+    ///
+    /// # Cancel safety
+    /// The future may be dropped.
+    fn deliver(
+        &self,
+        pair: Pair,
+        _destination: Destination,
+        _content: SaveContent,
+    ) -> BoxFuture<'static, Result<Delivered, UploadError>> {
+        let source = "this worker delivers nothing".into();
+        Box::pin(async move { Err(UploadError { pair, failure: UploadFailure::Unsupported, source }) })
+    }
 }
 
 /// Why a file is not stored. For the log; the client sees `output upload failed`.

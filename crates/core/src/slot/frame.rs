@@ -232,6 +232,9 @@ pub struct Save {
     /// Whether a file that is there already is an error; with the last piece only.
     #[prost(bool, tag = "6")]
     pub create: bool,
+    /// JSON of where the client wants it; absent means the media of its owner. With the last piece only.
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub to: Option<Bytes>,
 }
 
 /// What became of a save.

@@ -18,7 +18,7 @@ use crate::{
     context::{CancelFlag, ContextParts, Deadline, Device, EventSink, Lora, OutputMode, RequestEvent},
     executor::EVENT_BYTES_MAX,
     function::{Call, Caller},
-    saves::{Asset, FileSaver},
+    saves::{Asset, FileSaver, OutputDestination},
     scratch::Scratch,
     worker_error::{FailureParts, WorkerError},
 };
@@ -155,6 +155,12 @@ pub(super) fn save_outcome(saved: Saved) -> Result<Asset, WorkerError> {
             serde_json::from_slice(&saved.asset).map_err(|error| WorkerError::fatal("AssetError", error.to_string()))
         }
     }
+}
+
+/// Where a file is wanted, as a frame says it.
+pub(super) fn destination(to: Option<Bytes>) -> Result<Option<OutputDestination>, WorkerError> {
+    let read = |bytes: Bytes| serde_json::from_slice(&bytes);
+    to.map(read).transpose().map_err(|_| WorkerError::fatal("SaveError", "the destination cannot be read"))
 }
 
 /// An event as a frame. What is larger than an event may be goes without its content.

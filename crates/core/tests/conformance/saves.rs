@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use gen_worker_core::{
-    Asset, Media, Registry, RegistryBuilder, RequestContext, SlotOptions, UploadFailure, endpoint::Isolation,
-    saves::SaveContent, slot::InMemorySlots,
+    Asset, Media, OutputDestination, Registry, RegistryBuilder, RequestContext, SlotOptions, UploadFailure,
+    endpoint::Isolation, io_type::Payload, saves::SaveContent, slot::InMemorySlots,
 };
 use gen_worker_proto::pb::{self, JobStatus, job_result::Output, scheduler_message::Msg as Outbound};
+use gen_worker_store::Destination;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -20,7 +24,18 @@ use crate::{
 /// Bytes of a picture, as far as anybody looks.
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n....";
 
+#[derive(Deserialize, JsonSchema)]
+struct Deliver {
+    output_upload: OutputDestination,
+    text: String,
+}
+
+impl Payload for Deliver {}
+
 fn functions() -> RegistryBuilder {
+    let deliver = |context: RequestContext, input: Deliver| async move {
+        context.save_bytes_to(&input.output_upload, input.text).await
+    };
     let save = |context: RequestContext, input: Text| async move { context.save_bytes(&input.text, PNG).await };
     let save_file =
         |context: RequestContext, input: Text| async move { context.save_file("a/b.txt", input.text).await };
@@ -38,6 +53,9 @@ fn functions() -> RegistryBuilder {
         .asynchronous("save_many", save_many)
         .asynchronous("unnamed", unnamed)
         .blocking("save_blocking", |context: RequestContext, input: Text| context.save_bytes_blocking(&input.text, PNG))
+        .asynchronous("deliver", deliver)
+        .asynchronous("slot_deliver", deliver)
+        .isolation(Isolation::Process)
         .asynchronous("slot_save", save)
         .isolation(Isolation::Process)
         .asynchronous("slot_save_file", save_file)
@@ -269,4 +287,44 @@ async fn c20_a_job_in_its_upload_window_lets_the_other_run_and_a_cancel_there_le
         session.run_job(cuda(&c, "save")).await;
         assert_eq!(session.result().await.status(), JobStatus::Ok, "{function}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn h11_6_an_output_goes_where_its_input_wants_it() {
+    let shelf = Arc::new(Shelf::of(usize::MAX));
+    let mut fixture = fixture(&shelf);
+    let mut session = fixture.session().await;
+    let put = json!({
+        "put_url": "https://files.example/a.png?signature=hush", "headers": {"content-type": "image/png"},
+        "public_url": "https://cdn.example/a.png",
+    });
+    let s3 = json!({"s3": {
+        "bucket": "b", "key": "dir/a.txt", "region": "eu", "access_key_id": "id", "secret_access_key": "hush",
+    }});
+    for function in ["deliver", "slot-deliver"] {
+        for (place, reference, kind) in
+            [(&put, "https://cdn.example/a.png", "image/png"), (&s3, "s3://b/dir/a.txt", "text/plain")]
+        {
+            let payload = rmp_serde::to_vec_named(&json!({"output_upload": place, "text": "words"})).expect("encodes");
+            session.run_job(job(&format!("{function}-{kind}"), function, payload)).await;
+            let asset = asset(&mut session).await;
+            assert_eq!((asset.reference.as_str(), asset.mime_type.as_deref()), (reference, Some(kind)), "{function}");
+            assert_eq!((asset.size_bytes, asset.sha256.as_deref()), (Some(5), Some("of the shelf")));
+            let (destination, bytes) = shelf.deliveries.lock().pop().expect("a delivery");
+            assert_eq!(bytes, b"words");
+            match destination {
+                Destination::Put { headers, .. } => assert_eq!(headers, [("content-type".into(), "image/png".into())]),
+                Destination::Bucket(grant) => {
+                    assert_eq!(grant.endpoint_url.reveal(), "https://s3.eu.amazonaws.com");
+                    assert_eq!((grant.key.as_str(), grant.region.as_str()), ("dir/a.txt", "eu"));
+                }
+            }
+        }
+    }
+    assert!(shelf.uploads.lock().is_empty(), "the hub has nothing of it");
+    let nowhere = json!({"put_url": "no address", "public_url": "a"});
+    let payload = rmp_serde::to_vec_named(&json!({"output_upload": nowhere, "text": "words"})).expect("encodes");
+    session.run_job(job("nowhere", "deliver", payload)).await;
+    let result = session.result().await;
+    assert_eq!(result.status(), JobStatus::Invalid, "{}", result.safe_message);
 }

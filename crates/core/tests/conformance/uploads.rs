@@ -8,7 +8,11 @@ use gen_worker_hub::{
     Blake3Hash,
     api::{LocalFile, UploadedFile},
 };
-use gen_worker_proto::pb::{self, JobStatus, job_result::Output, scheduler_message::Msg as Outbound};
+use gen_worker_proto::{
+    Pair,
+    pb::{self, JobStatus, job_result::Output, scheduler_message::Msg as Outbound},
+};
+use gen_worker_store::{Delivered, Destination};
 use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
@@ -19,6 +23,7 @@ use crate::{fixture::Fixture, functions::count};
 pub struct Shelf {
     pub bytes_max: usize,
     pub uploads: Mutex<Vec<OutputUpload>>,
+    pub deliveries: Mutex<Vec<(Destination, Vec<u8>)>>,
     /// How files are refused.
     pub refusal: Option<UploadFailure>,
     /// Uploads wait for it, if there is one.
@@ -63,6 +68,26 @@ impl OutputUploader for Shelf {
             }
         }
         .boxed()
+    }
+
+    fn deliver(
+        &self,
+        pair: Pair,
+        destination: Destination,
+        content: SaveContent,
+    ) -> BoxFuture<'static, Result<Delivered, UploadError>> {
+        let bytes = match content {
+            SaveContent::Bytes(bytes) => bytes.to_vec(),
+            SaveContent::File(path) => std::fs::read(path).expect("a file"),
+        };
+        let size_bytes = bytes.len() as u64;
+        let delivered = Delivered { size_bytes, blake3: Blake3Hash::of(&bytes), sha256: "of the shelf".into() };
+        self.deliveries.lock().push((destination, bytes));
+        let outcome = match self.refusal {
+            None => Ok(delivered),
+            Some(failure) => Err(UploadError { pair, failure, source: "the shelf is full".into() }),
+        };
+        async move { outcome }.boxed()
     }
 }
 
@@ -127,7 +152,7 @@ async fn w8_7_without_an_uploader_a_long_stream_ends_with_a_cut_summary() {
 #[test]
 fn an_upload_shows_neither_its_token_nor_its_output() {
     let upload = OutputUpload {
-        pair: gen_worker_proto::Pair::parse("r1", 1).expect("a pair"),
+        pair: Pair::parse("r1", 1).expect("a pair"),
         file_base_url: "http://files".into(),
         capability_token: "s3cret".into(),
         tenant: "acme".into(),

@@ -19,7 +19,7 @@ const REDIRECTS_MAX: usize = 5;
 
 /// Resolves names to addresses that may be connected to. Connections go to what it gives, so nobody can answer otherwise
 /// later.
-struct CheckedNames(AddressRule);
+pub(crate) struct CheckedNames(pub(crate) AddressRule);
 
 /// What the client found wrong on its way. It is inside of an error of the library.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -71,15 +71,20 @@ impl Web {
 
     /// What went wrong, told by the refusal inside of `error` if there is one.
     pub(super) fn failed(error: reqwest::Error) -> InputError {
-        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-        while let Some(inner) = cause {
-            if let Some(refusal) = inner.downcast_ref::<Refusal>() {
-                return refusal.clone().into();
-            }
-            cause = inner.source();
-        }
-        InputError::Broken(Box::new(error.without_url()))
+        refused(&error).unwrap_or_else(|| InputError::Broken(Box::new(error.without_url())))
     }
+}
+
+/// The refusal inside of `error`, if there is one.
+pub(crate) fn refused(error: &reqwest::Error) -> Option<InputError> {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(refusal) = inner.downcast_ref::<Refusal>() {
+            return Some(refusal.clone().into());
+        }
+        cause = inner.source();
+    }
+    None
 }
 
 /// Where `response` sends whoever asked for `url`, if it does.
@@ -107,6 +112,15 @@ fn client(rule: AddressRule, extra_roots: Option<&[u8]>) -> Result<Client, Input
         .pool_max_idle_per_host(0)
         .build();
     client.map_err(|error| InputError::Setup(Box::new(error.without_url())))
+}
+
+/// Whether `url` may be asked, as far as that can be told without asking for its name.
+///
+/// # Errors
+/// Why not.
+pub(crate) fn checked(url: &str, rule: AddressRule) -> Result<(), InputError> {
+    let url: Url = url.parse().map_err(|_| InputError::Address)?;
+    Ok(check(&url, rule)?)
 }
 
 /// Checks all of `url` that can be told without asking for its name.

@@ -9,6 +9,8 @@ use std::{
 
 use gen_worker_hub::client::{HubError, HubFailure};
 
+use crate::input::InputError;
+
 /// Why content is not at the hub. No token and no address of the web is in it; what servers said is an excerpt, cleaned.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -80,6 +82,15 @@ pub enum UploadError {
     Transfer {
         /// How it failed the last time.
         detail: String,
+    },
+    /// A client wants the file where it may not go.
+    #[error("the file may not be delivered there")]
+    Destination(#[source] InputError),
+    /// A client wants a header with the file that is none, or is not its to say.
+    #[error("{name:?} may not go with a delivery")]
+    Header {
+        /// Which.
+        name: String,
     },
     /// No connections can be made at all.
     #[error("uploads cannot be set up")]

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use gen_worker_hub::{api::PART_SIZE_DEFAULT, client::RetryPolicy};
 
+use crate::input::AddressRule;
+
 /// Timeouts, retries and how much goes on at once. The default is the contract's (section 15).
 #[derive(Clone, Debug)]
 pub struct UploadOptions {
@@ -23,6 +25,8 @@ pub struct UploadOptions {
     pub file_bytes_max: u64,
     /// Uploads to a bucket, by grant.
     pub grant: GrantOptions,
+    /// Which hosts clients may have files delivered to (Hub contract, 11.6).
+    pub outside: AddressRule,
     /// PEM roots that are trusted besides the system's.
     pub extra_roots: Option<Vec<u8>>,
 }
@@ -54,6 +58,7 @@ impl Default for UploadOptions {
             files: 4,
             file_bytes_max: 20 << 30,
             grant: GrantOptions::default(),
+            outside: AddressRule::Public,
             extra_roots: None,
         }
     }

@@ -7,7 +7,10 @@ use gen_worker_hub::{
     api::{PartEtag, PartRange},
     redact,
 };
-use reqwest::{Body, Client, Response, header};
+use reqwest::{
+    Body, Client, Response,
+    header::{self, HeaderMap},
+};
 use tokio::sync::Semaphore;
 use tracing::debug;
 
@@ -19,7 +22,7 @@ use super::{
     part_body::PartBody,
     part_connections::PartConnections,
 };
-use crate::download::random_unit;
+use crate::{download::random_unit, input::refused};
 use gen_worker_tasks::Scope;
 
 /// Excerpt of what a server said, in characters (Hub contract, 1.10).
@@ -32,6 +35,10 @@ const ANSWER_BYTES_MAX: usize = 4 * EXCERPT_CHARS;
 pub(super) struct PartSender<'a> {
     pub(super) source: &'a Source,
     pub(super) connections: PartConnections,
+    /// What goes with each request.
+    pub(super) headers: HeaderMap,
+    /// Whether a part that is taken without an ETag counts as lost.
+    pub(super) needs_etag: bool,
     pub(super) audience: Audience,
     pub(super) options: &'a UploadOptions,
     /// Parts at once, of all files of the process.
@@ -88,10 +95,12 @@ impl PartSender<'_> {
         let client = if first { self.connections.kept() } else { self.connections.fresh() };
         let pace = Arc::new(Pace::new(self.audience.clone()));
         let (body, reader) = PartBody::of(self.source, range, pace.clone(), self.scope);
-        let request = put(&client.map_err(Fault::Final)?, url, range.length, first).body(Body::wrap(body));
-        let sent = pace.watch(self.options.part_stall, answered(request, range.number)).await;
+        let request = put(&client.map_err(Fault::Final)?, url, range.length, first).headers(self.headers.clone());
+        let answered = answered(request.body(Body::wrap(body)), range.number);
+        let sent = pace.watch(self.options.part_stall, answered).await;
         let fault = match sent {
-            Some(Ok(etag)) => return Ok(etag),
+            Some(Ok(None)) if self.needs_etag => Fault::Final(UploadError::NoEtag { number: range.number }),
+            Some(Ok(etag)) => return Ok(etag.unwrap_or_default()),
             Some(Err(fault)) => fault,
             None => Fault::Passing { cause: Arc::new(Odd::Stalled), broken: true },
         };
@@ -113,14 +122,14 @@ fn put(client: &Client, url: &SignedUrl, length: u64, first: bool) -> reqwest::R
 }
 
 /// Sends `request` and reads the answer.
-async fn answered(request: reqwest::RequestBuilder, number: u32) -> Result<String, Fault> {
+async fn answered(request: reqwest::RequestBuilder, number: u32) -> Result<Option<String>, Fault> {
     let mut response = request.send().await.map_err(broken)?;
     let status = response.status();
     let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
     let etag = etag.filter(|etag| !etag.trim().is_empty());
     let excerpt = excerpt(&mut response).await;
     match status.as_u16() {
-        200..=299 => etag.ok_or(Fault::Final(UploadError::NoEtag { number })),
+        200..=299 => Ok(etag),
         status @ (429 | 500..) => Err(Fault::Passing { cause: Arc::new(Odd::Status(status)), broken: false }),
         status => Err(Fault::Final(UploadError::PartRefused { number, status, detail: excerpt })),
     }
@@ -141,6 +150,9 @@ async fn excerpt(response: &mut Response) -> String {
 
 /// The address is taken out: it is a signed one.
 fn broken(error: reqwest::Error) -> Fault {
+    if let Some(refusal) = refused(&error) {
+        return Fault::Final(UploadError::Destination(refusal));
+    }
     Fault::Passing { cause: Arc::new(error.without_url()), broken: true }
 }
 

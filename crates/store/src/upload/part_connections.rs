@@ -1,12 +1,13 @@
 //! The connections of one upload: nothing of them is shared with another (Hub contract, 4.11).
 
-use std::{error::Error, sync::Arc};
+use std::{any::Any, error::Error, sync::Arc};
 
 use gen_worker_hub::client::tls_config;
 use parking_lot::Mutex;
 use reqwest::{Client, redirect};
 
 use super::{error::UploadError, options::UploadOptions};
+use crate::input::{AddressRule, CheckedNames};
 
 /// What the client calls itself.
 const USER_AGENT: &str = concat!("gen-worker/", env!("CARGO_PKG_VERSION"));
@@ -22,12 +23,18 @@ pub(super) struct PartConnections {
 }
 
 impl ConnectionMaker {
-    pub(super) fn new(options: &UploadOptions) -> Result<Self, UploadError> {
+    /// One for addresses that a hub gives, and one for those that strangers choose.
+    pub(super) fn pair(options: &UploadOptions) -> Result<(Self, Self), UploadError> {
         let tls = tls_config(options.extra_roots.as_deref()).map_err(setup)?;
+        Ok((Self::of(options, tls.clone(), AddressRule::Any), Self::of(options, tls, options.outside)))
+    }
+
+    fn of(options: &UploadOptions, tls: impl Any + Clone + Send + Sync, rule: AddressRule) -> Self {
         let (connect, idle) = (options.part_connect, options.parts_per_file);
-        Ok(Self(Arc::new(move || {
+        Self(Arc::new(move || {
             let builder = Client::builder()
                 .tls_backend_preconfigured(tls.clone())
+                .dns_resolver(Arc::new(CheckedNames(rule)))
                 // A part goes where its address says, or nowhere.
                 .redirect(redirect::Policy::none())
                 .retry(reqwest::retry::never())
@@ -39,7 +46,7 @@ impl ConnectionMaker {
                 // One connection per part: multiplexed parts would share one window.
                 .http1_only();
             builder.build().map_err(|error| setup(error.without_url()))
-        })))
+        }))
     }
 
     /// A client that shares no connection with another.

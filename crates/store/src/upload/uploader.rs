@@ -11,6 +11,7 @@ use gen_worker_hub::{
     client::{HubClient, UploadTarget},
 };
 use gen_worker_tasks::Scope;
+use reqwest::header::HeaderMap;
 use tokio::sync::Semaphore;
 
 use super::{
@@ -52,15 +53,17 @@ pub struct Upload {
 
 /// Uploads files. Cheap to clone; clones share the bounds. One for a process.
 #[derive(Clone)]
-pub struct Uploader(Arc<Shared>);
+pub struct Uploader(pub(super) Arc<Shared>);
 
-struct Shared {
-    options: UploadOptions,
+pub(super) struct Shared {
+    pub(super) options: UploadOptions,
     connections: ConnectionMaker,
-    files: Semaphore,
+    /// To where clients want files: nobody of the pool's own network.
+    pub(super) outside: ConnectionMaker,
+    pub(super) files: Semaphore,
     granted_files: Semaphore,
-    sockets: Semaphore,
-    scope: Arc<Scope>,
+    pub(super) sockets: Semaphore,
+    pub(super) scope: Arc<Scope>,
 }
 
 impl Upload {
@@ -94,10 +97,10 @@ impl Uploader {
     /// # Errors
     /// [`UploadError::Setup`] when the trusted roots cannot be used.
     pub fn new(options: UploadOptions, scope: Arc<Scope>) -> Result<Self, UploadError> {
-        let connections = ConnectionMaker::new(&options)?;
+        let (connections, outside) = ConnectionMaker::pair(&options)?;
         let (files, sockets) = (Semaphore::new(options.files.max(1)), Semaphore::new(options.parts.max(1)));
         let granted_files = Semaphore::new(options.grant.files.max(1));
-        Ok(Self(Arc::new(Shared { options, connections, files, granted_files, sockets, scope })))
+        Ok(Self(Arc::new(Shared { options, connections, outside, files, granted_files, sockets, scope })))
     }
 
     /// Uploads one file with the token and the owner of `client`. On return the hub has verified it and shows it under its
@@ -182,6 +185,8 @@ impl Shared {
         let sender = PartSender {
             source: &content.source,
             connections: self.connections.connections(),
+            headers: HeaderMap::new(),
+            needs_etag: true,
             audience,
             options: &self.options,
             sockets: &self.sockets,
@@ -203,7 +208,7 @@ impl Shared {
         Ok(UploadedFile { sha256: Some(sha256), ..file })
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> Result<T, UploadError> + Send + 'static,
     ) -> Result<T, UploadError> {

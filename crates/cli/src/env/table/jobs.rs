@@ -45,8 +45,9 @@ rows! {
     }
     GEN_WORKER_PRIVATE_INPUTS {
         default: "off",
-        meaning: "Let payloads name files of private networks and of this machine's own addresses, for pools whose clients \
-                  are trusted (1, true, yes). Files of the pool's hub may be named in any case."
+        meaning: "Let payloads name files of private networks and of this machine's own addresses, and places there for \
+                  outputs, for pools whose clients are trusted (1, true, yes). Files of the pool's hub may be named in any \
+                  case."
     }
     GEN_WORKER_JOBS_DIR {
         default: "`gen-worker-jobs-` and the user's number in the temporary directory",

@@ -86,7 +86,9 @@ impl Drop for Waiting {
 /// # Errors
 /// When the directory of the process, which a relative path starts from, is gone.
 pub(super) fn pieces(id: u64, save: Save) -> Result<impl Iterator<Item = frame::Save>> {
-    let Save { reference, content, create } = save;
+    let Save { reference, content, create, to } = save;
+    let to = to.map(|to| serde_json::to_vec(&to)).transpose();
+    let to = to.map_err(|error| WorkerError::fatal("SaveError", error.to_string()))?.map(Bytes::from);
     let (path, mut rest) = match content {
         SaveContent::Bytes(bytes) => (None, bytes),
         SaveContent::File(path) => {
@@ -94,14 +96,14 @@ pub(super) fn pieces(id: u64, save: Save) -> Result<impl Iterator<Item = frame::
             (Some(Bytes::copy_from_slice(path.as_os_str().as_bytes())), Bytes::new())
         }
     };
-    let mut last = Some((reference, path));
+    let mut last = Some((reference, path, to));
     Ok(std::iter::from_fn(move || {
         let data = rest.split_to(rest.len().min(PIECE_BYTES));
         if !rest.is_empty() {
             return Some(frame::Save { id, data, more: true, ..frame::Save::default() });
         }
-        let (reference, path) = last.take()?;
-        Some(frame::Save { id, reference, path, data, more: false, create })
+        let (reference, path, to) = last.take()?;
+        Some(frame::Save { id, reference, path, data, more: false, create, to })
     }))
 }
 
@@ -115,7 +117,7 @@ mod tests {
         for bytes in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES] {
             let content = SaveContent::Bytes(vec![7; bytes].into());
             let frames: Vec<_> =
-                pieces(3, Save { reference: "a".into(), content, create: true }).expect("frames").collect();
+                pieces(3, Save { reference: "a".into(), content, create: true, to: None }).expect("frames").collect();
             assert_eq!(frames.len(), bytes.div_ceil(PIECE_BYTES).max(1));
             assert_eq!(frames.iter().map(|frame| frame.data.len()).sum::<usize>(), bytes);
             let (last, others) = frames.split_last().expect("a frame");
@@ -123,7 +125,7 @@ mod tests {
         }
         let content = SaveContent::File("b".into());
         let frames: Vec<_> =
-            pieces(3, Save { reference: "a".into(), content, create: true }).expect("frames").collect();
+            pieces(3, Save { reference: "a".into(), content, create: true, to: None }).expect("frames").collect();
         assert!(frames[0].path.as_ref().is_some_and(|path| path.starts_with(b"/") && path.ends_with(b"/b")));
     }
 }

@@ -47,6 +47,7 @@ impl World {
             hugging_face,
             civitai: CivitaiOptions { api, key: Some(SECRET.parse().unwrap()) },
             model_scope: ModelScopeOptions { endpoint: format!("{}/ms/", self.site.base) },
+            ..ProviderOptions::new(self.dir.path())
         };
         let observer = Arc::clone(&self.events) as Arc<dyn StoreObserver>;
         StoreOptions { transfer, providers, observer, ..StoreOptions::new(self.root()) }
