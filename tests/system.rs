@@ -7,6 +7,7 @@ mod system {
     mod crash;
     mod hub;
     mod hub_command;
+    mod hub_shared;
     mod models;
     mod run;
     mod slots;

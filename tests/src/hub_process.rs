@@ -53,9 +53,17 @@ impl HubProcess {
     /// # Errors
     /// As [`HubProcess::start`].
     pub fn start_in(dir: TempDir, words: &[&str]) -> Result<Self> {
+        Self::start_with(dir, words, &[])
+    }
+
+    /// The same with these variables.
+    ///
+    /// # Errors
+    /// As [`HubProcess::start`].
+    pub fn start_with(dir: TempDir, words: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
         let ready = dir.path().join("ready.json");
         let mut command = Command::new(built("gen-worker")?);
-        command.args(["hub", "--listen", "127.0.0.1:0"]).args(words);
+        command.args(["hub", "--listen", "127.0.0.1:0"]).args(words).envs(variables.iter().copied());
         command.arg("--dir").arg(dir.path().join("hub")).arg("--ready-file").arg(&ready);
         // Left by one that was killed.
         drop(fs::remove_file(&ready));

@@ -56,6 +56,10 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["tokio", "tonic", "prost", "serde", "schemars"],
     },
     Layer {
+        name: "gen-worker-postgres", floor: 1, imports: &[], tests_import: &[], must_not_import: &["tokio"],
+        must_not_link: &["tokio", "rusqlite", "tokio-postgres", "candle-core"],
+    },
+    Layer {
         name: "gen-worker-hub", floor: 1, imports: &[], tests_import: &["gen-worker-tasks"], must_not_import: &["hyper"],
         must_not_link: &["tokio:fs", "tokio:process", "tonic", "prost", "axum", "rusqlite", "candle-core", "aws-lc-sys"],
     },
@@ -72,7 +76,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-core", "gen-worker-inference", "gen-worker-macros", "gen-worker-cli"],
     },
     Layer {
-        name: "gen-worker-hubd", floor: 3, imports: &["gen-worker-hub", "gen-worker-tasks"], tests_import: &["gen-worker-hub"], must_not_import: &[],
+        name: "gen-worker-hubd", floor: 3, imports: &["gen-worker-hub", "gen-worker-tasks"], tests_import: &["gen-worker-hub", "gen-worker-postgres"], must_not_import: &[],
         must_not_link: &["tonic", "prost", "safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-cli"],
     },
     Layer {

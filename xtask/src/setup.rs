@@ -79,7 +79,7 @@ pub(crate) fn check(paths: &Paths, need: Need) -> Result<()> {
 fn parts(need: Need) -> Vec<Part> {
     let mut parts = vec![system::packages(), python::environment(), fetched::model()];
     parts.extend(python::peers());
-    parts.push(python::s3_server());
+    parts.extend([python::s3_server(), system::servers()]);
     parts.extend(tools::all());
     parts.retain(|part| part.need <= need);
     parts

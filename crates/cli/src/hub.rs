@@ -8,12 +8,14 @@
 //! ```
 
 pub(crate) mod args;
+mod bucket;
 mod directory;
 mod local;
 mod private_file;
 mod public_url;
 mod push;
 mod serve;
+mod stores;
 mod token;
 
 use self::args::{HubArgs, HubCommand};
@@ -21,6 +23,7 @@ pub(crate) use self::{
     directory::Directory,
     local::{HubSettings, LocalHub, Tidy},
     public_url::{given_public_url, local_url},
+    stores::Stores,
 };
 use crate::{env::Environment, exit::Outcome};
 

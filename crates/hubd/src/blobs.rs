@@ -6,6 +6,7 @@
 //! Parts stay objects of their own: a blob is read from one after the other, and nothing is ever copied. A transfer holds one
 //! piece at a time, whatever its size, and all transfers together hold [`BUDGET_BYTES`].
 
+mod claim;
 mod pending;
 mod receive;
 mod room;
@@ -22,6 +23,7 @@ use object_store::{
     GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path,
 };
 
+pub use claim::ClaimError;
 pub use receive::{Expected, ReceiveError, Received};
 pub use subtree::merge;
 
@@ -133,7 +135,15 @@ impl BlobStore {
 
     /// The keys of all objects.
     pub fn keys(&self) -> impl Stream<Item = object_store::Result<String>> + Send + 'static {
-        self.objects.list(Some(&Path::from(PREFIX))).map_ok(|object| object.location.to_string())
+        self.keys_before(u64::MAX)
+    }
+
+    /// The keys of objects that were written before this time, in seconds since 1970, as far as the store knows.
+    pub fn keys_before(&self, time_s: u64) -> impl Stream<Item = object_store::Result<String>> + Send + 'static {
+        let time_s = i64::try_from(time_s).unwrap_or(i64::MAX);
+        let objects = self.objects.list(Some(&Path::from(PREFIX)));
+        let before = objects.try_filter(move |object| std::future::ready(object.last_modified.timestamp() < time_s));
+        before.map_ok(|object| object.location.to_string())
     }
 
     /// Removes what transfers left that ended with the process. Only before the first transfer.

@@ -3,6 +3,7 @@
 mod direct;
 mod finalize;
 mod flights;
+mod leftovers;
 mod options;
 mod sha256;
 mod take;

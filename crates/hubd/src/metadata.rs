@@ -9,9 +9,14 @@
 //! commit names it, and for a grace after that, which is longer than addresses live.
 
 mod author;
+mod columns;
 mod datasets;
 mod environments;
 mod media;
+mod naming;
+mod pins;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 mod record;
 mod releases;
 mod sessions;
@@ -102,6 +107,12 @@ pub enum MetadataError {
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
 pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions + Transfers + Send + Sync {
+    /// The name of a store that other processes may use at the same time, with the same objects; none for one that belongs to
+    /// this process.
+    fn shared(&self) -> Option<&str> {
+        None
+    }
+
     /// Opens an upload, or records the ref at once when its author can read the content already.
     ///
     /// # Errors

@@ -33,27 +33,47 @@ const PACKAGES: [Package; 4] = [
     },
 ];
 
-/// The one part that only root can install.
+/// Servers that tests start for themselves.
+const SERVERS: [Package; 1] =
+    [Package { debian: "postgresql", provides: "the programs of PostgreSQL", present: has_postgres }];
+
+/// What everything is built with. Only root can install it.
 pub(super) fn packages() -> Part {
+    part("system packages", Need::Demo, &PACKAGES)
+}
+
+/// What tests meet. Only root can install it.
+pub(super) fn servers() -> Part {
+    part("servers for tests", Need::Test, &SERVERS)
+}
+
+fn part(name: &str, need: Need, packages: &'static [Package]) -> Part {
     Part {
-        name: "system packages".to_owned(),
-        need: Need::Demo,
-        missing: Box::new(|_| {
-            let missing: Vec<_> = missing().map(|package| package.provides).collect();
+        name: name.to_owned(),
+        need,
+        missing: Box::new(move |_| {
+            let missing: Vec<_> = missing(packages).map(|package| package.provides).collect();
             (!missing.is_empty()).then(|| missing.join(", "))
         }),
-        install: Box::new(install),
+        install: Box::new(move |paths| install(paths, packages)),
     }
 }
 
-fn missing() -> impl Iterator<Item = &'static Package> {
-    PACKAGES.iter().filter(|package| !(package.present)())
+/// Debian puts each version into a directory of its own, and none of them on the path.
+fn has_postgres() -> bool {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut programs = versions.map(|version| version.path().join("bin/initdb"));
+    programs.any(|program| program.is_file()) || environment::find_program("initdb").is_some()
 }
 
-fn install(paths: &Paths) -> Result<()> {
-    let names: Vec<_> = missing().map(|package| package.debian).collect();
+fn missing(packages: &'static [Package]) -> impl Iterator<Item = &'static Package> {
+    packages.iter().filter(|package| !(package.present)())
+}
+
+fn install(paths: &Paths, packages: &'static [Package]) -> Result<()> {
+    let names: Vec<_> = missing(packages).map(|package| package.debian).collect();
     let provides: Vec<_> =
-        missing().map(|package| format!("  {} (Debian: {})", package.provides, package.debian)).collect();
+        missing(packages).map(|package| format!("  {} (Debian: {})", package.provides, package.debian)).collect();
     let root = rustix::process::geteuid().is_root();
     if !root || environment::find_program("apt-get").is_none() {
         let why = if root { "there is no apt-get here" } else { "only root may install packages" };

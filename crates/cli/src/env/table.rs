@@ -3,6 +3,7 @@
 mod connection;
 mod jobs;
 mod models;
+mod stores;
 mod tools;
 mod upstream;
 
@@ -81,16 +82,17 @@ const fn effect(said: &[Effect]) -> Effect {
 
 /// Every variable by its name, for the code that reads it.
 pub(crate) mod names {
-    pub(crate) use super::{connection::*, jobs::*, models::*, tools::*, upstream::*};
+    pub(crate) use super::{connection::*, jobs::*, models::*, stores::*, tools::*, upstream::*};
 }
 
 /// Every variable, in groups with titles, in the order of the reference page.
-pub static GROUPS: [(&str, &[&Variable]); 5] = [
+pub static GROUPS: [(&str, &[&Variable]); 6] = [
     ("Connection", connection::ROWS),
     ("Jobs", jobs::ROWS),
     ("Models", models::ROWS),
     ("Downloads of models", upstream::ROWS),
     ("Commands and logs", tools::ROWS),
+    ("Stores of a hub", stores::ROWS),
 ];
 
 /// Every variable, in the order of the reference page.

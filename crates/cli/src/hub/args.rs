@@ -36,6 +36,8 @@ pub(super) struct ServeArgs {
     /// Directory of metadata, objects, secret and token; made when it does not exist
     #[arg(long, value_name = "PATH")]
     pub(super) dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) stores: StoreArgs,
     /// File with tokens that may do everything, one a line; repeatable. Without it the hub makes one in its directory
     #[arg(long = "token-file", value_name = "PATH")]
     pub(super) token_files: Vec<PathBuf>,
@@ -60,6 +62,26 @@ pub(super) struct ServeArgs {
     /// File to write the address to, once the hub answers
     #[arg(long, value_name = "PATH")]
     pub(super) ready_file: Option<PathBuf>,
+}
+
+/// Where a hub keeps what it has, when that is not its directory.
+#[derive(Debug, Default, Args)]
+pub(super) struct StoreArgs {
+    /// PostgreSQL database of the metadata, postgres://user@host/name; by default a file in the directory
+    #[arg(long, value_name = "URL")]
+    pub(super) database: Option<String>,
+    /// Bucket of the objects, s3://bucket/prefix; by default a part of the directory
+    #[arg(long, value_name = "URL")]
+    pub(super) objects: Option<String>,
+    /// Where the bucket is, when it is not at Amazon
+    #[arg(long, value_name = "URL")]
+    pub(super) objects_endpoint: Option<String>,
+    /// Region of the bucket
+    #[arg(long, value_name = "NAME")]
+    pub(super) objects_region: Option<String>,
+    /// File with the secret of the hub, made when it does not exist; all processes of one hub have the same
+    #[arg(long, value_name = "PATH")]
+    pub(super) secret_file: Option<PathBuf>,
 }
 
 /// Who may see a repository.

@@ -66,9 +66,9 @@ impl Directory {
         self.path.join(OBJECTS)
     }
 
-    /// The secret of the hub; made at its first start.
-    pub(super) fn secret(&self) -> Result<[u8; 32], Failure> {
-        let path = self.path.join(SECRET);
+    /// The secret of the hub, in the directory or in another file; made at its first start.
+    pub(super) fn secret(&self, elsewhere: Option<&Path>) -> Result<[u8; 32], Failure> {
+        let path = elsewhere.map_or_else(|| self.path.join(SECRET), Path::to_owned);
         private_file::secret(&path).map_err(|error| unusable("secret of the hub", &path, &error))
     }
 

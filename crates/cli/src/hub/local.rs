@@ -5,14 +5,12 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use gen_worker_hub::token::TokenSigner;
 use gen_worker_hubd::{
     Hub, HubOptions, Visibility,
-    blobs::BlobStore,
-    metadata::sqlite::SqliteMetadata,
     signing::{SECRET_BYTES, token_signer},
 };
 use gen_worker_tasks::Scope;
 use tracing::info;
 
-use super::directory::Directory;
+use super::{directory::Directory, stores::Stores};
 use crate::exit::{Failure, chain};
 
 /// How long the stores may take to finish what they are at.
@@ -23,6 +21,10 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct HubSettings {
     /// Where clients find it.
     pub(crate) public_url: String,
+    /// Where what it has is.
+    pub(crate) stores: Stores,
+    /// File with its secret, when that is not in its directory.
+    pub(crate) secret_file: Option<PathBuf>,
     /// Files with tokens; none makes one.
     pub(crate) token_files: Vec<PathBuf>,
     /// New repositories.
@@ -68,7 +70,7 @@ impl LocalHub {
     /// Settings that make no hub (exit 2), stores that cannot be used (exit 1).
     pub(crate) async fn open(directory: Directory, settings: HubSettings) -> Result<Self, Failure> {
         let scope = Arc::new(Scope::new("hub"));
-        let secret = directory.secret()?;
+        let secret = directory.secret(settings.secret_file.as_deref())?;
         let options = HubOptions {
             operators: directory.tokens(&settings.token_files)?,
             visibility: settings.visibility,
@@ -78,11 +80,9 @@ impl LocalHub {
             unused_grace: settings.tidy.unused_grace,
             ..HubOptions::new(settings.public_url, secret)
         };
-        let metadata = SqliteMetadata::open(&directory.metadata(), &scope);
-        let metadata = metadata.map_err(|error| Failure::failed(chain(&error)))?;
-        let blobs = BlobStore::local(directory.objects(), Arc::clone(&scope));
-        let blobs = blobs.map_err(|error| Failure::failed(chain(&error)))?;
-        let hub = Hub::new(Arc::new(metadata), blobs, options).map_err(|error| Failure::usage(chain(&error)))?;
+        let metadata = settings.stores.metadata(&directory, &scope).await?;
+        let blobs = settings.stores.blobs(&directory, &scope, &secret, metadata.as_ref()).await?;
+        let hub = Hub::new(metadata, blobs, options).map_err(|error| Failure::usage(chain(&error)))?;
         hub.recover().await.map_err(|error| Failure::failed(chain(&error)))?;
         let hub = Arc::new(hub);
         let (tidied, cancel) = (Arc::clone(&hub), scope.cancel().clone());
@@ -107,7 +107,7 @@ impl LocalHub {
     pub(crate) async fn close(self) {
         let Self { hub, scope, .. } = self;
         scope.cancel().stop();
-        // The thread of the metadata ends with its last user.
+        // The threads or connections of the metadata end with their last user.
         drop(hub);
         scope.join(CLOSE_LIMIT).await;
         info!("hub is closed");

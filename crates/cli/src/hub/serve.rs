@@ -17,6 +17,7 @@ use super::{
     directory::Directory,
     local::{HubSettings, LocalHub, Tidy},
     public_url::{given_public_url, local_url},
+    stores::Stores,
 };
 use crate::{
     env::{Environment, names},
@@ -61,6 +62,9 @@ async fn serve(args: ServeArgs, env: &Environment) -> Outcome {
         ready_file::remove(path).map_err(|error| not_writable(path, &error))?;
     }
     let path = directory_of(args.dir.as_deref(), env);
+    let stores = Stores::given(&args.stores, env)?;
+    let secret_file =
+        args.stores.secret_file.or_else(|| env.raw(&names::GEN_WORKER_HUB_SECRET_FILE).map(PathBuf::from));
     let directory = Directory::open(&path)?;
     let listener = TcpListener::bind(args.listen).await;
     let (listener, address) = listener
@@ -71,6 +75,8 @@ async fn serve(args: ServeArgs, env: &Environment) -> Outcome {
     let token_file = args.token_files.is_empty().then(|| directory.token_file());
     let settings = HubSettings {
         public_url: public_url.clone(),
+        stores,
+        secret_file,
         token_files: args.token_files,
         visibility: match args.visibility {
             VisibilityArg::Public => Visibility::Public,

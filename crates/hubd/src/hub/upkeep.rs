@@ -1,8 +1,7 @@
 //! What the hub does besides answering: it removes what has expired, what nobody names, and what was never recorded.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
-use futures::TryStreamExt as _;
 use gen_worker_tasks::Cancel;
 
 use super::Hub;
@@ -13,6 +12,9 @@ pub(super) const TIDY_STEP: usize = 500;
 
 /// Steps of one [`Hub::tidy`]: what is left then waits for the next.
 pub(super) const TIDY_STEPS_MAX: usize = 200;
+
+/// How long after one look at all objects the next is taken, where other processes may leave some.
+const LOOK_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Why tidying stopped. It may be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -29,20 +31,6 @@ pub enum TidyError {
 }
 
 impl Hub {
-    /// Removes what an earlier process left when it was killed. Call it before the first request.
-    ///
-    /// # Errors
-    /// See [`TidyError`].
-    pub async fn recover(&self) -> Result<(), TidyError> {
-        self.blobs.remove_staged().await?;
-        let mut keys = std::pin::pin!(self.blobs.keys().try_chunks(TIDY_STEP));
-        while let Some(keys) = keys.try_next().await.map_err(|error| error.1)? {
-            let unknown = self.metadata.unknown(keys).await?;
-            self.blobs.delete(unknown).await;
-        }
-        self.tidy().await
-    }
-
     /// Drops uploads and commits that have expired, and contents that nothing names. Call it now and then.
     ///
     /// # Errors
@@ -79,8 +67,16 @@ impl Hub {
     /// May be dropped.
     pub async fn run(&self, cancel: &Cancel) {
         let rounds = async {
+            let mut since_look = Duration::ZERO;
             loop {
                 tokio::time::sleep(self.options.tidy_every).await;
+                since_look += self.options.tidy_every;
+                if since_look >= LOOK_EVERY {
+                    since_look = Duration::ZERO;
+                    if let Err(error) = self.remove_leftovers().await {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "what others left was not removed");
+                    }
+                }
                 if let Err(error) = self.tidy().await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");
                 }

@@ -3,7 +3,13 @@
 use gen_worker_hub::{ServerId, api::DatasetSchema, snapshot::SnapshotFile};
 use serde_json::Value;
 
-use super::{Answer, Reader};
+use super::{Answer, MetadataError, Reader};
+
+/// Bytes of all schemas of one owner. A list has them all, and clients take replies of 64 MiB.
+const SCHEMA_BYTES_MAX: i64 = 48 * 1024 * 1024;
+
+/// Datasets of one owner.
+const DATASETS_MAX: i64 = 10_000;
 
 /// A dataset.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,4 +71,14 @@ pub trait Datasets {
 
     /// The datasets of an owner, by name.
     fn datasets(&self, owner: String) -> Answer<'_, Vec<DatasetRecord>>;
+}
+
+/// Refuses more datasets, or more bytes in them, than an owner may have.
+pub(super) fn check_owned(datasets: i64, bytes: i64) -> Result<(), MetadataError> {
+    if datasets > DATASETS_MAX || bytes > SCHEMA_BYTES_MAX {
+        let why =
+            format!("an owner has at most {DATASETS_MAX} datasets, with {SCHEMA_BYTES_MAX} bytes of schemas in all");
+        return Err(MetadataError::Unfit(why));
+    }
+    Ok(())
 }

@@ -4,6 +4,9 @@ use gen_worker_hub::api::{EnvironmentName, EnvironmentScope};
 
 use super::Answer;
 
+/// Variables of one endpoint: all of them become the environment of one process.
+pub(super) const VARIABLES_MAX: i64 = 256;
+
 /// A variable of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Variable {

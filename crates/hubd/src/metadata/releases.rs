@@ -10,7 +10,7 @@ use gen_worker_hub::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::Answer;
+use super::{Answer, MetadataError};
 
 /// How long a repeated publish with the key of an earlier one is answered with the release of that one (Hub contract, 13.1).
 pub const PUBLISH_KEY_S: u64 = 24 * 60 * 60;
@@ -44,6 +44,15 @@ pub struct Actor {
     pub now_s: u64,
     /// Why, if they say.
     pub reason: Option<String>,
+}
+
+/// What nobody looks for in a release, as it is stored.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Details {
+    image: Option<ReleaseImage>,
+    source_digest: Option<String>,
+    compatibility_version: Option<String>,
+    notes: Option<String>,
 }
 
 /// A release to publish.
@@ -178,6 +187,71 @@ pub struct LogEntry {
     pub generation: u64,
     /// Who, when and why.
     pub actor: Actor,
+}
+
+impl Details {
+    pub fn text_of(new: &NewRelease) -> Result<String, MetadataError> {
+        let NewRelease { image, source_digest, compatibility_version, notes, .. } = new.clone();
+        let details = Self { image, source_digest, compatibility_version, notes };
+        serde_json::to_string(&details).map_err(|error| MetadataError::Unfit(error.to_string()))
+    }
+
+    pub fn read(text: &str) -> Result<Self, MetadataError> {
+        let corrupt = |error| MetadataError::Corrupt { detail: format!("column details: {error}") };
+        serde_json::from_str(text).map_err(corrupt)
+    }
+
+    /// The release that they belong to.
+    pub fn release(self, id: ReleaseId, project: ProjectName, manifest: String, endpoints: Vec<Slug>) -> NewRelease {
+        let Self { image, source_digest, compatibility_version, notes } = self;
+        NewRelease { id, project, manifest, endpoints, image, source_digest, compatibility_version, notes, key: None }
+    }
+}
+
+impl NewPromotion {
+    /// The endpoints whose tags move, of those that the release has.
+    pub(super) fn wanted<'a>(&'a self, has: &'a [Slug]) -> Result<&'a [Slug], ReleaseError> {
+        let wanted = self.endpoints.as_deref().unwrap_or(has);
+        match wanted.iter().find(|endpoint| !has.contains(endpoint)) {
+            Some(endpoint) => Err(ReleaseError::NotInRelease { endpoint: endpoint.clone() }),
+            None => Ok(wanted),
+        }
+    }
+}
+
+impl Expectation {
+    /// Refuses a tag of `endpoint` that points elsewhere.
+    pub(super) fn check(&self, endpoint: &Slug, points_at: Option<&ReleaseId>) -> Result<(), ReleaseError> {
+        let is_met = match self {
+            Self::Anything => true,
+            Self::Nothing => points_at.is_none(),
+            Self::Release(expected) => points_at == Some(expected),
+        };
+        if is_met {
+            return Ok(());
+        }
+        Err(ReleaseError::Conflict { endpoint: endpoint.clone(), current: points_at.cloned() })
+    }
+}
+
+/// The actions as they are stored.
+const ACTIONS: [(ReleaseAction, &str); 5] = [
+    (ReleaseAction::Publish, "publish"),
+    (ReleaseAction::Delete, "delete"),
+    (ReleaseAction::Promote, "promote"),
+    (ReleaseAction::Rollback, "rollback"),
+    (ReleaseAction::Remove, "remove"),
+];
+
+impl ReleaseAction {
+    pub(super) fn word(self) -> &'static str {
+        ACTIONS.iter().find(|(known, _)| *known == self).map_or("", |(_, word)| word)
+    }
+
+    pub(super) fn of_word(text: &str) -> Result<Self, MetadataError> {
+        let found = ACTIONS.iter().find(|(_, word)| *word == text);
+        found.map(|(action, _)| *action).ok_or_else(|| MetadataError::Corrupt { detail: "column action".to_owned() })
+    }
 }
 
 /// Why nothing was changed.

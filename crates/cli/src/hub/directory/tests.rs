@@ -30,7 +30,7 @@ fn secret_and_token_stay_the_same() {
     let read = || {
         let directory = Directory::open(parent.path()).unwrap();
         let tokens = directory.tokens(&[]).unwrap();
-        (directory.secret().unwrap(), tokens.iter().map(|token| token.0.reveal().to_owned()).collect::<Vec<_>>())
+        (directory.secret(None).unwrap(), tokens.iter().map(|token| token.0.reveal().to_owned()).collect::<Vec<_>>())
     };
     let first = read();
     assert_eq!(read(), first);

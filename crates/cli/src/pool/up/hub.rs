@@ -19,7 +19,7 @@ use tracing::warn;
 
 use crate::{
     exit::{Failure, chain},
-    hub::{Directory, HubSettings, LocalHub, Tidy},
+    hub::{Directory, HubSettings, LocalHub, Stores, Tidy},
 };
 
 /// Part of the life of an address that a snapshot is handed out with: the rest is for the download.
@@ -53,6 +53,8 @@ impl PoolHub {
         let path = directory.or(temporary.as_ref().map(tempfile::TempDir::path)).unwrap_or(Path::new("."));
         let settings = HubSettings {
             public_url: public_url.to_owned(),
+            stores: Stores::default(),
+            secret_file: None,
             token_files: Vec::new(),
             visibility: Visibility::Private,
             anonymous_per_minute: ANONYMOUS_PER_MINUTE,

@@ -1,20 +1,10 @@
 //! Open commits and what they pin.
 
-use std::collections::HashSet;
-
-use gen_worker_hub::{
-    ServerId,
-    api::{CommitCreate, CommitOperation},
-    model_ref::RepoName,
-    names::NameError,
-};
+use gen_worker_hub::{ServerId, api::CommitCreate, model_ref::RepoName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::{blobs, budgets, row::stored, uploads};
-use crate::metadata::{Author, MetadataError, NewCommit, NewUpload, OPEN_MAX, Pin, Reader, Upload, UploadOwner};
-
-/// Kind of the files of a tree: their names say more.
-const MIME_TYPE: &str = "application/octet-stream";
+use crate::metadata::{Author, MetadataError, NewCommit, OPEN_MAX, Pin, Upload, UploadOwner, pins};
 
 /// State of a commit that can be finalized.
 pub(super) const OPEN: i64 = 0;
@@ -33,7 +23,7 @@ pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<
     insert.execute(params![new.id.as_str(), owner, name, new.private, OPEN, stored(new.expires_s)])?;
     let mut keep = on.prepare_cached("INSERT INTO commit_bodies (commit_id, body) VALUES (?1, ?2)")?;
     keep.execute([new.id.as_str(), &body])?;
-    let pins = pins(on, new, &author.reader)?;
+    let pins = pins::pins(new, |blake3, size| blobs::readable(on, blake3, size, &author.reader))?;
     let mut pin = on.prepare_cached("INSERT INTO pins (commit_id, blake3, size, here) VALUES (?1, ?2, ?3, ?4)")?;
     for Pin { blake3, size_bytes, upload } in &pins {
         pin.execute(params![new.id.as_str(), blake3.to_string(), stored(*size_bytes), upload.is_none()])?;
@@ -51,28 +41,6 @@ fn check_open(on: &Connection, owner: &str) -> Result<(), MetadataError> {
     let mut count = on.prepare_cached("SELECT count(*) FROM commits WHERE owner = ?1 AND state = 0")?;
     let count: i64 = count.query_row([owner], |row| row.get(0))?;
     if count < stored(OPEN_MAX) { Ok(()) } else { Err(MetadataError::TooMany { open_max: OPEN_MAX }) }
-}
-
-/// What the commit needs, each content once, and what of it has to come.
-fn pins(on: &Connection, new: &NewCommit, reader: &Reader) -> Result<Vec<Pin>, MetadataError> {
-    let (mut seen, mut pins) = (HashSet::new(), Vec::new());
-    for operation in &new.body.operations {
-        let CommitOperation::Add { blake3, size_bytes, .. } = operation else { continue };
-        if !seen.insert(*blake3) {
-            continue;
-        }
-        let (blake3, size_bytes) = (*blake3, *size_bytes);
-        let upload = if blobs::readable(on, &blake3, size_bytes, reader)? {
-            None
-        } else {
-            let id = format!("{}-{}", new.id, pins.len());
-            let id = id.parse().map_err(|error: NameError| MetadataError::Unfit(error.to_string()))?;
-            let (owner, mime_type) = (UploadOwner::Commit(new.id.clone()), MIME_TYPE.to_owned());
-            Some(NewUpload { id, owner, blake3, size_bytes, mime_type, expires_s: new.expires_s })
-        };
-        pins.push(Pin { blake3, size_bytes, upload });
-    }
-    Ok(pins)
 }
 
 /// Contents that a commit held are looked at when a grace from now has passed: nothing else may name them.

@@ -5,13 +5,9 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{SqliteMetadata, blobs, row::parse};
-use crate::metadata::{Answer, DatasetChange, DatasetRecord, Datasets, Holder, MetadataError, Reader};
-
-/// Bytes of all schemas of one owner. A list has them all, and clients take replies of 64 MiB.
-const SCHEMA_BYTES_MAX: i64 = 48 * 1024 * 1024;
-
-/// Datasets of one owner.
-const DATASETS_MAX: i64 = 10_000;
+use crate::metadata::{
+    Answer, DatasetChange, DatasetRecord, Datasets, Holder, MetadataError, Reader, datasets::check_owned,
+};
 
 /// What is read of a row.
 const COLUMNS: &str = "id, owner, name, private, schema, row_artifacts";
@@ -124,12 +120,7 @@ fn check_room(on: &Connection, owner: &str) -> Result<(), MetadataError> {
         "SELECT count(*), sum(length(schema) + coalesce(length(row_artifacts), 0)) FROM datasets WHERE owner = ?1",
     )?;
     let (count, bytes): (i64, i64) = sum.query_row([owner], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    if count > DATASETS_MAX || bytes > SCHEMA_BYTES_MAX {
-        let why =
-            format!("an owner has at most {DATASETS_MAX} datasets, with {SCHEMA_BYTES_MAX} bytes of schemas in all");
-        return Err(MetadataError::Unfit(why));
-    }
-    Ok(())
+    check_owned(count, bytes)
 }
 
 /// Lets a dataset hold exactly `files`.

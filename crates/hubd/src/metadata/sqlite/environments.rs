@@ -4,10 +4,7 @@ use gen_worker_hub::api::{EnvironmentName, EnvironmentScope};
 use rusqlite::{Connection, Row, params};
 
 use super::{SqliteMetadata, row::parse};
-use crate::metadata::{Answer, EndpointName, Environments, MetadataError, Variable};
-
-/// Variables of one endpoint: all of them become the environment of one process.
-const VARIABLES_MAX: i64 = 256;
+use crate::metadata::{Answer, EndpointName, Environments, MetadataError, Variable, environments::VARIABLES_MAX};
 
 impl Environments for SqliteMetadata {
     fn put_variable(&self, of: EndpointName, variable: Variable, create: bool) -> Answer<'_, bool> {

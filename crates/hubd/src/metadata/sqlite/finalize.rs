@@ -6,7 +6,6 @@ use gen_worker_hub::{
     Digest, ServerId, Snapshot,
     api::{CommitCreate, CommitMode, CommitOperation, MergeBase},
     model_ref::RepoName,
-    names::Flavor,
 };
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -17,13 +16,13 @@ use super::{
     weights,
 };
 use crate::{
-    metadata::{Finalized, MetadataError},
+    metadata::{
+        Finalized, MetadataError,
+        naming::{self, LATEST},
+    },
     selection::{Pickled, select},
     tree::{self, Elsewhere},
 };
-
-/// The tag that every commit moves.
-const LATEST: &str = "latest";
 
 /// A commit as it is stored.
 struct Stored {
@@ -104,7 +103,8 @@ pub(super) fn record(
     mut body: CommitCreate,
     now_s: u64,
 ) -> Result<Finalized, MetadataError> {
-    let (labels, normalized_flavor) = labels(&body)?;
+    let (labels, normalized_flavor) = naming::labels(&body)?;
+    let tags = naming::tags(&body)?;
     let tree = build(on, repo, &body, &labels)?;
     // What was said about the tree. The operations are what it is made of.
     body.operations = Vec::new();
@@ -116,44 +116,11 @@ pub(super) fn record(
         let mut add = on.prepare_cached("INSERT OR IGNORE INTO labels (repo, digest, flavor) VALUES (?1, ?2, ?3)")?;
         add.execute(params![repo.id, digest.to_string(), label])?;
     }
-    let mut tags = vec![(LATEST.to_owned(), flavor_of(&body.default_flavor)?)];
-    for tag in &body.tags {
-        let default = tag.default_flavor.as_deref().unwrap_or(&body.default_flavor);
-        let default = flavor_of(default)?;
-        match tags.iter_mut().find(|(name, _)| name == tag.tag.as_str()) {
-            Some(named) => named.1 = default,
-            None => tags.push((tag.tag.to_string(), default)),
-        }
-    }
     for (tag, default) in &tags {
         point(on, repo, tag, default.as_deref(), &labels, &digest)?;
     }
     let tags = tags.into_iter().map(|(tag, _)| tag).collect();
     Ok(Finalized { checkpoint_id: digest, tags, normalized_flavor, unsafe_weights, dtype })
-}
-
-/// The labels of the commit, at least the empty one, and the first that had to be changed.
-fn labels(body: &CommitCreate) -> Result<(BTreeSet<String>, Option<String>), MetadataError> {
-    let (mut labels, mut changed) = (BTreeSet::new(), None);
-    for given in std::iter::once(&body.flavor).chain(&body.flavors).filter(|given| !given.trim().is_empty()) {
-        let label = flavor_of(given)?.unwrap_or_default();
-        if label != *given {
-            changed.get_or_insert_with(|| label.clone());
-        }
-        labels.insert(label);
-    }
-    if labels.is_empty() {
-        labels.insert(String::new());
-    }
-    Ok((labels, changed))
-}
-
-fn flavor_of(text: &str) -> Result<Option<String>, MetadataError> {
-    if text.trim().is_empty() {
-        return Ok(None);
-    }
-    let flavor = Flavor::normalised(text).map_err(|error| MetadataError::Unfit(error.to_string()))?;
-    Ok(Some(flavor.to_string()))
 }
 
 fn build(
