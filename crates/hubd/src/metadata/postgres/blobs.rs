@@ -49,6 +49,9 @@ pub(super) async fn readable_among(
     reader: &Reader,
 ) -> Result<HashSet<Blake3Hash>, MetadataError> {
     let here = present(on, contents).await?;
+    if here.is_empty() {
+        return Ok(here);
+    }
     let among = hashes(&here);
     let holders = on.rows(HOLDERS, values![among]).await?;
     let (mut kinds, mut owners, mut names, mut private) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -75,6 +78,9 @@ pub(super) async fn present(
     on: &Transaction,
     contents: &[(Blake3Hash, u64)],
 ) -> Result<HashSet<Blake3Hash>, MetadataError> {
+    if contents.is_empty() {
+        return Ok(HashSet::new());
+    }
     let sizes: HashMap<Blake3Hash, u64> = contents.iter().copied().collect();
     // Always in the same order, so that nobody waits in a circle.
     let sql = "SELECT blake3, size FROM hub.blobs WHERE blake3 = ANY ($1) ORDER BY blake3 FOR KEY SHARE";
@@ -91,6 +97,9 @@ pub(super) async fn present(
 
 /// Notes that contents may have lost their last name, so that they are looked at once a grace from now has passed.
 pub(super) async fn touch(on: &Transaction, blobs: &[&[u8]], now_s: u64) -> Result<(), MetadataError> {
+    if blobs.is_empty() {
+        return Ok(());
+    }
     let sql = "INSERT INTO hub.idle AS i (blake3, since_s)
          SELECT blake3, $2 FROM hub.blobs WHERE blake3 = ANY ($1) ORDER BY blake3
          ON CONFLICT (blake3) DO UPDATE SET since_s = greatest(i.since_s, excluded.since_s)";
@@ -99,6 +108,9 @@ pub(super) async fn touch(on: &Transaction, blobs: &[&[u8]], now_s: u64) -> Resu
 
 /// Dooms objects.
 pub(super) async fn doom(on: &Transaction, keys: Vec<&str>) -> Result<(), MetadataError> {
+    if keys.is_empty() {
+        return Ok(());
+    }
     let sql = "INSERT INTO hub.doomed (key) SELECT key FROM unnest($1::text[]) AS k (key) ORDER BY key ON CONFLICT DO NOTHING";
     on.execute(sql, values![keys]).await.map(drop)
 }

@@ -43,6 +43,9 @@ pub(super) async fn open(
 }
 
 async fn insert_pins(on: &Transaction, id: &str, pins: &[Pin]) -> Result<(), MetadataError> {
+    if pins.is_empty() {
+        return Ok(());
+    }
     let sql = "INSERT INTO hub.pins (commit_id, blake3, size, here)
          SELECT $1, p.* FROM unnest($2::bytea[], $3::bigint[], $4::boolean[]) AS p";
     let contents: Vec<&[u8]> = pins.iter().map(|pin| pin.blake3.as_bytes().as_slice()).collect();

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Files of one statement: few megabytes of values.
-const FILES_AT_ONCE: usize = 10_000;
+pub(super) const FILES_AT_ONCE: usize = 10_000;
 
 pub(super) async fn finalize(
     on: &Transaction,

@@ -1,9 +1,6 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use gen_worker_hub::{
-    api::{CommitCreate, CommitMode, CommitOperation},
-    snapshot::SNAPSHOT_FILES_MAX,
-};
+use gen_worker_hub::api::{CommitCreate, CommitMode, CommitOperation};
 use gen_worker_postgres::Postgres;
 use tokio_rustls::rustls::{
     RootCertStore,
@@ -280,10 +277,10 @@ async fn a_server_with_another_certificate_is_no_server() {
 }
 
 #[tokio::test]
-async fn h6_18_a_tree_of_as_many_files_as_there_may_be_is_committed_and_resolved() {
+async fn h6_18_a_tree_of_more_files_than_one_statement_takes_is_committed_and_resolved() {
     let server = Postgres::start().unwrap();
     let store = open(&server.database().unwrap()).await;
-    let count = u32::try_from(SNAPSHOT_FILES_MAX).unwrap();
+    let count = u32::try_from(finalize::FILES_AT_ONCE).unwrap() + 1;
     // Contents that are there: their hashes are such that both sides can make them.
     let contents = "CREATE TABLE made AS SELECT n, int4send(n) || decode(repeat('00', 28), 'hex') AS blake3 FROM generate_series(1, $) AS n";
     let statements = [
@@ -304,15 +301,15 @@ async fn h6_18_a_tree_of_as_many_files_as_there_may_be_is_committed_and_resolved
     let body = CommitCreate::new(CommitMode::Replace, operations);
     let new = NewCommit { body, ..commit("c1", CommitMode::Replace, &[]) };
     let pins = store.open_commit(new, Author::unlimited(Reader::Operator)).await.unwrap();
-    assert_eq!(pins.iter().filter(|pin| pin.upload.is_none()).count(), SNAPSHOT_FILES_MAX);
+    assert_eq!(pins.iter().filter(|pin| pin.upload.is_none()).count(), finalize::FILES_AT_ONCE + 1);
     store.finalize_commit(repo(), "c1".parse().unwrap(), NOW_S).await.unwrap();
-    assert_eq!(files(&store).await.len(), SNAPSHOT_FILES_MAX);
+    assert_eq!(files(&store).await.len(), finalize::FILES_AT_ONCE + 1);
     // One that has nothing of it has to bring all of it, and gives up.
     let body = CommitCreate::new(CommitMode::Replace, (1..=count).map(add).collect());
     let new = NewCommit { body, ..commit("c2", CommitMode::Replace, &[]) };
     server.sql("test0", "UPDATE hub.repos SET private = true").unwrap();
     let pins = store.open_commit(new, Author::unlimited(Reader::Anyone)).await.unwrap();
-    assert_eq!(pins.iter().filter(|pin| pin.upload.is_some()).count(), SNAPSHOT_FILES_MAX);
+    assert_eq!(pins.iter().filter(|pin| pin.upload.is_some()).count(), finalize::FILES_AT_ONCE + 1);
     while store.sweep(0, END_S, 500).await.unwrap() {}
     assert_eq!(server.sql("test0", "SELECT count(*) FROM hub.uploads").unwrap(), "0");
 }

@@ -47,6 +47,9 @@ pub(super) async fn insert(
     budget: Option<&Budget>,
     path: Option<&str>,
 ) -> Result<(), MetadataError> {
+    if uploads.is_empty() {
+        return Ok(());
+    }
     let [mut ids, mut mimes] = [Vec::new(), Vec::new()];
     let [mut owners, mut references, mut commits] = [Vec::new(), Vec::new(), Vec::new()];
     let (mut creates, mut contents, [mut sizes, mut ends]) = (Vec::new(), Vec::new(), [Vec::new(), Vec::new()]);
@@ -240,6 +243,9 @@ pub(super) async fn drop_open(on: &Transaction, id: &ServerId) -> Result<(), Met
 /// Removes uploads whose rows are locked: what of them has come is doomed, what was counted for those that are not complete is
 /// not counted any more. How many rows are gone.
 pub(super) async fn remove(on: &Transaction, ids: &[&str]) -> Result<u64, MetadataError> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
     budgets::refund(on, ids).await?;
     let sql = "WITH gone AS (DELETE FROM hub.parts WHERE upload = ANY ($1) RETURNING key)
          INSERT INTO hub.doomed (key) SELECT key FROM gone ORDER BY key ON CONFLICT DO NOTHING";
