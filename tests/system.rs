@@ -5,6 +5,7 @@ mod system {
     mod chaos;
     mod conformance;
     mod crash;
+    mod files;
     mod hub;
     mod hub_command;
     mod hub_shared;

@@ -37,7 +37,8 @@ impl OwnWorker {
         command
             .args(["worker", "--addr", &format!("grpc://{address}")])
             .current_dir(dir.path())
-            .env("XDG_STATE_HOME", dir.path().join("state"));
+            .env("XDG_STATE_HOME", dir.path().join("state"))
+            .env("GEN_WORKER_JOBS_DIR", dir.path().join("jobs"));
         more(&mut command);
         Ok(Self { process: Process::start(binary, &mut command)?, dir })
     }

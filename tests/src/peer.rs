@@ -26,8 +26,7 @@ pub enum Peer {
 pub enum Serves {
     /// The functions that need no model: `echo`, `refuse`, `count-up`, `speak`, `hold`.
     Functions,
-    /// `read`, which tells the text of a model of the hub. Ours finds it in the directory `weights`; the other peers
-    /// have to be told where to get it.
+    /// `read`, which tells the text of a model of the hub. It has to be told where to get it.
     Model,
 }
 
@@ -66,7 +65,7 @@ impl Peer {
     /// As [`Peer::start`].
     pub fn start_serving(self, serves: Serves, dir: TempDir, id: &str, wire: SocketAddr) -> Result<PeerWorker> {
         let mut command = match self {
-            Self::Ours => ours(serves, dir.path())?,
+            Self::Ours => ours(serves)?,
             Self::Python(version) => python(version, serves, dir.path())?,
         };
         command
@@ -74,21 +73,19 @@ impl Peer {
             .env("ORCHESTRATOR_PUBLIC_ADDR", format!("grpc://{wire}"))
             .env("WORKER_ID", id)
             .env("XDG_STATE_HOME", dir.path().join("state"))
+            .env("GEN_WORKER_JOBS_DIR", dir.path().join("jobs"))
             .env("TENSORHUB_CACHE_DIR", dir.path().join("cache"));
         Ok(PeerWorker { process: Process::start(&format!("{self:?}"), &mut command)?, dir })
     }
 }
 
-fn ours(serves: Serves, dir: &Path) -> Result<Command> {
+fn ours(serves: Serves) -> Result<Command> {
     let binary = match serves {
         Serves::Functions => "conformance-endpoint",
         Serves::Model => "model-endpoint",
     };
     let mut command = Command::new(built(binary)?);
     command.arg("worker");
-    if serves == Serves::Model {
-        command.env("GEN_WORKER_MODELS", format!("acme/weights={}", dir.join("weights").display()));
-    }
     Ok(command)
 }
 

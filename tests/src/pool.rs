@@ -26,6 +26,8 @@ pub struct PoolOptions {
     pub ports: (u16, u16),
     /// Further arguments.
     pub args: Vec<String>,
+    /// Where its workers have the directories of jobs; none puts them beside their other files.
+    pub jobs_dir: Option<PathBuf>,
 }
 
 /// A pool that is ready. Its processes end with the guard: the workers follow `up` by themselves.
@@ -52,6 +54,9 @@ impl Pool {
         let mut command = Self::command(options, &ready_file)?;
         // Its workers inherit that.
         command.current_dir(dir.path()).env("XDG_STATE_HOME", dir.path().join("state"));
+        command.env("TENSORHUB_CAS_DIR", dir.path().join("cas"));
+        let jobs_dir = options.jobs_dir.clone().unwrap_or_else(|| dir.path().join("jobs"));
+        command.env("GEN_WORKER_JOBS_DIR", jobs_dir);
         let mut process = Process::start("gen-worker up", &mut command)?;
         process.wait_for_line("pool is ready")?;
         let text = fs::read(&ready_file).context("read the ready file")?;

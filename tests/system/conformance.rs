@@ -102,12 +102,12 @@ fn field<'a>(value: &'a Value, path: &str) -> &'a Value {
     value.pointer(path).unwrap_or(&Value::Null)
 }
 
-/// Tests of scenarios, one for each peer; those after `python` are not for ours.
+/// Tests of scenarios, one for each peer.
 macro_rules! with_every_peer {
-    ($($scenario:ident),* $(; python $($other:ident),*)?) => {
+    ($($scenario:ident),*) => {
         mod ours { $(#[test] fn $scenario() -> anyhow::Result<()> { super::$scenario(gen_worker_tests::Peer::Ours) })* }
-        with_every_peer!(@python python_0_11, "0.11.2", $($scenario)* $($($other)*)?);
-        with_every_peer!(@python python_0_13, "0.13.34", $($scenario)* $($($other)*)?);
+        with_every_peer!(@python python_0_11, "0.11.2", $($scenario)*);
+        with_every_peer!(@python python_0_13, "0.13.34", $($scenario)*);
     };
     (@python $name:ident, $version:literal, $($scenario:ident)*) => {
         mod $name {

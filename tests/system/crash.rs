@@ -21,19 +21,28 @@ use serde_json::{Value, json};
 /// Clients that submit at the same time.
 const CLIENTS: usize = 8;
 
-/// Requests that have to be accepted before the kill: enough that some are queued, some run, some have ended.
-const ACCEPTED_BEFORE_KILL: usize = 400;
+/// What clients submit.
+pub(super) struct Load {
+    /// The text that `echo` is given, by the id of its request.
+    pub(super) text: fn(&str) -> String,
+    /// Requests that have to be accepted before the kill: enough that some are queued, some run, some have ended.
+    pub(super) before_kill: usize,
+}
 
-/// Submits until the orchestrator is gone; gives the ids of everything that it accepted. Calls `kill` once enough is
-/// accepted, in the middle of the load.
-fn load(api: &Api, kill: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
+const SMALL: Load = Load { text: str::to_owned, before_kill: 400 };
+
+/// Submits until the orchestrator is gone or `kill` has returned; gives the ids of everything that was accepted. Calls `kill`
+/// once enough is, in the middle of the load. No two loads have an id in common.
+pub(super) fn load(api: &Api, what: &Load, kill: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
+    static LOADS: AtomicUsize = AtomicUsize::new(0);
+    let number = LOADS.fetch_add(1, Ordering::SeqCst);
     let accepted = Mutex::new(Vec::new());
     let (count, gone) = (AtomicUsize::new(0), AtomicBool::new(false));
     let client = |client: usize| {
         let mut index = 0;
         while !gone.load(Ordering::SeqCst) {
-            let id = format!("c{client}-{index}");
-            let body = json!({"function": "echo", "payload": {"text": id}});
+            let id = format!("l{number}-c{client}-{index}");
+            let body = json!({"function": "echo", "payload": {"text": (what.text)(&id)}});
             match api.put(&format!("/v1/requests/{id}"), &body) {
                 Ok(answer) if answer.status == 202 => {
                     accepted.lock().unwrap_or_else(PoisonError::into_inner).push(id);
@@ -48,9 +57,8 @@ fn load(api: &Api, kill: impl FnOnce() -> Result<()>) -> Result<Vec<String>> {
     };
     thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS).map(|index| scope.spawn(move || client(index))).collect();
-        let enough = eventually("enough accepted requests", || {
-            (count.load(Ordering::SeqCst) >= ACCEPTED_BEFORE_KILL).then_some(())
-        });
+        let enough =
+            eventually("enough accepted requests", || (count.load(Ordering::SeqCst) >= what.before_kill).then_some(()));
         let killed = enough.and_then(|()| kill());
         gone.store(true, Ordering::SeqCst);
         for client in clients {
@@ -92,7 +100,7 @@ fn kill_9_with_all_its_workers() -> Result<()> {
         ..options(&db, (0, 0))
     };
     let pool = Pool::start(&options)?;
-    let accepted = load(&pool.api.clone(), || pool.process.signal(Signal::KILL))?;
+    let accepted = load(&pool.api, &SMALL, || pool.process.signal(Signal::KILL))?;
     drop(pool);
     let again = Pool::start(&options)?;
     each_ended_once(&again.api, &accepted)
@@ -113,7 +121,7 @@ fn kill_9_while_workers_live_on() -> Result<()> {
     let mut submit = Process::start("submit", &mut submit)?;
     let started = || workers.iter().find(|worker| worker.dir.path().join("started").exists());
     let holder = eventually("the handler to start", started)?;
-    let accepted = load(&pool.api.clone(), || pool.process.signal(Signal::KILL))?;
+    let accepted = load(&pool.api, &SMALL, || pool.process.signal(Signal::KILL))?;
     pool.process.wait()?;
     let ports = |address: SocketAddr| address.port();
     let again = Pool::start(&options(&db, (ports(http), ports(wire))))?;

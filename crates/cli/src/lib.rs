@@ -22,6 +22,7 @@ mod console;
 mod describe;
 mod embedded;
 mod exit;
+mod inputs;
 mod interrupt;
 mod logging;
 mod models;

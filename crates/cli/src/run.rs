@@ -1,16 +1,18 @@
 //! `run`: one function, once, in this process.
 //!
-//! Order of effects: listing; payload text; endpoint and selection; words; decode; models; setup and warm-up; handler;
+//! Order of effects: listing; payload text; endpoint and selection; words; decode; files; models; setup and warm-up; handler;
 //! shutdown. So an invalid payload ends before any model is touched.
 
 mod events;
 mod handler;
 mod target;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use gen_worker_core::{
-    CancelFlag, ContextParts, Function, Instance, LocalFiles, ModelSource, Registry, RequestContext, WorkerError,
+    CancelFlag, ContextParts, Function, Inputs, InputsOptions, Instance, LocalFiles, ModelSource, Registry,
+    RequestContext, WorkerError,
+    scratch::{Scratch, ScratchRoot},
 };
 use gen_worker_proto::Pair;
 use gen_worker_tasks::{Cancel, Scope};
@@ -28,6 +30,7 @@ use crate::{
     describe::{self, Detected},
     env::{Environment, names},
     exit::{Exit, Failure, Outcome, chain},
+    inputs,
     models::{FetchEvents, KeptModels, ModelPlan, Reach},
     payload,
     select::{Candidate, Wanted, select},
@@ -64,12 +67,13 @@ pub(crate) fn run(args: &RunArgs, env: &Environment, main: &str) -> Outcome {
     let target = Target::choose(args, env)?;
     let reach = if args.offline { Reach::Offline } else { Reach::Local };
     let models = ModelPlan::of(&args.models, env, reach)?;
+    let files = JobFiles { inputs: inputs::options(env, None)?, dir: inputs::jobs_dir(env) };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
-    let outcome = runtime.block_on(execute(&function, payload, target, models, args.pretty));
+    let outcome = runtime.block_on(execute(&function, payload, target, models, files, args.pretty));
     // A handler that ignores its cancel must not keep the process.
     runtime.shutdown_background();
     outcome
@@ -126,13 +130,38 @@ fn without_models(mut payload: Value) -> Value {
     payload
 }
 
-async fn execute(function: &Function, payload: Value, target: Target, models: ModelPlan, pretty: bool) -> Outcome {
+/// Where the files of the request come from, and where they are kept.
+struct JobFiles {
+    inputs: InputsOptions,
+    dir: PathBuf,
+}
+
+async fn execute(
+    function: &Function,
+    payload: Value,
+    target: Target,
+    models: ModelPlan,
+    files: JobFiles,
+    pretty: bool,
+) -> Outcome {
     let mut interrupts = signal(SignalKind::interrupt())
         .map_err(|error| Failure::failed(format!("could not listen for Ctrl-C: {error}")))?;
     let cancel = CancelFlag::new();
-    let context = context(function, target, cancel.clone())?;
+    let scope = Arc::new(Scope::new("files"));
+    let root = ScratchRoot::open(&files.dir, scope.clone());
+    let root = root.map_err(|error| note(&format!("gen-worker run: no directory for files: {error}"))).ok();
+    let scratch = root.as_ref().map_or_else(Scratch::nowhere, ScratchRoot::scratch);
+    let context = context(function, target, cancel.clone(), scratch.clone())?;
     // Decoded for its verdict only: what runs decodes again, with the instance in its hands.
     function.check_local(context.clone(), &payload).map_err(|error| invalid(&error))?;
+    let inputs = Inputs::new(files.inputs, scope);
+    let payload = tokio::select! {
+        biased;
+        () = pressed(&mut interrupts) => return Ok(Exit::Interrupted),
+        payload = inputs.bring_local(function, &payload, &scratch) => {
+            payload.map_err(|error| Failure::failed(format!("input file: {}: {}", error.kind(), chain(&error))))?
+        }
+    };
     let instance = tokio::select! {
         biased;
         () = pressed(&mut interrupts) => return Ok(Exit::Interrupted),
@@ -158,7 +187,12 @@ async fn execute(function: &Function, payload: Value, target: Target, models: Mo
     outcome
 }
 
-fn context(function: &Function, target: Target, cancel: CancelFlag) -> Result<RequestContext, Failure> {
+fn context(
+    function: &Function,
+    target: Target,
+    cancel: CancelFlag,
+    scratch: Scratch,
+) -> Result<RequestContext, Failure> {
     let random = uuid::Uuid::new_v4().simple().to_string();
     let id = format!("local-{}", random.get(..8).unwrap_or(&random));
     let pair = Pair::parse(id.as_str(), 1).map_err(|error| Failure::failed(error.to_string()))?;
@@ -168,6 +202,7 @@ fn context(function: &Function, target: Target, cancel: CancelFlag) -> Result<Re
         models,
         device: target.device,
         cancel,
+        scratch,
         events: Arc::new(StderrEvents::of(id)),
         saver: Arc::new(LocalFiles::new(target.outputs, Arc::new(Scope::new("files")))),
         ..ContextParts::new(pair, function.name().clone())

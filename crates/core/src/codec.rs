@@ -20,8 +20,9 @@ mod reader;
 
 pub use json::{encode_json, from_json, to_json};
 
-use decode_error::DecodeError;
+pub(crate) use decode_error::DecodeError;
 use decoder::BytesForm;
+pub(crate) use reader::{Reader, Token};
 
 /// Deepest nesting of a payload. Real payloads have a handful of levels; the bound keeps hostile ones off the
 /// stack.

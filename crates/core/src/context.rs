@@ -5,8 +5,9 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
-    sync::Arc,
+    fmt, io,
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -15,16 +16,19 @@ use serde_json::json;
 
 use crate::{
     saves::{FileSaver, MediaNames, NoFiles},
+    scratch::Scratch,
     worker_error::{Result, WorkerError},
 };
 
 mod cancel_flag;
 mod event;
+mod output_stream;
 mod rng;
 mod saving;
 
 pub use cancel_flag::CancelFlag;
 pub use event::{EventSink, Level, NoEvents, RequestEvent};
+pub use output_stream::{OutputStream, StreamOptions};
 pub use rng::Rng;
 
 /// How media that a handler saves travels.
@@ -73,6 +77,9 @@ impl Deadline {
     }
 }
 
+/// Where the directory of a request has what its handler puts there.
+const OWN_DIRECTORY: &str = "own";
+
 /// Everything a [`RequestContext`] is made of.
 pub struct ContextParts {
     /// The request and its attempt.
@@ -97,6 +104,8 @@ pub struct ContextParts {
     pub output_mode: OutputMode,
     /// Where saved files go.
     pub saver: Arc<dyn FileSaver>,
+    /// What it puts on disk.
+    pub scratch: Scratch,
     /// Where tensors go.
     pub device: Device,
     /// Most bytes the summary of a stream may have: larger ones are cut, since its chunks told everything.
@@ -119,6 +128,7 @@ impl ContextParts {
             events: Arc::new(NoEvents),
             output_mode: OutputMode::default(),
             saver: Arc::new(NoFiles),
+            scratch: Scratch::nowhere(),
             device: Device::default(),
             summary_bytes_max: usize::MAX,
         }
@@ -132,13 +142,15 @@ pub struct RequestContext(Arc<Inner>);
 struct Inner {
     parts: ContextParts,
     media_names: MediaNames,
+    /// Output streams opened so far.
+    streams: AtomicU64,
 }
 
 impl RequestContext {
     /// Wraps the parts of one request.
     #[must_use]
     pub fn new(parts: ContextParts) -> Self {
-        Self(Arc::new(Inner { parts, media_names: MediaNames::default() }))
+        Self(Arc::new(Inner { parts, media_names: MediaNames::default(), streams: AtomicU64::new(0) }))
     }
 
     /// Id of the request.
@@ -260,6 +272,18 @@ impl RequestContext {
     #[must_use]
     pub fn device(&self) -> Device {
         self.0.parts.device
+    }
+
+    /// A directory for what the request puts on disk: its own, the same each time, and removed when the request is over,
+    /// however it ends. Quick, but blocks.
+    ///
+    /// # Errors
+    /// When there is no place for one.
+    pub fn scratch(&self) -> Result<PathBuf> {
+        let made = self.0.parts.scratch.directory_blocking(OWN_DIRECTORY);
+        made.map_err(|error: io::Error| {
+            WorkerError::resource(format!("there is no directory for the request: {error}")).with_source(error)
+        })
     }
 
     /// What it was made of.

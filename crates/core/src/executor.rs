@@ -9,6 +9,7 @@ mod cell;
 mod gpu_lease;
 mod handler;
 mod inline;
+mod inputs;
 mod job_files;
 mod metrics;
 mod renewal;
@@ -33,7 +34,7 @@ use tokio::{
 };
 
 use crate::{
-    Instance, RequestContext, WorkerError,
+    Inputs, Instance, RequestContext, WorkerError,
     context::{ContextParts, Deadline, Device, Lora, OutputMode},
     function::Function,
     job::{Ending, NotStored, Outcome},
@@ -52,6 +53,7 @@ use gpu_lease::GpuLease;
 pub(crate) use gpu_lease::{GpuPermit, GpusFreed};
 use handler::Call;
 pub(crate) use inline::InlinePolicy;
+pub(crate) use inputs::concerns;
 use job_files::JobFiles;
 use metrics::PeakMemory;
 pub(crate) use renewal::Renewals;
@@ -60,12 +62,14 @@ pub(crate) use reporting::Reporting;
 pub(crate) use upload::Uploads;
 pub use upload::{OutputUpload, OutputUploader, UploadError};
 
-/// Largest payload decoded on the event loop, in bytes. Decoding runs at some hundred MB/s, so this is a tenth of a
-/// millisecond at most.
+/// Largest payload that the event loop decodes or searches, in bytes. That runs at some hundred MB/s, so it is a tenth of
+/// a millisecond at most.
 const INLINE_PAYLOAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What happened to a job outside the event loop.
 pub(crate) enum JobEvent {
+    /// The files of its payload are here, or cannot be had.
+    Brought { job: Arc<JobCell>, result: Result<Bytes, WorkerError> },
     /// The instance of a function, by its number, is there or cannot be had; for the job that asked, if it still waits.
     Prepared { job: Weak<JobCell>, function: usize, result: Result<(Instance, ColdStart), WorkerError> },
     /// Its handler ended.
@@ -93,6 +97,13 @@ pub(crate) enum Started {
     Running,
 }
 
+/// What moves files of jobs.
+pub(crate) struct FileServices {
+    pub(crate) uploads: Uploads,
+    pub(crate) renewals: Renewals,
+    pub(crate) inputs: Inputs,
+}
+
 pub(crate) struct Executor {
     scope: Arc<Scope>,
     events: mpsc::Sender<JobEvent>,
@@ -100,6 +111,7 @@ pub(crate) struct Executor {
     loader: Arc<Loader>,
     uploads: Arc<Uploads>,
     renewals: Arc<Renewals>,
+    inputs: Inputs,
     memory: PeakMemory,
     /// Tells of accelerators; none where there are none.
     vram: Option<Arc<dyn MemoryProbe>>,
@@ -113,13 +125,14 @@ impl Executor {
         events: mpsc::Sender<JobEvent>,
         outbox: SharedOutbox,
         loader: Arc<Loader>,
-        files: (Uploads, Renewals),
+        files: FileServices,
         reporting: Reporting,
         gpus_freed: GpusFreed,
     ) -> Self {
         let (memory, vram) = (PeakMemory::default(), loader.accelerators());
-        let (scope, uploads, renewals) = (Arc::new(scope), Arc::new(files.0), Arc::new(files.1));
-        Self { scope, events, outbox, loader, uploads, renewals, memory, vram, gpus_freed, reporting }
+        let FileServices { uploads, renewals, inputs } = files;
+        let (scope, uploads, renewals) = (Arc::new(scope), Arc::new(uploads), Arc::new(renewals));
+        Self { scope, events, outbox, loader, uploads, renewals, inputs, memory, vram, gpus_freed, reporting }
     }
 
     /// Gets the instance of the job's function. What comes of it is told even when the job has ended meanwhile: the
@@ -280,6 +293,7 @@ impl Executor {
     /// Queues the result of a job that left the table.
     pub(crate) fn finish(&mut self, job: &JobCell, function: Option<&FunctionName>, ending: Ending) {
         job.needs_no_token();
+        job.scratch().remove();
         let Ending { status, output, message } = ending;
         let message = if message.is_empty() { message } else { sanitize(&message) };
         let metrics = job.metrics(&mut self.memory);
@@ -324,6 +338,7 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, place: Cont
             OutputMode::Url
         },
         saver,
+        scratch: job.scratch().clone(),
         summary_bytes_max,
         device,
         ..ContextParts::new(job.pair().clone(), function.name().clone())

@@ -1,6 +1,11 @@
 //! A routable function: what is known about it, and how a call of it starts.
 
-use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use futures::{future::BoxFuture, stream::BoxStream};
@@ -11,6 +16,7 @@ use crate::{
     codec,
     context::RequestContext,
     endpoint::{CallFn, Isolation, Kind, OutputShape, Resources, TypeDecl},
+    inputs::FileShapes,
     instance::{Borrowed, CallSlot, Instance, InstanceCell},
     io_type::Payload,
     worker_error::{Result, WorkerError},
@@ -34,6 +40,8 @@ pub struct Function {
     pub(crate) output: TypeDecl,
     pub(crate) call: CallFn,
     pub(crate) instance: Option<Arc<InstanceCell>>,
+    /// Where its payloads may name files; looked at when the first comes.
+    pub(crate) files: OnceLock<Option<FileShapes>>,
 }
 
 /// One call of a handler.
@@ -203,6 +211,11 @@ impl Function {
     #[must_use]
     pub fn instance(&self) -> Option<&Arc<InstanceCell>> {
         self.instance.as_ref()
+    }
+
+    /// Where its payloads may name files; none when their type has no place for one.
+    pub(crate) fn files(&self) -> Option<&FileShapes> {
+        self.files.get_or_init(|| FileShapes::of(&(self.payload.schema)())).as_ref()
     }
 
     /// Strictly decodes the payload and returns the work. Quick, and without I/O. `instance` comes from

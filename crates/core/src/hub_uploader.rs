@@ -92,6 +92,7 @@ impl Shared {
         };
         let mut file = Upload::new(UploadTarget::Media { owner: upload.tenant }, place, content);
         file.content_type = upload.mime_type;
+        file.create = upload.create;
         file.request_id = Some(upload.pair.request_id.as_str().to_owned());
         uploader.upload(&client, file).await.map_err(|error| (error.failure(), error.into()))
     }

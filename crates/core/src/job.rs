@@ -52,7 +52,7 @@ pub enum Action<J> {
         /// Why.
         ending: Ending,
     },
-    /// Get the instance its function needs, then report [`JobTable::prepared`].
+    /// Get the files its payload names and the instance its function needs, then report [`JobTable::prepared`].
     Prepare(J),
     /// Run the handler, then report [`JobTable::returned`].
     Start(J),
@@ -214,7 +214,7 @@ impl<J: Clone> JobTable<J> {
         }
         let handle = handle(pair.clone());
         actions.push(Action::Accept { job: handle.clone(), others: self.jobs.len() });
-        let stage = if needs.instance {
+        let stage = if needs.files || needs.instance {
             actions.push(Action::Prepare(handle.clone()));
             Stage::Preparing
         } else {
@@ -238,7 +238,7 @@ impl<J: Clone> JobTable<J> {
         self.jobs.insert(pair.request_id, job);
     }
 
-    /// The instance of `pair` is there, or cannot be had.
+    /// What `pair` needs before it may run is there, or cannot be had.
     pub fn prepared(&mut self, pair: &Pair, result: Result<(), Ending>, actions: &mut Vec<Action<J>>) {
         if self.stage(pair) != Some(Stage::Preparing) {
             return;

@@ -10,6 +10,8 @@ const COLD_MIN: Duration = Duration::from_millis(1);
 /// What a job waited for until its instance was there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ColdStart {
+    /// Files that its payload names. No part of a cold start: the next job brings others.
+    pub inputs: Duration,
     /// A place among the processes of its function. No part of a cold start: there are only so many.
     pub queued: Duration,
     /// Other loads, and room for this one.
@@ -27,6 +29,8 @@ pub struct ColdStart {
 /// What a span of a job's time was spent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PhaseKind {
+    /// Files that its payload names.
+    Inputs,
     /// A place among the processes of its function.
     WaitForPlace,
     /// Other loads, and room for this one.
@@ -82,7 +86,7 @@ pub trait JobObserver: Send + Sync {
 }
 
 impl ColdStart {
-    /// All of it but the wait for a place.
+    /// All of it but its files and the wait for a place.
     #[must_use]
     pub fn total(&self) -> Duration {
         self.waited + self.download + self.spawn + self.setup + self.warmup
@@ -100,6 +104,7 @@ impl PhaseKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Inputs => "inputs",
             Self::WaitForPlace => "wait_for_place",
             Self::WaitForLoad => "wait_for_load",
             Self::Download => "download",
@@ -132,6 +137,7 @@ pub(crate) fn phases(
     };
     let mut until = Duration::ZERO;
     let parts = [
+        (PhaseKind::Inputs, cold.inputs),
         (PhaseKind::WaitForPlace, cold.queued),
         (PhaseKind::WaitForLoad, cold.waited),
         (PhaseKind::Download, cold.download),
@@ -193,11 +199,11 @@ mod tests {
     proptest! {
         #[test]
         fn phases_follow_each_other_without_gaps(
-            cold in proptest::array::uniform6(0..50_u64), started in proptest::option::of(0..200_u64),
+            cold in proptest::array::uniform7(0..50_u64), started in proptest::option::of(0..200_u64),
             ran in proptest::option::of(0..100_u64), rest in 0..20_u64,
         ) {
-            let [queued, waited, download, spawn, setup, warmup] = cold.map(millis);
-            let cold = ColdStart { queued, waited, download, spawn, setup, warmup };
+            let [inputs, queued, waited, download, spawn, setup, warmup] = cold.map(millis);
+            let cold = ColdStart { inputs, queued, waited, download, spawn, setup, warmup };
             let started = started.map(millis);
             let ended = started.zip(ran).map(|(started, ran)| started + millis(ran));
             let took = ended.or(started).unwrap_or_default() + millis(rest);

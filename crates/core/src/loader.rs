@@ -269,7 +269,7 @@ fn split(all: Duration, download: Duration, times: SetupTimes) -> ColdStart {
         (setup, warmup)
     };
     let waited = all.saturating_sub(download + spawn + setup + warmup);
-    ColdStart { queued: Duration::ZERO, waited, download, spawn, setup, warmup }
+    ColdStart { waited, download, spawn, setup, warmup, ..ColdStart::default() }
 }
 
 #[cfg(test)]

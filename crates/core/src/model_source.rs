@@ -13,7 +13,7 @@ pub use error::ModelError;
 pub use fetched::FetchedModel;
 pub use local::{LocalModels, Overridden};
 
-use crate::binding::Binding;
+use crate::{binding::Binding, model_fetch::TRIES_DEFAULT};
 
 /// Hears the wire ref of a model that has left the disk.
 pub type TellEvicted = Arc<dyn Fn(&str) + Send + Sync>;
@@ -53,6 +53,11 @@ pub trait ModelSource: Send + Sync {
         _snapshot: Option<&'a pb::Snapshot>,
     ) -> BoxFuture<'a, Result<bool, ModelError>> {
         Box::pin(ready(Ok(true)))
+    }
+
+    /// How often [`ModelSource::fetch`] is worth trying in all.
+    fn tries(&self) -> u32 {
+        TRIES_DEFAULT
     }
 
     /// What is held now, for the next `Hello`.

@@ -35,6 +35,8 @@ pub struct Save {
     pub reference: String,
     /// What it holds.
     pub content: SaveContent,
+    /// Whether a file that is there already is an error, and not replaced.
+    pub create: bool,
 }
 
 /// What a saved file holds.
@@ -56,6 +58,11 @@ pub trait FileSaver: Send + Sync {
     /// # Cancel safety
     /// The future may be dropped: nothing half is then to be found under the ref.
     fn save(&self, save: Save) -> BoxFuture<'static, Result<Asset>>;
+
+    /// How a file that is written piece by piece gets to its place, in the word of the contract.
+    fn stream_mode(&self) -> &'static str {
+        "presigned"
+    }
 }
 
 /// Nowhere to save to.

@@ -53,6 +53,8 @@ pub struct StoreModelsOptions {
     pub declared: BTreeSet<String>,
     /// Models that are downloaded at once; 0 = no limit.
     pub downloads: usize,
+    /// How often one is tried.
+    pub tries: u32,
 }
 
 /// Models of one store.
@@ -62,6 +64,7 @@ pub struct StoreModels {
     upstream: Upstream,
     declared: BTreeSet<String>,
     downloads: Semaphore,
+    tries: u32,
 }
 
 impl StoreModels {
@@ -70,11 +73,11 @@ impl StoreModels {
     /// # Errors
     /// As [`Store::open`].
     pub async fn open(options: StoreModelsOptions, cancel: &Cancel) -> Result<Self, FetchError> {
-        let StoreModelsOptions { store, upstream, declared, downloads } = options;
+        let StoreModelsOptions { store, upstream, declared, downloads, tries } = options;
         let presence = Arc::new(Presence::default());
         let store = Store::open(StoreOptions { observer: presence.clone(), ..store }, cancel).await?;
         let downloads = if downloads == 0 { Semaphore::MAX_PERMITS } else { downloads.min(Semaphore::MAX_PERMITS) };
-        Ok(Self { store, presence, upstream, declared, downloads: Semaphore::new(downloads) })
+        Ok(Self { store, presence, upstream, declared, downloads: Semaphore::new(downloads), tries })
     }
 
     /// The store.
@@ -237,6 +240,10 @@ impl ModelSource for StoreModels {
         snapshot: Option<&'a pb::Snapshot>,
     ) -> BoxFuture<'a, Result<bool, ModelError>> {
         Box::pin(self.check(binding, snapshot))
+    }
+
+    fn tries(&self) -> u32 {
+        self.tries
     }
 
     fn residency(&self) -> Vec<ModelResidency> {

@@ -1,7 +1,7 @@
 //! What a worker is told from outside. Built by the CLI from the environment, or by an embedding program; nothing
 //! below reads the environment. Values only.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use gen_worker_proto::{
     limits::{FINISHED_PAIRS_MAX, HANDSHAKE_TIMEOUT, SEND_QUEUE_ENTRIES_MAX},
@@ -12,6 +12,7 @@ use crate::{
     address::Address,
     executor::{OutputUploader, TokenRenewer},
     gpu::{Gpu, NoGpus},
+    inputs::InputsOptions,
     job::JobLimits,
     ledger::JobObserver,
     link::{Dial, RedialOptions, TcpDial},
@@ -62,6 +63,11 @@ pub struct WorkerOptions {
     pub uploader: Option<Arc<dyn OutputUploader>>,
     /// Bytes of the largest file that is given to it; a job whose output is larger ends invalid. 0 = no bound.
     pub upload_bytes_max: usize,
+    /// How files are fetched that payloads name by an address.
+    pub inputs: InputsOptions,
+    /// Where jobs have directories of their own while they last; removed with what earlier processes left there. Without it
+    /// no job can have files on disk.
+    pub scratch: Option<PathBuf>,
     /// What renews the tokens of jobs that run on. Without one a job has its token for as long as that lasts.
     pub renewer: Option<Arc<dyn TokenRenewer>>,
     /// Accelerators that this process may use, by ordinal. Hello describes them, and functions that need others are
@@ -107,6 +113,8 @@ impl WorkerOptions {
             dial: Arc::new(TcpDial),
             uploader: None,
             upload_bytes_max: 0,
+            inputs: InputsOptions::default(),
+            scratch: None,
             renewer: None,
             gpus: Vec::new(),
             memory: Arc::new(SystemMemory::new(Arc::new(NoGpus))),

@@ -25,7 +25,7 @@ pub(crate) use sha256::{Sha256Error, hashed};
 
 use flights::Flights;
 
-pub use direct::Direct;
+pub use direct::{Asker, Direct, Seen};
 pub use options::{HubOptions, HubSetupError, TIDY_EVERY, UNUSED_GRACE, Visibility};
 pub use upkeep::TidyError;
 

@@ -30,6 +30,8 @@ mod tree;
 mod vault;
 
 pub use api::{OperatorToken, router};
-pub use hub::{Direct, Hub, HubOptions, HubSetupError, TIDY_EVERY, TidyError, UNUSED_GRACE, Visibility};
+pub use hub::{
+    Asker, Direct, Hub, HubOptions, HubSetupError, Seen, TIDY_EVERY, TidyError, UNUSED_GRACE, Visibility,
+};
 pub use renewal::{NotRunning, RunningJobs};
 pub use server::serve;

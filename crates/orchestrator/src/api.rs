@@ -54,7 +54,7 @@ use utoipa::OpenApi as _;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 pub use server::serve;
-pub use state::{Access, Options, Token};
+pub use state::{Access, DEV_TENANT, Options, Token};
 
 use crate::pool::Handle;
 use error::ApiError;

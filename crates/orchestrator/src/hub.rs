@@ -22,11 +22,12 @@ pub trait Hub: Send + Sync + fmt::Debug {
     /// When `token` is none of this pair.
     fn renew(&self, pair: &Pair, token: &str) -> Result<Renewed, NotItsToken>;
 
-    /// The files of a model ref, as a job of this tenant may read them; `None` when the hub has no such thing for it.
+    /// What a model ref stands for, as far as this tenant may know: the tenant of a request for what that names, the owner of an
+    /// endpoint for what that declares.
     ///
     /// # Errors
     /// When the hub cannot say now.
-    fn resolve(&self, tenant: &str, reference: &str) -> BoxFuture<'static, Result<Option<Resolved>, HubUnavailable>>;
+    fn resolve(&self, tenant: &str, reference: &str) -> BoxFuture<'static, Result<Lookup, HubUnavailable>>;
 
     /// Where a stored file of a tenant can be read for an hour at least; `None` when there is none under this ref.
     ///
@@ -60,6 +61,18 @@ pub struct Renewed {
     pub token: String,
     /// When it ends, in seconds since 1970.
     pub expires_at_unix: u64,
+}
+
+/// What a hub says of a ref.
+#[derive(Clone, Debug)]
+pub enum Lookup {
+    /// It is there, and the tenant may read it.
+    Found(Resolved),
+    /// It is there, and the tenant may not know of it. Nobody outside is told the difference from [`Lookup::Absent`], but a job that
+    /// names it does not run: its worker may hold the files for somebody else.
+    Hidden,
+    /// There is no such thing, or the ref is of another provider.
+    Absent,
 }
 
 /// Files of a model.

@@ -20,6 +20,7 @@ pub mod wire;
 
 pub mod lifecycle;
 pub mod pool;
+pub mod prefetch;
 pub mod reconcile;
 pub mod scheduler;
 

@@ -73,7 +73,7 @@ pub enum Happened {
     Deadline,
     /// The attempt took much longer than its handler may, and its worker did not end it.
     Overtime(Attempt),
-    /// Nobody in the pool can run it.
+    /// Nobody in the pool can run it. Of an attempt on a worker: it was not sent.
     NoWorker,
     /// The last decision (requeue or finish) is on disk.
     Stored,
@@ -290,7 +290,9 @@ impl Life {
             }
             Happened::Cancel => self.canceled(),
             Happened::Deadline => self.deadline(),
-            Happened::NoWorker if self.phase == Phase::Queued => self.finish(End::NoWorker, None),
+            Happened::NoWorker if matches!(self.phase, Phase::Queued | Phase::Assigned) => {
+                self.finish(End::NoWorker, None)
+            }
             Happened::NoWorker => Step::Nothing,
             Happened::Stored => self.stored(),
         }

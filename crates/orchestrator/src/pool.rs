@@ -11,12 +11,15 @@
 //! `scheduler`.
 
 mod clock;
+mod declared;
 mod event;
 mod handle;
+mod held;
 pub(crate) mod input;
 mod lanes;
 mod live;
 mod near;
+mod operations;
 mod options;
 mod owner;
 mod ring;
@@ -36,6 +39,6 @@ pub use owner::RecoverError;
 pub use start::start;
 pub use subscription::Subscription;
 pub use views::{
-    CancelOutcome, Counters, DegradedView, DisabledView, FunctionManifest, FunctionView, ModelPlaceView, ModelView,
-    PoolError, ResidencyView, ResourcesView, SubmitError, Submitted, WorkerView,
+    CancelOutcome, Counters, DeclaredModel, DegradedView, DisabledView, FunctionManifest, FunctionView, ModelPlaceView,
+    ModelView, PoolError, ResidencyView, ResourcesView, SubmitError, Submitted, WorkerView,
 };

@@ -50,9 +50,9 @@ pub use gen_worker_inference as inference;
 /// Everything most endpoints need.
 pub mod prelude {
     pub use crate::{
-        BatchItemDelta, Classify, Dtype, Level, LoadModel, LoadOptions, ModelDir, Output, Payload, RequestContext,
-        Result, Slots, Stream, StreamEvent, StreamExt, TokenDelta, TokenUsage, TryStreamExt, WorkerError, civitai,
-        endpoint, hf, hub, modelscope, stream, try_stream,
+        Asset, BatchItemDelta, Classify, Dtype, Level, LoadModel, LoadOptions, ModelDir, Output, Payload,
+        RequestContext, Result, Slots, Stream, StreamEvent, StreamExt, TokenDelta, TokenUsage, TryStreamExt,
+        WorkerError, civitai, endpoint, hf, hub, modelscope, stream, try_stream,
     };
     pub use gen_worker_core::binding::Dtype::{Bf16, Fp16, Fp32};
 }

@@ -7,6 +7,7 @@ use std::{
 
 use gen_worker_hub::{
     Blake3Hash, SignedUrl,
+    api::TransferGrant,
     digest::{DigestAlgorithm, DigestHasher},
 };
 use rustix::io::Errno;
@@ -14,7 +15,7 @@ use rustix::io::Errno;
 use crate::{
     durable,
     tree::Piece,
-    wanted::{Size, Wanted},
+    wanted::{Credential, Size, Wanted},
 };
 
 /// Reads of files that are hashed: enough for the vector units of any processor, and little enough for the stack of a thread, so
@@ -30,13 +31,16 @@ pub(crate) struct Blob {
     pub(crate) size_bytes: Option<u64>,
     /// Where it is.
     pub(crate) url: SignedUrl,
+    /// What it is asked for with, when only a bucket has it.
+    pub(crate) grant: Option<Box<TransferGrant>>,
 }
 
 impl Blob {
     /// What a download has to bring.
     pub(crate) fn wanted(self) -> Wanted {
         let size = Size::of_blob(self.size_bytes);
-        Wanted { expected: self.blake3.into(), size, url: self.url, credential: None }
+        let credential = self.grant.map(Credential::Grant);
+        Wanted { expected: self.blake3.into(), size, url: self.url, credential }
     }
 
     /// What it is in a tree.

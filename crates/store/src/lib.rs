@@ -17,6 +17,7 @@
 mod assemble;
 mod blob;
 mod blobs;
+mod bucket_object;
 mod build;
 mod builds;
 mod bytes_on_disk;

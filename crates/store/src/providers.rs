@@ -65,7 +65,7 @@ impl Providers {
         extra_roots: Option<&[u8]>,
         disk: &DiskPool,
     ) -> Result<Self, FetchError> {
-        let api = ApiClient::new(extra_roots)?;
+        let api = ApiClient::new(options.connect, options.call, extra_roots)?;
         let clients = Clients {
             #[cfg(feature = "modelscope")]
             model_scope: ModelScope::new(&options.model_scope, root, api.clone())?,

@@ -13,7 +13,7 @@ use gen_worker_hub::{
     repo_path::PathConflict,
 };
 
-use crate::{blob::Blob, layout::Layout};
+use crate::{blob::Blob, bucket_object, layout::Layout};
 
 /// A tree of files by content, and where each content is.
 #[derive(Clone, Debug)]
@@ -65,8 +65,8 @@ pub enum TreeError {
     /// Together they have more bytes than a number can say.
     #[error("snapshot sizes overflow")]
     TooLarge,
-    /// Only a bucket has the bytes, and there is no client for buckets.
-    #[error("blob {0} comes with a grant for a bucket, which this store cannot use")]
+    /// Only a bucket has the bytes, and its grant names no address.
+    #[error("blob {0} comes with a grant for a bucket that names no address")]
     Grant(Blake3Hash),
     /// A file in pieces does not say what it is made of.
     #[error("{0} does not describe a file in pieces of this snapshot")]
@@ -82,10 +82,16 @@ impl Tree {
         RepoPath::check_tree(resolved.files.iter().map(|file| &file.path))?;
         let (mut listed, mut distinct) = (BTreeMap::new(), BTreeMap::new());
         for file in &resolved.files {
-            let FileSource::Url(url) = &file.source else { return Err(TreeError::Grant(file.blake3)) };
+            let (url, grant) = match &file.source {
+                FileSource::Url(url) => (url.clone(), None),
+                FileSource::TransferGrant(grant) => {
+                    let url = bucket_object::address(grant).ok_or(TreeError::Grant(file.blake3))?;
+                    (url, Some(Box::new(grant.clone())))
+                }
+            };
             let size_bytes = Some(file.size_bytes).filter(|size| *size > 0);
             listed.insert(file.path.clone(), Piece { blake3: file.blake3, size_bytes });
-            let blob = Blob { blake3: file.blake3, size_bytes, url: url.clone() };
+            let blob = Blob { blake3: file.blake3, size_bytes, url, grant };
             match distinct.entry(file.blake3) {
                 Entry::Vacant(place) => drop(place.insert(blob)),
                 Entry::Occupied(there) if there.get().size_bytes != size_bytes => {

@@ -4,6 +4,7 @@ use std::{io, path::Path};
 
 use gen_worker_hub::{
     BearerToken, Blake3Hash, Digest, SignedUrl,
+    api::TransferGrant,
     digest::{DigestAlgorithm, DigestHasher},
 };
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA1_OUTPUT_LEN};
@@ -17,7 +18,16 @@ pub(crate) struct Wanted {
     pub(crate) size: Size,
     pub(crate) url: SignedUrl,
     /// For the server of `url` and no other.
-    pub(crate) credential: Option<BearerToken>,
+    pub(crate) credential: Option<Credential>,
+}
+
+/// What an address is asked with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    /// For its server and no other.
+    Bearer(BearerToken),
+    /// For one object of a bucket: each request is signed (Hub contract, 4.28).
+    Grant(Box<TransferGrant>),
 }
 
 /// What says that bytes are the right ones.

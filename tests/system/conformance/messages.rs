@@ -104,5 +104,4 @@ fn c32_full_queue(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-// Ours uploads nothing yet that a command of the pool could see.
-with_every_peer!(c31_c33_repeated_and_unknown, c32_full_queue, c34_compile_cache; python c31_uploads_go_to_the_newest_base);
+with_every_peer!(c31_c33_repeated_and_unknown, c32_full_queue, c34_compile_cache, c31_uploads_go_to_the_newest_base);

@@ -80,6 +80,8 @@ fn h9_9_outputs_survive_a_restart_of_the_pool(peer: Peer) -> Result<()> {
     Ok(())
 }
 
-// Ours uploads once it has an uploader; until then such an output is refused there.
-with_every_peer!(c30_the_largest_inline_output_stays_inline; python c30_a_large_output_is_uploaded_and_can_be_fetched,
-    h9_9_outputs_survive_a_restart_of_the_pool);
+with_every_peer!(
+    c30_the_largest_inline_output_stays_inline,
+    c30_a_large_output_is_uploaded_and_can_be_fetched,
+    h9_9_outputs_survive_a_restart_of_the_pool
+);

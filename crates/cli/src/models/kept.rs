@@ -56,6 +56,11 @@ impl ModelSource for KeptModels {
         .boxed()
     }
 
+    fn tries(&self) -> u32 {
+        // Those of the source are in each fetch.
+        1
+    }
+
     fn residency(&self) -> Vec<ModelResidency> {
         self.source.residency()
     }

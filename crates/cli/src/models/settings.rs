@@ -1,6 +1,6 @@
 //! What the environment says of the store and of where models come from (model contract, 6; Hub contract, 1.1 to 1.3).
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use gen_worker_core::{StoreModelsOptions, Upstream};
 use gen_worker_hub::{
@@ -16,6 +16,11 @@ use crate::{
 
 /// Models that are downloaded at once when nobody says.
 const DOWNLOADS_DEFAULT: usize = 2;
+
+/// Tries of one model when nobody says (model contract, 3.6), and most that may be asked for: the waits between them make
+/// an hour.
+const TRIES_DEFAULT: u32 = 3;
+const TRIES_MAX: u32 = 100;
 
 /// Who is asked for a model of the hub that is not on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +39,7 @@ pub(crate) struct StoreSettings {
     reach: Reach,
     hub: Option<HubClientOptions>,
     downloads: usize,
+    tries: u32,
     providers: ProviderSettings,
 }
 
@@ -45,6 +51,10 @@ struct ProviderSettings {
     hugging_face_token: Option<BearerToken>,
     hugging_face_bytes_max: Option<String>,
     civitai_key: Option<BearerToken>,
+    /// Least time for a connection.
+    connect: Option<Duration>,
+    /// Least time for an answer.
+    read: Option<Duration>,
 }
 
 impl StoreSettings {
@@ -64,8 +74,13 @@ impl StoreSettings {
         });
         let expected = "a whole number, 0 or more";
         let downloads = env.parsed(&names::WORKER_MAX_CONCURRENT_DOWNLOADS, expected)?.unwrap_or(DOWNLOADS_DEFAULT);
+        let expected = "a whole number from 1 to 100";
+        let tries = env.parsed(&names::WORKER_DOWNLOAD_RETRIES, expected)?.unwrap_or(TRIES_DEFAULT);
+        if !(1..=TRIES_MAX).contains(&tries) {
+            return Err(Failure::usage(format!("{} must be {expected}", names::WORKER_DOWNLOAD_RETRIES.name)));
+        }
         let providers = ProviderSettings::of(env)?;
-        Ok(Self { root: root(env), reach, hub: hub.transpose()?, downloads, providers })
+        Ok(Self { root: root(env), reach, hub: hub.transpose()?, downloads, tries, providers })
     }
 
     /// The same in another directory.
@@ -85,7 +100,7 @@ impl StoreSettings {
     /// # Errors
     /// An address of a hub that is none.
     pub(crate) fn options(self, declared: BTreeSet<String>) -> Result<StoreModelsOptions, Failure> {
-        let Self { root, reach, hub, downloads, providers } = self;
+        let Self { root, reach, hub, downloads, tries, providers } = self;
         let upstream = match (reach, hub) {
             (Reach::Offline, _) => Upstream::Offline,
             (_, Some(options)) => {
@@ -99,7 +114,7 @@ impl StoreSettings {
         };
         let mut store = StoreOptions::new(root);
         providers.apply(&mut store);
-        Ok(StoreModelsOptions { store, upstream, declared, downloads })
+        Ok(StoreModelsOptions { store, upstream, declared, downloads, tries })
     }
 }
 
@@ -112,6 +127,8 @@ impl ProviderSettings {
             hugging_face_token: secret(env, &names::HF_TOKEN)?,
             hugging_face_bytes_max: owned(&names::COZY_HF_MAX_REPO_BYTES)?,
             civitai_key: secret(env, &names::CIVITAI_API_KEY)?,
+            connect: env.seconds(&names::COZY_HTTP_CONNECT_TIMEOUT_S)?,
+            read: env.seconds(&names::COZY_HTTP_READ_TIMEOUT_S)?,
         })
     }
 
@@ -128,6 +145,13 @@ impl ProviderSettings {
         }
         hugging_face.token = self.hugging_face_token;
         store.providers.civitai.key = self.civitai_key;
+        // They raise the limits of the contract, and lower none.
+        let raise =
+            |limit: &mut Duration, least: Option<Duration>| *limit = least.map_or(*limit, |least| least.max(*limit));
+        raise(&mut store.transfer.connect, self.connect);
+        raise(&mut store.providers.connect, self.connect);
+        raise(&mut store.transfer.stall, self.read);
+        raise(&mut store.providers.call, self.read);
     }
 }
 
@@ -179,6 +203,34 @@ mod tests {
         assert!(matches!(upstream(&[], Reach::Local), Upstream::NoHub));
         let allowed = [hub[0], ("WORKER_ALLOW_COZY_HUB_API_RESOLVE", "1")];
         assert!(matches!(upstream(&allowed, Reach::Worker), Upstream::Hub(_)));
+    }
+
+    fn store(pairs: &[(&str, &str)]) -> StoreModelsOptions {
+        let settings = StoreSettings::of(&Environment::of_pairs(pairs), Reach::Local).unwrap();
+        settings.options(BTreeSet::new()).unwrap()
+    }
+
+    #[test]
+    fn m3_6_models_are_tried_as_often_as_the_environment_says() {
+        assert_eq!((store(&[]).tries, store(&[("WORKER_DOWNLOAD_RETRIES", "7")]).tries), (3, 7));
+        for wrong in ["0", "101", "-1", "many"] {
+            let env = Environment::of_pairs(&[("WORKER_DOWNLOAD_RETRIES", wrong)]);
+            let failure = StoreSettings::of(&env, Reach::Local).err().unwrap();
+            assert!(failure.message().contains("WORKER_DOWNLOAD_RETRIES"), "{wrong}: {}", failure.message());
+        }
+    }
+
+    #[test]
+    fn timeouts_of_http_are_raised_and_never_lowered() {
+        let limits = |pairs: &[(&str, &str)]| {
+            let store = store(pairs).store;
+            let limits = [store.transfer.connect, store.transfer.stall, store.providers.connect, store.providers.call];
+            limits.map(|limit| limit.as_secs())
+        };
+        let raised = [("COZY_HTTP_CONNECT_TIMEOUT_S", "90"), ("COZY_HTTP_READ_TIMEOUT_S", "150")];
+        assert_eq!(limits(&[]), [60, 180, 30, 120]);
+        assert_eq!(limits(&raised), [90, 180, 90, 150]);
+        assert_eq!(limits(&[("COZY_HTTP_CONNECT_TIMEOUT_S", "1"), ("COZY_HTTP_READ_TIMEOUT_S", "1")]), limits(&[]));
     }
 
     #[test]

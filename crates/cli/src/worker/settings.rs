@@ -13,7 +13,7 @@ use crate::{
     args::{SPOOL_POLICIES, WorkerArgs, spool_policy},
     env::{Environment, names},
     exit::Failure,
-    state,
+    inputs, state,
 };
 
 /// Threads of the runtime. Two: one can stay inside a handler that computes without yielding while the other keeps the
@@ -58,6 +58,8 @@ pub(super) fn options(args: &WorkerArgs, env: &Environment) -> Result<WorkerOpti
     provenance(&mut options, env)?;
     limits(&mut options, args, env)?;
     redial(&mut options, args, env)?;
+    options.inputs = inputs::options(env, options.ca_bundle.clone())?;
+    options.scratch = Some(inputs::jobs_dir(env));
     options.slots = Some(slots(args, env)?);
     options.spool = spool(args, env, &options.address)?;
     env.tell_ignored();

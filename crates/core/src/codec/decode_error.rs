@@ -10,7 +10,7 @@ const NAME_CHARS_MAX: usize = 64;
 /// A failure to decode. The place is put together from the inside out while the error travels up, so that a
 /// payload without errors does not pay for it.
 #[derive(Debug)]
-pub(super) struct DecodeError(Box<Inner>);
+pub(crate) struct DecodeError(Box<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -26,34 +26,34 @@ enum Segment {
 }
 
 impl DecodeError {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    pub(crate) fn new(text: impl Into<String>) -> Self {
         Self(Box::new(Inner { text: text.into(), path: Vec::new() }))
     }
 
-    pub(super) fn mismatch(expected: &str, got: &str) -> Self {
+    pub(crate) fn mismatch(expected: &str, got: &str) -> Self {
         Self::new(format!("Expected `{expected}`, got `{got}`"))
     }
 
-    pub(super) fn truncated() -> Self {
+    pub(crate) fn truncated() -> Self {
         Self::new("Input data was truncated")
     }
 
-    pub(super) fn under_key(mut self, key: &str) -> Self {
+    pub(crate) fn under_key(mut self, key: &str) -> Self {
         self.0.path.push(Segment::Key(key.chars().take(NAME_CHARS_MAX).collect()));
         self
     }
 
-    pub(super) fn under_index(mut self, index: usize) -> Self {
+    pub(crate) fn under_index(mut self, index: usize) -> Self {
         self.0.path.push(Segment::Index(index));
         self
     }
 
-    pub(super) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         &self.0.text
     }
 
     /// `$` for the whole payload, `$.a[0].b` for a part.
-    pub(super) fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         let mut path = String::from("$");
         for segment in self.0.path.iter().rev() {
             match segment {

@@ -4,14 +4,14 @@ use super::decode_error::DecodeError;
 
 /// Position in a payload.
 #[derive(Clone)]
-pub(super) struct Reader<'de> {
+pub(crate) struct Reader<'de> {
     input: &'de [u8],
     at: usize,
 }
 
 /// One token. Containers give the number of values that follow.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Token<'de> {
+pub(crate) enum Token<'de> {
     Nil,
     Bool(bool),
     /// Zero or above.
@@ -28,7 +28,7 @@ pub(super) enum Token<'de> {
 }
 
 impl Token<'_> {
-    pub(super) fn type_name(&self) -> &'static str {
+    pub(crate) fn type_name(&self) -> &'static str {
         match self {
             Self::Nil => "null",
             Self::Bool(_) => "bool",
@@ -44,39 +44,39 @@ impl Token<'_> {
 }
 
 impl<'de> Reader<'de> {
-    pub(super) fn new(input: &'de [u8]) -> Self {
+    pub(crate) fn new(input: &'de [u8]) -> Self {
         Self { input, at: 0 }
     }
 
     /// Bytes read so far.
-    pub(super) fn position(&self) -> usize {
+    pub(crate) fn position(&self) -> usize {
         self.at
     }
 
-    pub(super) fn is_at_end(&self) -> bool {
+    pub(crate) fn is_at_end(&self) -> bool {
         self.at == self.input.len()
     }
 
     /// What was read since `start`.
-    pub(super) fn since(&self, start: usize) -> &'de [u8] {
+    pub(crate) fn since(&self, start: usize) -> &'de [u8] {
         self.input.get(start..self.at).unwrap_or_default()
     }
 
     /// A reader of the same input at an earlier place.
-    pub(super) fn back_at(&self, position: usize) -> Self {
+    pub(crate) fn back_at(&self, position: usize) -> Self {
         Self { input: self.input, at: position }
     }
 
-    pub(super) fn next_is_nil(&self) -> bool {
+    pub(crate) fn next_is_nil(&self) -> bool {
         self.input.get(self.at) == Some(&0xc0)
     }
 
-    pub(super) fn next_is_map(&self) -> bool {
+    pub(crate) fn next_is_map(&self) -> bool {
         matches!(self.input.get(self.at), Some(0x80..=0x8f | 0xde | 0xdf))
     }
 
     #[inline]
-    pub(super) fn token(&mut self) -> Result<Token<'de>, DecodeError> {
+    pub(crate) fn token(&mut self) -> Result<Token<'de>, DecodeError> {
         let marker = self.byte()?;
         Ok(match marker {
             0x00..=0x7f => Token::Uint(u64::from(marker)),
@@ -89,7 +89,7 @@ impl<'de> Reader<'de> {
     }
 
     /// Passes over one value with everything in it. Needs no stack, however deep it is.
-    pub(super) fn skip(&mut self) -> Result<(), DecodeError> {
+    pub(crate) fn skip(&mut self) -> Result<(), DecodeError> {
         let mut due = 1_u64;
         while due > 0 {
             due -= 1;

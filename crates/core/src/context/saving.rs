@@ -28,7 +28,7 @@ impl RequestContext {
         let bytes = bytes.into();
         match self.output_mode() {
             OutputMode::Inline if bytes.len() <= INLINE_FILE_BYTES_MAX => inline(reference, bytes),
-            _ => self.save(reference, SaveContent::Bytes(bytes)).await,
+            _ => self.save(replacing(reference, SaveContent::Bytes(bytes))).await,
         }
     }
 
@@ -40,7 +40,7 @@ impl RequestContext {
     /// # Cancel safety
     /// As [`RequestContext::save_bytes`].
     pub async fn save_file(&self, reference: &str, path: impl AsRef<Path>) -> Result<Asset> {
-        self.save(reference, SaveContent::File(path.as_ref().to_owned())).await
+        self.save(replacing(reference, SaveContent::File(path.as_ref().to_owned()))).await
     }
 
     /// Saves media that are encoded already. Without a ref they get the usual one, with a number when it is taken; a ref
@@ -83,15 +83,19 @@ impl RequestContext {
         blocking(self.save_file(reference, path))
     }
 
-    async fn save(&self, reference: &str, content: SaveContent) -> Result<Asset> {
+    pub(super) async fn save(&self, save: Save) -> Result<Asset> {
         self.check_cancelled()?;
-        let saved = self.0.parts.saver.save(Save { reference: reference.to_owned(), content });
+        let saved = self.0.parts.saver.save(save);
         tokio::select! {
             biased;
             () = self.cancelled() => Err(WorkerError::canceled()),
             asset = saved => asset,
         }
     }
+}
+
+fn replacing(reference: &str, content: SaveContent) -> Save {
+    Save { reference: reference.to_owned(), content, create: false }
 }
 
 /// The asset that carries its own bytes.
@@ -108,7 +112,7 @@ fn inline(reference: &str, bytes: Bytes) -> Result<Asset> {
     })
 }
 
-fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+pub(super) fn blocking<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
     match tokio::runtime::Handle::try_current() {
         Ok(runtime) => runtime.block_on(work),
         Err(_) => Err(WorkerError::resource("files can be saved inside a handler only")),

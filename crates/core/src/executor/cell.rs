@@ -30,6 +30,7 @@ use crate::{
     outbox::{Gate, SharedOutbox},
     peaks::{LAST_LOOK_MAX, Peaks},
     saves::SaveContent,
+    scratch::Scratch,
 };
 
 /// Largest event: a line for people or a few numbers. What is larger belongs into the output.
@@ -50,6 +51,10 @@ pub(crate) struct JobCell {
     thread: AtomicBool,
     /// Events told while items of a stream are gathered: they keep their place between the chunks.
     told: Mutex<Option<VecDeque<(&'static str, Bytes)>>>,
+    /// What it puts on disk.
+    scratch: Scratch,
+    /// Its payload may name files that have to be fetched.
+    files: bool,
     state: Mutex<CellState>,
 }
 
@@ -93,6 +98,8 @@ impl JobCell {
             cancel: CancelFlag::new(),
             thread: AtomicBool::new(false),
             told: Mutex::new(None),
+            scratch: Scratch::nowhere(),
+            files: false,
             state: Mutex::new(CellState {
                 run: Some(run),
                 instance,
@@ -110,8 +117,36 @@ impl JobCell {
         }
     }
 
+    /// The same with a directory for what it puts on disk; with `files`, its payload may name files that come first.
+    pub(crate) fn with_files(self, scratch: Scratch, files: bool) -> Self {
+        Self { scratch, files, ..self }
+    }
+
+    /// Whether its payload may name files that have to be fetched.
+    pub(crate) fn names_files(&self) -> bool {
+        self.files
+    }
+
     pub(crate) fn pair(&self) -> &Pair {
         &self.pair
+    }
+
+    pub(crate) fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
+    /// Its payload, while its handler has not started.
+    pub(super) fn payload(&self) -> Bytes {
+        self.state.lock().run.as_ref().map(|run| run.input_payload.clone()).unwrap_or_default()
+    }
+
+    /// The files of its payload are here, as this one says.
+    pub(crate) fn brought(&self, payload: Bytes) {
+        let mut state = self.state.lock();
+        state.clock.cold.inputs = state.clock.received.elapsed();
+        if let Some(run) = &mut state.run {
+            run.input_payload = payload;
+        }
     }
 
     pub(crate) fn function(&self) -> usize {
@@ -156,7 +191,7 @@ impl JobCell {
         let mut state = self.state.lock();
         state.gpu = state.gpu.map(|span| span.at(instance.slots().device()));
         state.instance = Some(instance);
-        state.clock.cold = cold;
+        state.clock.cold = ColdStart { inputs: state.clock.cold.inputs, ..cold };
     }
 
     /// The moments of its life so far.
@@ -286,6 +321,7 @@ impl JobCell {
             name,
             content,
             mime_type,
+            create: false,
         }
     }
 

@@ -16,7 +16,7 @@ use super::{
     JobCell, JobEvent,
     byte_budget::{ByteBudget, Reserved},
     gpu_lease::GpuLease,
-    upload::{UploadError, Uploads},
+    upload::{OutputUpload, UploadError, Uploads},
 };
 use crate::{
     job::NotStored,
@@ -57,7 +57,7 @@ impl JobFiles {
     }
 
     async fn stored(self, save: Save) -> Result<Asset> {
-        let Save { reference, content } = save;
+        let Save { reference, content, create } = save;
         let name = file_ref(&reference)?;
         let looked = content.clone();
         let look =
@@ -77,6 +77,7 @@ impl JobFiles {
         let mime_type = mime_type(&head, name.as_str()).to_owned();
         let base = self.uploads.file_base_url();
         let upload = self.job.file_upload(name.as_str().to_owned(), content, Some(mime_type), base);
+        let upload = OutputUpload { create, ..upload };
         let owner = upload.tenant.clone();
         let stored = self.without_gpu(uploader.upload(upload)).await;
         Ok(asset(stored.map_err(|error| failed(&name, error))?, owner))

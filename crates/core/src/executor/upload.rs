@@ -27,6 +27,8 @@ pub struct OutputUpload {
     pub content: SaveContent,
     /// Kind of content; none means bytes.
     pub mime_type: Option<String>,
+    /// Whether a file that is there already is an error, and not replaced.
+    pub create: bool,
 }
 
 impl fmt::Debug for OutputUpload {

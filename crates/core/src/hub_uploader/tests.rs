@@ -58,6 +58,7 @@ impl Hub {
             name: "results/r1.msgpack".to_owned(),
             content: SaveContent::Bytes("output".into()),
             mime_type: None,
+            create: false,
         };
         self.uploader.upload(upload).await
     }

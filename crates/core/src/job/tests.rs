@@ -12,12 +12,16 @@ const LIMITS: JobLimits =
     JobLimits { jobs_max: 0, input_bytes_max: 0, output_bytes_max: 0, threads: 1, jobs_per_gpu: 1, finished_max: 4 };
 
 const FIRST_GPU: Option<GpuSpan> = Some(GpuSpan { first: 0, count: 1 });
-const PLAIN: Needs = Needs { function: 0, concurrency_max: 0, instance: false, thread: false, gpu: None };
-const BLOCKING: Needs = Needs { function: 1, concurrency_max: 0, instance: false, thread: true, gpu: None };
-const GPU: Needs = Needs { function: 3, concurrency_max: 0, instance: false, thread: false, gpu: FIRST_GPU };
+const PLAIN: Needs = Needs { function: 0, concurrency_max: 0, files: false, instance: false, thread: false, gpu: None };
+const BLOCKING: Needs =
+    Needs { function: 1, concurrency_max: 0, files: false, instance: false, thread: true, gpu: None };
+const GPU: Needs =
+    Needs { function: 3, concurrency_max: 0, files: false, instance: false, thread: false, gpu: FIRST_GPU };
 /// Everything at once.
-const HEAVY: Needs = Needs { function: 4, concurrency_max: 0, instance: true, thread: true, gpu: FIRST_GPU };
-const STATEFUL: Needs = Needs { function: 2, concurrency_max: 0, instance: true, thread: false, gpu: None };
+const HEAVY: Needs =
+    Needs { function: 4, concurrency_max: 0, files: false, instance: true, thread: true, gpu: FIRST_GPU };
+const STATEFUL: Needs =
+    Needs { function: 2, concurrency_max: 0, files: false, instance: true, thread: false, gpu: None };
 
 fn pair(id: &str, attempt: i64) -> Pair {
     Pair::parse(id, attempt).expect("a pair")

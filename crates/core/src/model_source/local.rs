@@ -100,6 +100,10 @@ impl ModelSource for Overridden {
         self.of(binding).is_sound(binding, snapshot)
     }
 
+    fn tries(&self) -> u32 {
+        self.rest.tries()
+    }
+
     fn residency(&self) -> Vec<ModelResidency> {
         let mut held = self.local.residency();
         held.extend(self.rest.residency().into_iter().filter(|held| !self.local.0.contains_key(&held.reference)));

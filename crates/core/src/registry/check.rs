@@ -1,6 +1,10 @@
 //! The rules of endpoints.md section 9, as far as the compiler does not check them. Pure.
 
-use std::{collections::BTreeMap, num::NonZeroU32, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Arc, OnceLock},
+};
 
 use gen_worker_proto::FunctionName;
 
@@ -68,6 +72,7 @@ pub(super) fn endpoint(decl: EndpointDecl, errors: &mut Vec<DeclError>) -> Vec<F
             output,
             call,
             instance: instance.clone(),
+            files: OnceLock::new(),
         });
     }
     functions

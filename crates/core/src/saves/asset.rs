@@ -1,12 +1,15 @@
 //! A file in a payload or an output, as every party of the system spells it.
 
-use std::fmt;
+use std::{fmt, path::Path};
 
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::io_type::{Output, bytes_field};
+use crate::{
+    io_type::{Output, bytes_field},
+    worker_error::{Result, WorkerError},
+};
 
 /// A file: by ref, by address, or with its bytes.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -67,6 +70,18 @@ pub struct Asset {
 }
 
 impl Output for Asset {}
+
+impl Asset {
+    /// Where it lies on this machine: a file of a payload, from before its handler runs until the job is over.
+    ///
+    /// # Errors
+    /// [`WorkerError::validation`] when it lies nowhere here: its ref is no address.
+    pub fn path(&self) -> Result<&Path> {
+        let path = self.local_path.as_deref().filter(|path| !path.is_empty());
+        path.map(Path::new)
+            .ok_or_else(|| WorkerError::validation("the file is not on this machine: its ref is no address"))
+    }
+}
 
 impl fmt::Debug for Asset {
     /// Neither the token nor the bytes: one is a secret, the other the client's.

@@ -40,6 +40,10 @@ impl FileSaver for LocalFiles {
             written.unwrap_or_else(|_| Err(WorkerError::canceled()))
         })
     }
+
+    fn stream_mode(&self) -> &'static str {
+        "local_fallback"
+    }
 }
 
 /// The ref without what would lead elsewhere; a name by chance for one that says nothing.
@@ -74,7 +78,14 @@ fn write(root: &Path, save: Save) -> Result<Asset> {
     };
     let mut file = Temporary::beside(&place).map_err(failed("making"))?;
     let (size_bytes, sha256) = copy(&mut source, &mut file.file, failed("writing"))?;
-    file.becomes(&place).map_err(failed("placing"))?;
+    match save.create {
+        false => file.becomes(&place).map_err(failed("placing"))?,
+        // A second name of the file, which nothing that is there makes way for.
+        true => fs::hard_link(&file.path, &place).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists => WorkerError::validation(format!("{reference} is there already")),
+            _ => failed("placing")(error),
+        })?,
+    }
     let local_path = std::path::absolute(&place).unwrap_or(place).to_string_lossy().into_owned();
     let (local_path, size_bytes, sha256) = (Some(local_path), Some(size_bytes), Some(sha256));
     Ok(Asset { reference, local_path, size_bytes, sha256, ..Asset::default() })

@@ -58,7 +58,7 @@ type Outcome = Result<Option<Bytes>>;
 struct Child<'a> {
     registry: &'a Registry,
     io: FrameIo<Box<dyn SlotIo>>,
-    scope: Scope,
+    scope: Arc<Scope>,
     /// Where the author's code runs.
     handlers: &'a Handle,
     memory: Arc<dyn MemoryProbe>,
@@ -96,7 +96,7 @@ pub async fn serve_slot(
     let mut child = Child {
         registry,
         io: FrameIo::new(stream),
-        scope: Scope::new("slot"),
+        scope: Arc::new(Scope::new("slot")),
         handlers,
         memory,
         outgoing,
@@ -212,7 +212,7 @@ impl Child<'_> {
         let (cancel, outlet) = (CancelFlag::new(), self.outlet.next_call());
         let memory = start.cuda.is_some().then(|| self.memory.clone());
         let (parts, payload, caller) =
-            translate::call(start, cancel.clone(), Arc::new(outlet.clone()), Arc::new(outlet.clone()))
+            translate::call(start, cancel.clone(), Arc::new(outlet.clone()), Arc::new(outlet.clone()), &self.scope)
                 .map_err(SlotIoError::Frame)?;
         let call = Call { context: RequestContext::new(parts), payload, instance: self.instance.clone(), caller };
         let _here = self.handlers.enter();

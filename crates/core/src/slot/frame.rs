@@ -11,8 +11,9 @@ use gen_worker_proto::limits::MESSAGE_BYTES_MAX;
 use prost::Message as _;
 
 /// Version of these frames: another one whenever what a child does with a frame changes. 2: a set-up names the
-/// accelerator of its models. 3: handlers save files through the worker.
-pub const PROTOCOL: u32 = 3;
+/// accelerator of its models. 3: handlers save files through the worker. 4: calls have a directory, and files may be
+/// saved without replacing.
+pub const PROTOCOL: u32 = 4;
 
 /// Bytes of the length in front of a frame.
 pub const HEADER_BYTES: usize = 4;
@@ -152,6 +153,9 @@ pub struct Start {
     /// The encoded payload.
     #[prost(bytes = "bytes", tag = "13")]
     pub payload: Bytes,
+    /// The directory of the call, as the system spells it; absent when there is no place for one.
+    #[prost(bytes = "bytes", optional, tag = "14")]
+    pub scratch: Option<Bytes>,
 }
 
 /// An adapter on a model slot.
@@ -219,6 +223,9 @@ pub struct Save {
     /// Whether another piece follows.
     #[prost(bool, tag = "5")]
     pub more: bool,
+    /// Whether a file that is there already is an error; with the last piece only.
+    #[prost(bool, tag = "6")]
+    pub create: bool,
 }
 
 /// What became of a save.

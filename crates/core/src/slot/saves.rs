@@ -34,7 +34,7 @@ impl Saves {
     /// # Errors
     /// When the child has more saves on their way than it may.
     pub(super) fn asked(&mut self, frame: frame::Save, saver: &Arc<dyn FileSaver>) -> Result<(), TooMany> {
-        let frame::Save { id, reference, path, data, more } = frame;
+        let frame::Save { id, reference, path, data, more, create } = frame;
         let before = self.pieces.remove(&id);
         if self.pieces.len() + self.running.len() >= SAVES_MAX {
             return Err(TooMany);
@@ -52,7 +52,7 @@ impl Saves {
             }
         };
         let saving: BoxFuture<'static, Result<Asset>> = match content {
-            Ok(content) => saver.save(Save { reference, content }),
+            Ok(content) => saver.save(Save { reference, content, create }),
             Err(error) => Box::pin(async move { Err(error) }),
         };
         self.running.push(saving.map(move |outcome| translate::saved(id, outcome)).boxed());

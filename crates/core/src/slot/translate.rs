@@ -11,6 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use gen_worker_proto::{FunctionName, Pair};
+use gen_worker_tasks::Scope;
 
 use super::frame::{Ended, Event, Failure, FrameError, Model, Overlay, Saved, Start};
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     executor::EVENT_BYTES_MAX,
     function::{Call, Caller},
     saves::{Asset, FileSaver},
+    scratch::Scratch,
     worker_error::{FailureParts, WorkerError},
 };
 
@@ -44,6 +46,7 @@ pub(super) fn start(call: &Call) -> Start {
         summary_bytes_max: u64::try_from(parts.summary_bytes_max).unwrap_or(u64::MAX),
         local: call.caller == Caller::Local,
         payload: call.payload.clone(),
+        scratch: parts.scratch.path().map(|path| Bytes::copy_from_slice(path.as_os_str().as_bytes())),
     }
 }
 
@@ -69,6 +72,7 @@ pub(super) fn call(
     cancel: CancelFlag,
     events: Arc<dyn EventSink>,
     saver: Arc<dyn FileSaver>,
+    scope: &Arc<Scope>,
 ) -> Result<(ContextParts, Bytes, Caller), FrameError> {
     let garbled = |error: &dyn std::error::Error| FrameError::Garbled(error.to_string());
     let pair = Pair::parse(start.request_id, start.attempt).map_err(|error| garbled(&error))?;
@@ -86,6 +90,7 @@ pub(super) fn call(
         cancel,
         events,
         saver,
+        scratch: start.scratch.map_or_else(Scratch::nowhere, |place| Scratch::lent(path(&place), scope.clone())),
         output_mode: if start.inline { OutputMode::Inline } else { OutputMode::Url },
         device: device(start.cuda),
         summary_bytes_max: usize::try_from(start.summary_bytes_max).unwrap_or(usize::MAX),

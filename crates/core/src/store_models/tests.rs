@@ -33,7 +33,7 @@ impl Place {
         let mut store = StoreOptions::new(self.dir.path());
         // The disk of the test decides nothing.
         (store.headroom_bytes, store.reserve_bytes) = (0, 0);
-        StoreModelsOptions { store, upstream, declared: ["o/r".to_owned()].into(), downloads: 2 }
+        StoreModelsOptions { store, upstream, declared: ["o/r".to_owned()].into(), downloads: 2, tries: 3 }
     }
 
     /// The models of a process that has just started.

@@ -13,9 +13,10 @@ use super::serving::Serving;
 use crate::{
     Instance,
     context::Device,
-    executor::JobCell,
+    executor::{JobCell, concerns},
     job::{Arrival, GpuSpan, Needs, Target},
     lora_overlays::check_dispatch,
+    scratch::{Scratch, ScratchRoot},
 };
 
 impl Serving {
@@ -51,7 +52,7 @@ impl Serving {
             self.outbox.withdraw_other_attempts(&pair);
         }
         let name = std::mem::take(&mut run.function_name);
-        let (mut number, mut instance, mut gpu) = (0, None, None);
+        let (mut number, mut instance, mut gpu, mut files) = (0, None, None, false);
         let target = match self.roster.find(&name) {
             None => Target::Unknown(&name),
             Some((at, entry)) => match self.availability.disabled(entry.function.name()) {
@@ -59,13 +60,16 @@ impl Serving {
                 None => {
                     number = at;
                     let cell = entry.function.instance();
-                    instance = cell.and_then(|cell| cell.ready());
+                    files = concerns(&entry.function, &run.input_payload);
+                    // Kept from nobody while its files come.
+                    instance = cell.filter(|_| !files).and_then(|cell| cell.ready());
                     let granted = accelerators(run.compute.as_ref(), entry.function.resources().gpu());
                     let there = instance.as_ref().map_or(Device::Cpu, |instance: &Instance| instance.slots().device());
                     gpu = granted.map(|span| span.at(there));
                     Target::Known(Needs {
                         function: at,
                         concurrency_max: entry.concurrency_max,
+                        files,
                         instance: cell.is_some() && instance.is_none(),
                         thread: entry.function.is_blocking(),
                         gpu,
@@ -80,7 +84,11 @@ impl Serving {
         };
         let (input_bytes, draining) = (run.input_payload.len(), self.drain.is_some());
         let outbox = &self.outbox;
-        let job = |pair| Arc::new(JobCell::new(pair, number, run, instance, gpu, outbox.clone(), Instant::now()));
+        let scratch = self.scratch.as_ref().map_or_else(Scratch::nowhere, ScratchRoot::scratch);
+        let job = |pair| {
+            let cell = JobCell::new(pair, number, run, instance, gpu, outbox.clone(), Instant::now());
+            Arc::new(cell.with_files(scratch, files))
+        };
         self.table.arrived(Arrival { pair, input_bytes, draining, target }, job, &mut self.actions);
         self.perform();
     }

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use gen_worker_proto::Pair;
 use tokio::time::Instant;
 use tracing::warn;
@@ -45,7 +46,10 @@ impl Serving {
             Action::Refuse { pair, ending } => self.refuse(pair, ending),
             Action::Prepare(job) => {
                 if let Some(entry) = self.roster.get(job.function()) {
-                    self.executor.prepare(&job, &entry.function);
+                    match job.names_files() {
+                        true => self.executor.bring(&job, &entry.function),
+                        false => self.executor.prepare(&job, &entry.function),
+                    }
                 }
             }
             Action::Start(job) => self.start(&job),
@@ -64,6 +68,7 @@ impl Serving {
                     // Its thread has to end in time all the same.
                     self.timers.watch(job.clone(), deadline.max(Instant::now()));
                 }
+                job.scratch().remove();
                 self.outbox.abandon(job.gate(), job.pair());
             }
             Action::Finish { job, ending } => {
@@ -78,6 +83,7 @@ impl Serving {
 
     pub(super) fn job_event(&mut self, event: JobEvent) {
         match event {
+            JobEvent::Brought { job, result } => self.brought(&job, result),
             JobEvent::Prepared { job, function, result } => self.prepared(&job, function, result),
             JobEvent::Returned { job, outcome, ended, first_poll } => {
                 if let (Some(poll), Some(entry)) = (first_poll, self.roster.get_mut(job.function())) {
@@ -132,6 +138,27 @@ impl Serving {
     fn returned(&mut self, job: &Arc<JobCell>, outcome: Outcome, ended: Instant) {
         job.ended(ended);
         self.table.returned(job.pair(), outcome, &mut self.actions);
+    }
+
+    /// The files of a job's payload are here, or never will be: its instance is next.
+    fn brought(&mut self, job: &Arc<JobCell>, result: Result<Bytes, WorkerError>) {
+        let payload = match result {
+            Ok(payload) => payload,
+            Err(error) => {
+                let ending = Ending::failed(error.class(), error.client_message());
+                return self.table.prepared(job.pair(), Err(ending), &mut self.actions);
+            }
+        };
+        job.brought(payload);
+        let function = self.roster.get(job.function()).map(|entry| &entry.function);
+        match function.filter(|function| function.instance().is_some()) {
+            // Nothing is set up for a job that left meanwhile.
+            Some(function) if self.table.handle(job.pair()).is_some_and(|held| Arc::ptr_eq(held, job)) => {
+                self.executor.prepare(job, function);
+            }
+            Some(_) => {}
+            None => self.table.prepared(job.pair(), Ok(()), &mut self.actions),
+        }
     }
 
     /// A job's own set-up also tells whether its function can run here.

@@ -1,5 +1,8 @@
 //! Who this worker is, and what an earlier process of it left to deliver. Both are settled together: results are
-//! wanted only from the id they were made under. Owns no state.
+//! wanted only from the id they were made under. Also the place for what jobs put on disk, where the rest of earlier
+//! processes is removed. Owns no state.
+
+use std::sync::Arc;
 
 use gen_worker_tasks::Scope;
 use tracing::warn;
@@ -7,6 +10,7 @@ use tracing::warn;
 use crate::{
     backoff::random_unit,
     outbox::JobEnd,
+    scratch::ScratchRoot,
     spool::{Claimed, Spool, SpoolError, SpoolOptions, SpoolPolicy},
     worker_options::WorkerOptions,
 };
@@ -16,11 +20,25 @@ use crate::{
 pub(super) struct Kept {
     pub(super) spool: Option<Spool>,
     pub(super) ends: Vec<JobEnd>,
+    pub(super) scratch: Option<ScratchRoot>,
 }
 
 /// Opens the spool and fills in the worker's id if it has none. A spool that cannot be opened costs durability, not
 /// the worker.
-pub(super) async fn open(options: &mut WorkerOptions, scope: &std::sync::Arc<Scope>) -> Kept {
+pub(super) async fn open(options: &mut WorkerOptions, scope: &Arc<Scope>) -> Kept {
+    let scratch = scratch(options, scope).await;
+    Kept { scratch, ..spooled(options, scope).await }
+}
+
+/// A place that cannot be had costs the jobs that need one, not the worker.
+async fn scratch(options: &WorkerOptions, scope: &Arc<Scope>) -> Option<ScratchRoot> {
+    let root = options.scratch.clone()?;
+    let removals = scope.clone();
+    let opened = scope.spawn_blocking(move || ScratchRoot::open(&root, removals)).await.ok()?;
+    opened.map_err(|error| warn!(%error, "there is no place for files of jobs")).ok()
+}
+
+async fn spooled(options: &mut WorkerOptions, scope: &Arc<Scope>) -> Kept {
     let spool = options.spool.clone().filter(|spool| spool.policy != SpoolPolicy::Never);
     if let Some(spool) = spool {
         let (worker_id, thread_scope) = (options.worker_id.clone(), scope.clone());
@@ -55,7 +73,7 @@ fn open_blocking(options: &SpoolOptions, worker_id: &str, scope: &Scope) -> Resu
     };
     let worker_id = claimed.worker_id.clone();
     let (spool, ends) = claimed.open(options, scope)?;
-    Ok((worker_id, Kept { spool: Some(spool), ends }))
+    Ok((worker_id, Kept { spool: Some(spool), ends, scratch: None }))
 }
 
 /// Begins every id that is made up: host name and a random suffix. A process id would be 1 in every container, and two

@@ -77,6 +77,10 @@ impl ModelSource for ReportingModels {
         self.source.is_sound(binding, snapshot)
     }
 
+    fn tries(&self) -> u32 {
+        self.source.tries()
+    }
+
     fn residency(&self) -> Vec<ModelResidency> {
         self.source.residency()
     }

@@ -31,17 +31,18 @@ use super::{
     wakes::{Source, Wakes},
 };
 use crate::{
-    ModelSource, Registry,
+    Inputs, ModelSource, Registry,
     availability::{Availability, Readiness},
     backoff::random_unit,
     drain::{Drain, DrainStep, DrainView},
-    executor::{Executor, JobCell, JobEvent, Renewals, Reporting, Uploads},
+    executor::{Executor, FileServices, JobCell, JobEvent, Renewals, Reporting, Uploads},
     gate, gpu,
     job::{Action, GpuSpan, JobTable},
     link::{DialOptions, LinkFailure, RedialPolicy, Verdict},
     loader::Loader,
     outbox::{Outgoing, SharedOutbox},
     peaks::LAST_LOOK_MAX,
+    scratch::ScratchRoot,
     stats::WorkerStats,
     worker_options::WorkerOptions,
 };
@@ -79,6 +80,8 @@ pub(super) struct Serving {
     pub(super) stats: Arc<WorkerStats>,
     pub(super) wakes: Wakes,
     pub(super) sampling: Sampling,
+    /// Where jobs have their directories, if there is a place.
+    pub(super) scratch: Option<ScratchRoot>,
     connection: Connection,
     ready: Ready,
     sources: Sources,
@@ -118,7 +121,7 @@ impl Serving {
     ) -> Self {
         let roster = Roster::new(registry);
         gpu::describe(&options.gpus, &mut options.resources);
-        let Kept { spool, ends } = kept;
+        let Kept { spool, ends, scratch } = kept;
         let mut table = JobTable::new(roster.len(), options.limits);
         let outbox = SharedOutbox::new(options.send_queue_entries, spool.clone());
         for end in ends {
@@ -157,10 +160,11 @@ impl Serving {
                 events,
                 outbox.clone(),
                 loader.clone(),
-                (
-                    Uploads::new(options.uploader.clone(), options.upload_bytes_max),
-                    Renewals::new(options.renewer.clone(), options.token.clone()),
-                ),
+                FileServices {
+                    uploads: Uploads::new(options.uploader.clone(), options.upload_bytes_max),
+                    renewals: Renewals::new(options.renewer.clone(), options.token.clone()),
+                    inputs: Inputs::new(options.inputs.clone(), scope.clone()),
+                },
                 Reporting { spool, stats: stats.clone(), observer: options.observer.clone() },
                 gpus_freed,
             ),
@@ -175,6 +179,7 @@ impl Serving {
             exit: None,
             stats,
             sampling: Sampling::default(),
+            scratch,
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
             wakes: Wakes::new(),
             ready: Ready::default(),

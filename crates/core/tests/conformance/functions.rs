@@ -2,10 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +17,7 @@ use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 #[derive(Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Text {
@@ -42,14 +39,24 @@ impl StreamItem for Count {}
 /// What tests look at and turn on while handlers run.
 #[derive(Clone, Default)]
 pub struct Probe {
-    runs: Arc<AtomicUsize>,
+    runs: watch::Sender<usize>,
     gates: Arc<Mutex<HashMap<String, Arc<Notify>>>>,
 }
 
 impl Probe {
     /// Handlers started.
     pub fn runs(&self) -> usize {
-        self.runs.load(Ordering::SeqCst)
+        *self.runs.borrow()
+    }
+
+    /// Waits until so many have started.
+    pub async fn ran(&self, runs: usize) {
+        self.runs.subscribe().wait_for(|so_far| *so_far >= runs).await.expect("the sender is here");
+    }
+
+    /// A handler starts.
+    pub fn begun(&self) {
+        self.runs.send_modify(|runs| *runs += 1);
     }
 
     /// Lets the `gated` handler with this text return.
@@ -76,11 +83,11 @@ pub fn registry(probe: &Probe) -> RegistryBuilder {
     let (echoed, gated) = (probe.clone(), probe.clone());
     Registry::builder()
         .asynchronous("echo", move |_: RequestContext, input: Text| {
-            echoed.runs.fetch_add(1, Ordering::SeqCst);
+            echoed.begun();
             async move { Ok(input) }
         })
         .asynchronous("gated_echo", move |_: RequestContext, input: Text| {
-            gated.runs.fetch_add(1, Ordering::SeqCst);
+            gated.begun();
             let gate = gated.gate(&input.text);
             async move {
                 gate.notified().await;

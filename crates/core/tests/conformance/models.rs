@@ -292,9 +292,7 @@ async fn m11_8_idle_models_make_room_and_busy_ones_never() {
     session.accepted().await;
     session.accepted().await;
     // Accepted is not loaded: only what runs keeps its model from making room.
-    while probe.runs() < 2 {
-        tokio::task::yield_now().await;
-    }
+    probe.ran(2).await;
     session.run("r3", 1, "read-a", &text("now")).await;
     // What was idle makes room for the two that run, at any time from here on.
     let result = loop {

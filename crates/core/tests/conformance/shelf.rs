@@ -198,6 +198,7 @@ pub fn reader(
         call: Arc::new(move |call: Call| {
             let input: Text = call.decode()?;
             let weights = call.borrow_instance::<String>()?;
+            probe.begun();
             let gate = probe.gate(&input.text);
             Ok(Invocation::Async(
                 async move {

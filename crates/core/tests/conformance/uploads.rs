@@ -134,6 +134,7 @@ fn an_upload_shows_neither_its_token_nor_its_output() {
         name: "results/r1.msgpack".into(),
         content: SaveContent::Bytes("private".into()),
         mime_type: None,
+        create: false,
     };
     let shown = format!("{upload:?}");
     assert!(shown.contains("results/r1.msgpack") && !shown.contains("s3cret") && !shown.contains("private"), "{shown}");

@@ -43,15 +43,22 @@ impl TransferGrant {
     pub fn from_object(object: &Map<String, Value>) -> Result<Self, ReplyError> {
         let own = |names: &[&str]| text(object, names).map(str::to_owned);
         let needed = |field: &'static str, names: &[&str]| own(names).ok_or(ReplyError::Missing(field));
+        // They go into headers, where nothing else has a place.
+        let signing = |field: &'static str, text: String| match text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(text),
+            false => Err(ReplyError::Invalid(field)),
+        };
         let endpoint = needed("endpoint_url", &["endpoint_url", "endpointUrl"])?;
         Ok(Self {
             endpoint_url: endpoint.parse().map_err(|_| ReplyError::Invalid("endpoint_url"))?,
             bucket: needed("bucket", &["bucket", "bucket_name", "bucketName"])?,
             key: needed("key", &["key", "object_key", "objectKey"])?,
-            access_key_id: needed("access_key_id", &["access_key_id", "accessKeyId"])?,
+            access_key_id: signing("access_key_id", needed("access_key_id", &["access_key_id", "accessKeyId"])?)?,
             secret_access_key: needed("secret_access_key", &["secret_access_key", "secretAccessKey"])?,
-            session_token: own(&["session_token", "sessionToken"]),
-            region: own(&["region"]).unwrap_or_else(|| REGION_DEFAULT.to_owned()),
+            session_token: own(&["session_token", "sessionToken"])
+                .map(|token| signing("session_token", token))
+                .transpose()?,
+            region: signing("region", own(&["region"]).unwrap_or_else(|| REGION_DEFAULT.to_owned()))?,
             expires_at: own(&["expires_at", "expiresAt"]),
         })
     }

@@ -1,4 +1,4 @@
-//! What a program that runs the hub asks it without HTTP. It asks as an operator: what a tenant may see is its own matter.
+//! What a program that runs the hub asks it without HTTP, as an operator or as a tenant.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,6 +10,26 @@ use crate::{
     metadata::{MetadataError, Selector},
     signing::Use,
 };
+
+/// As whom a ref is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker<'a> {
+    /// Sees everything.
+    Operator,
+    /// Sees what is public, and what is its own.
+    Tenant(&'a str),
+}
+
+/// What a ref stands for.
+#[derive(Debug)]
+pub enum Seen {
+    /// These files.
+    There(Resolved),
+    /// Something that this asker may not know of. Whoever is outside hears the same as for [`Seen::Gone`] (rule 3.5).
+    Hidden,
+    /// Nothing.
+    Gone,
+}
 
 /// Calls into a hub of this process.
 #[derive(Clone, Debug)]
@@ -25,15 +45,22 @@ impl Direct {
         Self(hub)
     }
 
-    /// What a ref stands for; `None` when it is not there.
+    /// What a ref stands for.
     ///
     /// # Errors
     /// When the metadata cannot be read.
-    pub async fn resolve(&self, reference: &HubRef) -> Result<Option<Resolved>, MetadataError> {
-        let Some((repo, selector)) = asked(reference) else { return Ok(None) };
-        let Some(found) = self.0.metadata.resolve(repo, selector).await? else { return Ok(None) };
+    pub async fn resolve(&self, reference: &HubRef, asker: Asker<'_>) -> Result<Seen, MetadataError> {
+        let Some((repo, selector)) = asked(reference) else { return Ok(Seen::Gone) };
+        let is_own = match asker {
+            Asker::Operator => true,
+            Asker::Tenant(tenant) => repo.owner().eq_ignore_ascii_case(tenant),
+        };
+        let Some(found) = self.0.metadata.resolve(repo, selector).await? else { return Ok(Seen::Gone) };
+        if found.private && !is_own {
+            return Ok(Seen::Hidden);
+        }
         let resolved = repos::described(&self.0, &found);
-        resolved.map(Some).map_err(|_| MetadataError::Corrupt { detail: "a snapshot has no name".to_owned() })
+        resolved.map(Seen::There).map_err(|_| MetadataError::Corrupt { detail: "a snapshot has no name".to_owned() })
     }
 
     /// Where a file of a tenant can be read; `None` when it is not there.

@@ -17,7 +17,7 @@ const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// Tenant that is assumed where nobody has to say who they are.
-const DEV_TENANT: &str = "dev";
+pub const DEV_TENANT: &str = "dev";
 
 /// How the API behaves.
 #[derive(Clone, Debug)]

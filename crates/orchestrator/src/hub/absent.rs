@@ -5,7 +5,7 @@ use std::fmt;
 use futures::{FutureExt as _, future, future::BoxFuture};
 use gen_worker_proto::Pair;
 
-use super::{Hub, HubUnavailable, JobGrant, NotItsToken, Renewed, Resolved};
+use super::{Hub, HubUnavailable, JobGrant, Lookup, NotItsToken, Renewed};
 
 /// For pools without files. Its tokens are not empty (O25) and of no use.
 pub struct NoHub {
@@ -32,8 +32,8 @@ impl Hub for NoHub {
         Err(NotItsToken)
     }
 
-    fn resolve(&self, _tenant: &str, _reference: &str) -> BoxFuture<'static, Result<Option<Resolved>, HubUnavailable>> {
-        future::ready(Ok(None)).boxed()
+    fn resolve(&self, _tenant: &str, _reference: &str) -> BoxFuture<'static, Result<Lookup, HubUnavailable>> {
+        future::ready(Ok(Lookup::Absent)).boxed()
     }
 
     fn output(&self, _tenant: &str, _reference: &str) -> BoxFuture<'static, Result<Option<String>, HubUnavailable>> {

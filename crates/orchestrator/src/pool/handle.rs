@@ -170,9 +170,13 @@ impl Handle {
     }
 
     /// Remembers what endpoints say about their functions, in place of what was said before. Functions that nobody has
-    /// offered yet are remembered too, up to the bound on functions; what is beyond it is left out.
-    pub fn describe(&self, manifests: Vec<FunctionManifest>) {
-        self.view.put_manifests(manifests);
+    /// offered yet are remembered too, up to the bound on functions; what is beyond it is left out. Workers that offer
+    /// them are told to bring the models that they declare.
+    ///
+    /// # Errors
+    /// When the pool is closed.
+    pub async fn describe(&self, manifests: Vec<FunctionManifest>) -> Result<(), PoolError> {
+        self.ask(|reply| Input::Describe { manifests, reply }).await
     }
 
     /// Workers that are connected or may still come back, by id.

@@ -9,7 +9,7 @@ use super::{
     clock::Tick,
     event::EventId,
     subscription::Subscription,
-    views::{CancelOutcome, PoolError, SubmitError, Submitted},
+    views::{CancelOutcome, FunctionManifest, PoolError, SubmitError, Submitted},
 };
 use crate::{
     queue::Filter,
@@ -42,6 +42,8 @@ pub(crate) enum Input {
     List { filter: Box<Filter>, rows: Vec<Request>, reply: oneshot::Sender<Vec<Request>> },
     /// Send Drain.
     Drain { worker_id: String, deadline: Duration, reply: oneshot::Sender<bool> },
+    /// Endpoints say what their functions are.
+    Describe { manifests: Vec<FunctionManifest>, reply: oneshot::Sender<()> },
     /// A worker stream passed its gate.
     Arrived(Box<Arrival>),
     /// A worker said something; never empty.

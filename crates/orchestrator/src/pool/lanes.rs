@@ -54,6 +54,11 @@ impl Lane {
         }
     }
 
+    /// Whether workers load the function and none has it available.
+    pub(crate) fn is_loading(&self) -> bool {
+        self.seats.is_empty() && self.number(Counted::Loading).load(Relaxed) > 0
+    }
+
     /// Whether connected workers disabled the function and none is left that has it or loads for it.
     pub(crate) fn is_dead(&self) -> bool {
         let none = |kind| self.number(kind).load(Relaxed) == 0;
@@ -109,6 +114,12 @@ impl Lanes {
     /// Lanes that have requests waiting.
     pub(crate) fn busy(&mut self) -> impl Iterator<Item = (LaneKey, &mut Lane)> {
         self.lanes.iter_mut().enumerate().filter(|(_, lane)| !lane.waiting.is_empty())
+    }
+
+    /// Whether requests wait for a function that no connected worker has available.
+    pub(crate) fn is_awaited(&self, function: &FunctionName) -> bool {
+        let lane = self.by_name.get(function).and_then(|key| self.lanes.get(*key));
+        lane.is_some_and(|lane| !lane.waiting.is_empty() && lane.seats.is_empty())
     }
 
     /// Requests waiting in all lanes.

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     lifecycle::Life,
     request::{AttemptRecord, Durability, Ending, Request, State, UnixMs},
-    scheduler::Place,
+    scheduler::{Place, Waiting},
 };
 
 /// Key of a request within the process: its pool sequence, never used twice.
@@ -79,6 +79,10 @@ pub(crate) struct Live {
     pub(crate) avoid: Option<WorkerKey>,
     /// How often the current attempt was sent on the current stream.
     pub(crate) sends: u32,
+    /// Whether the files of a model did not go with it, because the worker is known to have them.
+    pub(crate) is_light: bool,
+    /// Models whose files went with it, and their digests.
+    pub(crate) carried: Vec<(String, String)>,
     /// What the store knows of the current attempt.
     pub(crate) recorded: Recorded,
     /// Decided, and on its way to the disk.
@@ -163,6 +167,13 @@ impl Live {
 
     pub(crate) fn place(&self) -> Place {
         Place { priority: std::cmp::Reverse(self.request.submitted.options.priority), sequence: self.request.sequence }
+    }
+
+    /// What it wants of the worker it gets.
+    pub(crate) fn waiting(&self) -> Waiting {
+        let models = &self.request.submitted.options.models;
+        let named = || models.iter().map(|model| model.r#ref.clone()).collect();
+        Waiting { avoid: self.avoid, models: (!models.is_empty()).then(named) }
     }
 
     /// Hands an event to the ring and to everyone who listens. Returns how the bytes held changed.

@@ -13,12 +13,19 @@ mod ending;
 mod fire;
 mod jobs;
 mod models;
+mod phases;
 mod queries;
 mod recover;
 mod store;
+mod tend;
+mod wants;
 mod workers;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::{FutureExt, StreamExt, future::BoxFuture, stream::FuturesUnordered};
 use gen_worker_tasks::Cancel;
@@ -28,11 +35,12 @@ use tracing::info;
 
 use super::{
     clock::{Clock, Tick},
+    declared::Declared,
     input::Input,
-    lanes::Lanes,
+    lanes::{LaneKey, Lanes},
     live::Table,
     options::Options,
-    roster::Roster,
+    roster::{Roster, WorkerKey},
     sequence::Numbers,
     snapshots::Snapshots,
     timers::Timers,
@@ -62,7 +70,12 @@ pub(crate) struct Owner {
     roster: Roster,
     timers: Timers,
     numbers: Numbers,
+    declared: Declared,
     snapshots: Snapshots,
+    /// Workers whose models are to be looked at in this turn.
+    marked: BTreeSet<WorkerKey>,
+    /// Lanes in which requests wait for a load.
+    awaited: BTreeSet<LaneKey>,
     ring_bytes: usize,
     /// When what an earlier process left was read back.
     recovered: Tick,
@@ -88,7 +101,10 @@ impl Owner {
             roster: Roster::default(),
             timers: Timers::default(),
             numbers: Numbers::default(),
+            declared: Declared::default(),
             snapshots: Snapshots::default(),
+            marked: BTreeSet::new(),
+            awaited: BTreeSet::new(),
             ring_bytes: 0,
             recovered: clock.now(),
             plan_needed: false,
@@ -143,6 +159,7 @@ impl Owner {
         }
         self.fire();
         self.plan();
+        self.tend_marked();
         self.flush();
         self.forget();
     }
@@ -166,6 +183,11 @@ impl Owner {
                 let known = self.drain(&worker_id, deadline);
                 // Who asked may be gone.
                 let _ = reply.send(known);
+            }
+            Input::Describe { manifests, reply } => {
+                self.describe(manifests);
+                // Who told may be gone.
+                let _ = reply.send(());
             }
             Input::Arrived(arrival) => self.arrived(*arrival),
             Input::Departed { session, clean } => self.departed(session, clean),

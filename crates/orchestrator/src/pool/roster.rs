@@ -11,25 +11,24 @@ use parking_lot::Mutex;
 
 use super::{
     clock::Tick,
+    held::Held,
     lanes::LaneKey,
     live::{Sequence, SequenceHash},
+    operations::Operations,
     view::WorkerCell,
-    views::{DegradedView, DisabledView, ResidencyView, ResourcesView, WorkerView},
+    views::{DegradedView, DisabledView, ResourcesView, WorkerView},
 };
 use crate::{
     request::UnixMs,
     session::{
         SessionId,
         outbound::Outbound,
-        report::{DegradedReport, HelloReport, ModelReport, Phase, StateReport, UnavailableReport},
+        report::{DegradedReport, HelloReport, Phase, StateReport, UnavailableReport},
     },
 };
 
 /// Index of a worker; used again after the worker was forgotten.
 pub(crate) type WorkerKey = usize;
-
-/// Most models remembered per worker; a worker with more has the rest unlisted.
-const MODELS_MAX: usize = 4_096;
 
 /// One worker.
 #[derive(Debug)]
@@ -53,7 +52,14 @@ pub(crate) struct Worker {
     pub(crate) counted: Vec<(LaneKey, Counted)>,
     /// When its streams were replaced lately.
     pub(crate) superseded: VecDeque<Tick>,
-    models: BTreeMap<String, Residency>,
+    /// The models it holds.
+    pub(crate) held: Held,
+    /// What it was told to do with models.
+    pub(crate) operations: Operations,
+    /// Refs that it was told to keep on its disk.
+    pub(crate) keep: BTreeSet<String>,
+    /// When its models are looked at again.
+    pub(crate) tended_at: Option<Tick>,
     resources: pb::WorkerResources,
     free_vram_bytes: i64,
     connected_at: UnixMs,
@@ -82,13 +88,6 @@ pub(crate) struct Limit {
     pub(crate) at_once: u32,
     pub(crate) running: u32,
     finished: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Residency {
-    tier: pb::ResidencyTier,
-    vram_bytes: i64,
-    download: Option<(i64, i64)>,
 }
 
 /// Everything known of workers.
@@ -156,7 +155,10 @@ impl Worker {
             limits: HashMap::new(),
             counted: Vec::new(),
             superseded: VecDeque::new(),
-            models: BTreeMap::new(),
+            held: Held::default(),
+            operations: Operations::default(),
+            keep: BTreeSet::new(),
+            tended_at: None,
             resources: pb::WorkerResources::default(),
             free_vram_bytes: 0,
             connected_at: UnixMs(0),
@@ -168,12 +170,8 @@ impl Worker {
     pub(crate) fn hello(&mut self, hello: HelloReport, at: UnixMs) {
         self.release_id = hello.release_id;
         self.resources = hello.resources;
-        self.models = hello
-            .models
-            .into_iter()
-            .take(MODELS_MAX)
-            .map(|model| (model.r#ref, Residency { tier: model.tier, vram_bytes: model.vram_bytes, download: None }))
-            .collect();
+        self.held.replace(hello.models);
+        self.operations.clear();
         self.disabled.clear();
         self.degraded.clear();
         self.limits.clear();
@@ -192,40 +190,19 @@ impl Worker {
         self.disabled.retain(|name, _| !available.contains(name));
     }
 
-    /// Applies a model event; failures and adoptions leave the view as it was (O21).
-    pub(crate) fn model(&mut self, event: &ModelReport) {
-        let tier = match event.state {
-            pb::ModelState::OnDisk => pb::ResidencyTier::Disk,
-            pb::ModelState::InRam => pb::ResidencyTier::Ram,
-            pb::ModelState::InVram => pb::ResidencyTier::Vram,
-            pb::ModelState::Downloading => {
-                if self.models.len() < MODELS_MAX || self.models.contains_key(&event.r#ref) {
-                    let none = Residency { tier: pb::ResidencyTier::Unspecified, vram_bytes: 0, download: None };
-                    self.models.entry(event.r#ref.clone()).or_insert(none).download =
-                        Some((event.bytes_done, event.bytes_total));
-                }
-                return;
-            }
-            pb::ModelState::Evicted => {
-                self.models.remove(&event.r#ref);
-                return;
-            }
-            pb::ModelState::Failed => {
-                // The tier stays; a download that failed is no longer under way.
-                if let Some(model) = self.models.get_mut(&event.r#ref) {
-                    model.download = None;
-                    if model.tier == pb::ResidencyTier::Unspecified {
-                        self.models.remove(&event.r#ref);
-                    }
-                }
-                return;
-            }
-            pb::ModelState::Adopted | pb::ModelState::Unspecified => return,
-        };
-        if self.models.len() < MODELS_MAX || self.models.contains_key(&event.r#ref) {
-            let model = Residency { tier, vram_bytes: event.vram_bytes, download: None };
-            self.models.insert(event.r#ref.clone(), model);
-        }
+    /// Whether models are used on accelerators here.
+    pub(crate) fn has_vram(&self) -> bool {
+        self.resources.vram_total_bytes > 0
+    }
+
+    /// Free accelerator memory; none without accelerators.
+    pub(crate) fn free_vram(&self) -> Option<u64> {
+        self.has_vram().then(|| u64::try_from(self.free_vram_bytes).unwrap_or(0))
+    }
+
+    /// Functions that it offers, whatever their state.
+    pub(crate) fn offers(&self) -> impl Iterator<Item = &FunctionName> {
+        self.available.iter().chain(&self.loading).chain(self.disabled.keys())
     }
 
     /// Whether it may be sent anything new.
@@ -263,7 +240,7 @@ impl Worker {
                 instance_id: resources.instance_id.clone(),
             },
             free_vram_bytes: self.free_vram_bytes,
-            models: self.models.iter().map(|(name, model)| residency_view(name, *model)).collect(),
+            models: self.held.views(),
             jobs: 0,
             connected_at: self.connected_at,
         };
@@ -300,16 +277,6 @@ fn degraded_view(report: &DegradedReport) -> DegradedView {
         reason: report.reason.clone(),
         latency_multiplier: report.latency_multiplier,
     }
-}
-
-fn residency_view(name: &str, model: Residency) -> ResidencyView {
-    let tier = match model.tier {
-        pb::ResidencyTier::Unspecified => "none",
-        pb::ResidencyTier::Disk => "disk",
-        pb::ResidencyTier::Ram => "ram",
-        pb::ResidencyTier::Vram => "vram",
-    };
-    ResidencyView { r#ref: name.to_owned(), tier, vram_bytes: model.vram_bytes, download: model.download }
 }
 
 impl Roster {

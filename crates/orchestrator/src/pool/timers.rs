@@ -34,6 +34,8 @@ pub(crate) enum Timer {
     Unanswered(Sequence, Attempt),
     /// An assignment or start is old enough to be written.
     Record(Sequence, Attempt),
+    /// An answer about a model of this worker has grown old, or an operation is overdue.
+    Models(WorkerKey),
 }
 
 /// All of them. The two that every request sets have one delay each, so a queue keeps them in order for less than a

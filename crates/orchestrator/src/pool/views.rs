@@ -110,6 +110,22 @@ pub struct FunctionManifest {
     pub input_schema: serde_json::Value,
     /// JSON Schema of its output.
     pub output_schema: serde_json::Value,
+    /// Tenant as whom the hub is asked for its models.
+    pub owner: String,
+    /// Models that it declares.
+    pub models: Vec<DeclaredModel>,
+}
+
+/// A model that a function declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeclaredModel {
+    /// Its slot.
+    pub slot: String,
+    /// Its ref as it stands on the wire.
+    pub r#ref: String,
+    /// What the hub is asked for, tag and flavor spelled out; `None` when the model is of another provider, which the worker asks
+    /// itself.
+    pub hub_ref: Option<String>,
 }
 
 /// A function that a worker cannot run.

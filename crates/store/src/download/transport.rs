@@ -2,11 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
-use gen_worker_hub::{BearerToken, SignedUrl, client::tls_config};
-use reqwest::{Client, Response, header, redirect};
+use gen_worker_hub::{SignedUrl, client::tls_config};
+use reqwest::{Client, RequestBuilder, Response, header, redirect};
 
 use super::options::TransferOptions;
-use crate::fetch_error::FetchError;
+use crate::{bucket_object, fetch_error::FetchError, wanted::Credential};
 
 /// What the client calls itself.
 const USER_AGENT: &str = concat!("gen-worker/", env!("CARGO_PKG_VERSION"));
@@ -16,7 +16,11 @@ const REDIRECTS_MAX: usize = 5;
 
 /// Connections to all servers. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(super) struct Transport(Client);
+pub(super) struct Transport {
+    client: Client,
+    /// Follows no redirect: a signed request goes where its grant says, or nowhere.
+    signed: Client,
+}
 
 /// A transport failure without addresses in it: they may be signed ones.
 pub(super) type Cause = Arc<dyn std::error::Error + Send + Sync>;
@@ -33,19 +37,22 @@ enum Redirect {
 impl Transport {
     pub(super) fn new(options: &TransferOptions) -> Result<Self, FetchError> {
         let tls = tls_config(options.extra_roots.as_deref()).map_err(|error| FetchError::Setup(Arc::new(error)))?;
-        let client = Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(redirect::Policy::custom(follow))
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .user_agent(USER_AGENT)
-            .connect_timeout(options.connect)
-            .pool_max_idle_per_host(options.sockets)
-            // One connection per file: multiplexed files would share one window.
-            .http1_only()
-            .build();
-        client.map(Self).map_err(|error| FetchError::Setup(Arc::new(error.without_url())))
+        let client = |redirects| {
+            let client = Client::builder()
+                .tls_backend_preconfigured(tls.clone())
+                .redirect(redirects)
+                .retry(reqwest::retry::never())
+                .no_proxy()
+                .referer(false)
+                .user_agent(USER_AGENT)
+                .connect_timeout(options.connect)
+                .pool_max_idle_per_host(options.sockets)
+                // One connection per file: multiplexed files would share one window.
+                .http1_only()
+                .build();
+            client.map_err(|error| FetchError::Setup(Arc::new(error.without_url())))
+        };
+        Ok(Self { client: client(redirect::Policy::custom(follow))?, signed: client(redirect::Policy::none())? })
     }
 
     /// Asks for `url` from byte `from` on. `credential` goes to the server of `url` and no other: it is dropped where a
@@ -53,18 +60,23 @@ impl Transport {
     pub(super) async fn get(
         &self,
         url: &SignedUrl,
-        credential: Option<&BearerToken>,
+        credential: Option<&Credential>,
         from: u64,
     ) -> Result<Response, Cause> {
-        let mut request = self.0.get(url.reveal()).header(header::ACCEPT_ENCODING, "identity");
-        if let Some(credential) = credential {
-            request = request.bearer_auth(credential.reveal());
-        }
-        if from > 0 {
-            request = request.header(header::RANGE, format!("bytes={from}-"));
-        }
-        request.send().await.map_err(cause)
+        let request = match credential {
+            Some(Credential::Grant(grant)) => {
+                let headers = bucket_object::signed(grant, url, from).map_err(|error| Arc::new(error) as Cause)?;
+                self.signed.get(url.reveal()).headers(headers)
+            }
+            Some(Credential::Bearer(token)) => ranged(self.client.get(url.reveal()), from).bearer_auth(token.reveal()),
+            None => ranged(self.client.get(url.reveal()), from),
+        };
+        request.header(header::ACCEPT_ENCODING, "identity").send().await.map_err(cause)
     }
+}
+
+fn ranged(request: RequestBuilder, from: u64) -> RequestBuilder {
+    if from > 0 { request.header(header::RANGE, format!("bytes={from}-")) } else { request }
 }
 
 /// The failure as it may be shown.

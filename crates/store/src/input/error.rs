@@ -38,6 +38,12 @@ pub enum InputError {
         /// What it is.
         mime_type: String,
     },
+    /// Its bytes are not those that were announced.
+    #[error("the file is not the one that was announced: its {algorithm} is another")]
+    Digest {
+        /// Which hash tells.
+        algorithm: &'static str,
+    },
     /// The server does not give it.
     #[error("the server answered with status {status}")]
     Status {
@@ -70,6 +76,11 @@ impl InputError {
     /// Whether the input is at fault, so that no other worker would do better (Hub contract, 14.1, 14.2).
     #[must_use]
     pub fn is_invalid_input(&self) -> bool {
-        !matches!(self, Self::Late | Self::Broken(_) | Self::Disk { .. } | Self::Setup(_) | Self::Closed)
+        match self {
+            // What the server cannot do now it may do later.
+            Self::Status { status } => !matches!(status, 408 | 429 | 500..),
+            Self::Late | Self::Broken(_) | Self::Disk { .. } | Self::Setup(_) | Self::Closed => false,
+            _ => true,
+        }
     }
 }

@@ -9,15 +9,11 @@ use std::{
     time::Duration,
 };
 
+use gen_worker_hub::{Digest, digest::DigestHasher};
 use gen_worker_tasks::Scope;
-use reqwest::{Client, Response, Url, header};
+use reqwest::{Response, Url, header};
 
-use super::{
-    error::InputError,
-    mime::MimeList,
-    public_address::AddressRule,
-    web::{check, client, failed},
-};
+use super::{error::InputError, mime::MimeList, public_address::AddressRule, web::Web};
 
 /// Kind of a file whose server does not say it.
 const BYTES: &str = "application/octet-stream";
@@ -44,7 +40,7 @@ pub struct InputOptions {
 /// Fetches files of inputs. Cheap to clone; clones share connections.
 #[derive(Clone)]
 pub struct InputFetcher {
-    client: Client,
+    web: Web,
     options: Arc<InputOptions>,
     scope: Arc<Scope>,
 }
@@ -62,6 +58,10 @@ pub struct InputRequest<'a> {
     pub bytes_max: Option<u64>,
     /// What it may be.
     pub accepted: &'a MimeList,
+    /// Hashes that it has to have.
+    pub expected: &'a [Digest],
+    /// An address of the pool's own storage: files of the same origin are fetched wherever that is.
+    pub own: Option<&'a str>,
 }
 
 /// A file that is there.
@@ -73,6 +73,12 @@ pub struct InputAsset {
     pub size_bytes: u64,
     /// Kind of content, as its server said it.
     pub mime_type: String,
+}
+
+/// A file that is being written, and its hashes.
+struct Writing {
+    file: File,
+    hashers: Vec<(Digest, DigestHasher)>,
 }
 
 /// A file that goes unless it is kept.
@@ -98,8 +104,8 @@ impl InputFetcher {
     /// # Errors
     /// [`InputError::Setup`] when the trusted roots cannot be used.
     pub fn new(options: InputOptions, scope: Arc<Scope>) -> Result<Self, InputError> {
-        let client = client(options.addresses, options.extra_roots.as_deref())?;
-        Ok(Self { client, options: Arc::new(options), scope })
+        let web = Web::new(options.addresses, options.extra_roots.as_deref())?;
+        Ok(Self { web, options: Arc::new(options), scope })
     }
 
     /// Fetches one file.
@@ -116,11 +122,9 @@ impl InputFetcher {
 
     async fn fetched(&self, request: &InputRequest<'_>) -> Result<InputAsset, InputError> {
         let url: Url = request.url.parse().map_err(|_| InputError::Address)?;
-        check(&url, self.options.addresses)?;
         let path = request.directory.join(format!("input-{}{}", request.number, extension(&url)));
         let bytes_max = request.bytes_max.unwrap_or(self.options.bytes_max);
-        let asked = self.client.get(url).header(header::ACCEPT_ENCODING, "identity").send();
-        let response = asked.await.map_err(failed)?;
+        let response = self.web.get(url, request.own).await?;
         if !response.status().is_success() {
             return Err(InputError::Status { status: response.status().as_u16() });
         }
@@ -131,22 +135,29 @@ impl InputFetcher {
         if !request.accepted.accepts(&mime_type) {
             return Err(InputError::Type { mime_type });
         }
-        let size_bytes = self.write(response, &path, bytes_max).await?;
+        let size_bytes = self.write(response, &path, bytes_max, request.expected).await?;
         Ok(InputAsset { path, size_bytes, mime_type })
     }
 
     /// Writes the body to a new file at `path`. Gives its size.
-    async fn write(&self, mut response: Response, path: &Path, bytes_max: u64) -> Result<u64, InputError> {
+    async fn write(
+        &self,
+        mut response: Response,
+        path: &Path,
+        bytes_max: u64,
+        expected: &[Digest],
+    ) -> Result<u64, InputError> {
         let own = path.to_owned();
+        let hashers = expected.iter().map(|digest| (*digest, DigestHasher::new(digest.algorithm()))).collect();
         let created = self.on_disk(path, move || {
             let file = File::create_new(&own)?;
             // Made here, so that the file goes also when nobody waits for it any more.
-            Ok((file, Unfinished { path: own, kept: false }))
+            Ok((Writing { file, hashers }, Unfinished { path: own, kept: false }))
         });
-        let (mut file, mut unfinished) = created.await?;
+        let (mut writing, mut unfinished) = created.await?;
         let (mut size_bytes, mut chunk) = (0_u64, Vec::new());
         loop {
-            let piece = response.chunk().await.map_err(failed)?;
+            let piece = response.chunk().await.map_err(Web::failed)?;
             let is_last = piece.is_none();
             let piece = piece.unwrap_or_default();
             size_bytes = size_bytes.saturating_add(piece.len() as u64);
@@ -156,9 +167,10 @@ impl InputFetcher {
             chunk.extend_from_slice(&piece);
             if chunk.len() >= CHUNK_BYTES || is_last {
                 let full = std::mem::take(&mut chunk);
-                file = self.on_disk(path, move || file.write_all(&full).map(|()| file)).await?;
+                writing = self.on_disk(path, move || writing.with(&full)).await?;
             }
             if is_last {
+                writing.verify()?;
                 unfinished.kept = true;
                 return Ok(size_bytes);
             }
@@ -174,6 +186,19 @@ impl InputFetcher {
             Ok(done) => done.map_err(|source| InputError::Disk { path: path.to_owned(), source }),
             Err(_) => Err(InputError::Closed),
         }
+    }
+}
+
+impl Writing {
+    fn with(mut self, bytes: &[u8]) -> io::Result<Self> {
+        self.file.write_all(bytes)?;
+        self.hashers.iter_mut().for_each(|(_, hasher)| hasher.update(bytes));
+        Ok(self)
+    }
+
+    fn verify(&self) -> Result<(), InputError> {
+        let wrong = self.hashers.iter().find(|(expected, hasher)| hasher.digest() != *expected);
+        wrong.map_or(Ok(()), |(expected, _)| Err(InputError::Digest { algorithm: expected.algorithm().as_str() }))
     }
 }
 

@@ -4,9 +4,9 @@ use std::{error::Error, net::IpAddr, sync::Arc};
 
 use gen_worker_hub::client::tls_config;
 use reqwest::{
-    Client, Url,
+    Client, Response, Url,
     dns::{Addrs, Name, Resolve, Resolving},
-    redirect,
+    header, redirect,
 };
 
 use super::{error::InputError, public_address::AddressRule};
@@ -24,8 +24,6 @@ struct CheckedNames(AddressRule);
 /// What the client found wrong on its way. It is inside of an error of the library.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Refusal {
-    #[error("too many redirects")]
-    Redirects,
     #[error("no address of the web")]
     Scheme,
     #[error("{0} is not a public host")]
@@ -34,21 +32,73 @@ pub(super) enum Refusal {
     Unknown(String, #[source] Arc<std::io::Error>),
 }
 
-pub(super) fn client(rule: AddressRule, extra_roots: Option<&[u8]>) -> Result<Client, InputError> {
+/// Asks for what addresses lead to. Cheap to clone; clones share the connections.
+#[derive(Clone, Debug)]
+pub(super) struct Web {
+    rule: AddressRule,
+    /// Connects where the rule allows.
+    public: Client,
+    /// Connects to the pool's own storage.
+    own: Client,
+}
+
+impl Web {
+    pub(super) fn new(rule: AddressRule, extra_roots: Option<&[u8]>) -> Result<Self, InputError> {
+        let public = client(rule, extra_roots)?;
+        let own = if rule == AddressRule::Any { public.clone() } else { client(AddressRule::Any, extra_roots)? };
+        Ok(Self { rule, public, own })
+    }
+
+    /// The answer for `url`, or for where it leads. What has the origin of `own` is asked for wherever that is; each
+    /// redirect is judged by itself.
+    pub(super) async fn get(&self, mut url: Url, own: Option<&str>) -> Result<Response, InputError> {
+        let own = own.and_then(|own| own.parse::<Url>().ok()).map(|own| own.origin()).filter(|own| own.is_tuple());
+        for _ in 0..=REDIRECTS_MAX {
+            let (client, rule) = match &own {
+                Some(own) if url.origin() == *own => (&self.own, AddressRule::Any),
+                _ => (&self.public, self.rule),
+            };
+            check(&url, rule)?;
+            let asked = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity").send();
+            let response = asked.await.map_err(Self::failed)?;
+            match next(&url, &response)? {
+                None => return Ok(response),
+                Some(next) => url = next,
+            }
+        }
+        Err(InputError::Redirects)
+    }
+
+    /// What went wrong, told by the refusal inside of `error` if there is one.
+    pub(super) fn failed(error: reqwest::Error) -> InputError {
+        let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
+        while let Some(inner) = cause {
+            if let Some(refusal) = inner.downcast_ref::<Refusal>() {
+                return refusal.clone().into();
+            }
+            cause = inner.source();
+        }
+        InputError::Broken(Box::new(error.without_url()))
+    }
+}
+
+/// Where `response` sends whoever asked for `url`, if it does.
+fn next(url: &Url, response: &Response) -> Result<Option<Url>, InputError> {
+    if !matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+        return Ok(None);
+    }
+    let Some(place) = response.headers().get(header::LOCATION) else { return Ok(None) };
+    let place = place.to_str().map_err(|_| InputError::Address)?;
+    url.join(place).map(Some).map_err(|_| InputError::Address)
+}
+
+fn client(rule: AddressRule, extra_roots: Option<&[u8]>) -> Result<Client, InputError> {
     let tls = tls_config(extra_roots).map_err(|error| InputError::Setup(Box::new(error)))?;
-    let follow = move |attempt: redirect::Attempt<'_>| {
-        if attempt.previous().len() > REDIRECTS_MAX {
-            return attempt.error(Refusal::Redirects);
-        }
-        match check(attempt.url(), rule) {
-            Ok(()) => attempt.follow(),
-            Err(refusal) => attempt.error(refusal),
-        }
-    };
     let client = Client::builder()
         .tls_backend_preconfigured(tls)
         .dns_resolver(Arc::new(CheckedNames(rule)))
-        .redirect(redirect::Policy::custom(follow))
+        // Each is judged before it is followed.
+        .redirect(redirect::Policy::none())
         .retry(reqwest::retry::never())
         .no_proxy()
         .referer(false)
@@ -91,22 +141,9 @@ impl Resolve for CheckedNames {
     }
 }
 
-/// What went wrong, told by the refusal inside of `error` if there is one.
-pub(super) fn failed(error: reqwest::Error) -> InputError {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
-    while let Some(inner) = cause {
-        if let Some(refusal) = inner.downcast_ref::<Refusal>() {
-            return refusal.clone().into();
-        }
-        cause = inner.source();
-    }
-    InputError::Broken(Box::new(error.without_url()))
-}
-
 impl From<Refusal> for InputError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::Redirects => Self::Redirects,
             Refusal::Scheme => Self::Address,
             Refusal::Private(host) => Self::Private { host },
             Refusal::Unknown(host, source) => {

@@ -18,10 +18,6 @@ use crate::fetch_error::FetchError;
 /// What the client calls itself.
 const USER_AGENT: &str = concat!("gen-worker/", env!("CARGO_PKG_VERSION"));
 
-/// For a connection and for a whole call (rule 5.1).
-const CONNECT: Duration = Duration::from_secs(30);
-const CALL: Duration = Duration::from_secs(120);
-
 /// Redirects of one call: a renamed repository, `www.` in front. More is a circle.
 const REDIRECTS_MAX: usize = 5;
 
@@ -56,7 +52,7 @@ pub(super) struct Document<T> {
 }
 
 impl ApiClient {
-    pub(super) fn new(extra_roots: Option<&[u8]>) -> Result<Self, FetchError> {
+    pub(super) fn new(connect: Duration, call: Duration, extra_roots: Option<&[u8]>) -> Result<Self, FetchError> {
         let tls = tls_config(extra_roots).map_err(|error| FetchError::Setup(Arc::new(error)))?;
         let client = Client::builder()
             .tls_backend_preconfigured(tls)
@@ -65,8 +61,8 @@ impl ApiClient {
             .no_proxy()
             .referer(false)
             .user_agent(USER_AGENT)
-            .connect_timeout(CONNECT)
-            .timeout(CALL)
+            .connect_timeout(connect)
+            .timeout(call)
             .build();
         client.map(Self).map_err(|error| FetchError::Setup(Arc::new(error.without_url())))
     }

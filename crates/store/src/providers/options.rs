@@ -25,6 +25,10 @@ pub struct ProviderOptions {
     pub civitai: CivitaiOptions,
     /// ModelScope.
     pub model_scope: ModelScopeOptions,
+    /// Time for a connection to their interfaces (rule 5.1).
+    pub connect: Duration,
+    /// Time for one call of them.
+    pub call: Duration,
 }
 
 /// Options of Hugging Face.
@@ -72,6 +76,8 @@ impl ProviderOptions {
             },
             civitai: CivitaiOptions { api: "https://civitai.com/api/v1".to_owned(), key: None },
             model_scope: ModelScopeOptions { endpoint: "https://www.modelscope.cn".to_owned() },
+            connect: Duration::from_secs(30),
+            call: Duration::from_secs(120),
         }
     }
 }

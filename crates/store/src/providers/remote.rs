@@ -3,7 +3,7 @@
 use gen_worker_hub::{BearerToken, RepoPath, SignedUrl, binding::Provider};
 
 use super::{Place, ProviderError};
-use crate::wanted::{Expected, Size, Wanted};
+use crate::wanted::{Credential, Expected, Size, Wanted};
 
 /// A file at a provider.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub(crate) struct RemoteModel {
 impl RemoteFile {
     pub(crate) fn wanted(&self) -> Wanted {
         let Self { size, expected, url, credential, .. } = self.clone();
-        Wanted { expected, size, url, credential }
+        Wanted { expected, size, url, credential: credential.map(Credential::Bearer) }
     }
 }
 

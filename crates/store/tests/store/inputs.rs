@@ -2,6 +2,7 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
+use gen_worker_hub::{Blake3Hash, Digest};
 use gen_worker_store::{AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList};
 use gen_worker_tasks::Scope;
 use tokio::{
@@ -50,7 +51,8 @@ impl Server {
     ) -> Result<InputAsset, InputError> {
         let url = format!("{}{path}", self.base);
         let directory = self.directory.path();
-        let request = InputRequest { url: &url, number: 3, directory, bytes_max: None, accepted };
+        let request =
+            InputRequest { url: &url, number: 3, directory, bytes_max: None, accepted, expected: &[], own: None };
         self.fetcher(options).fetch(&request).await
     }
 
@@ -67,7 +69,9 @@ async fn answer(mut socket: TcpStream) -> std::io::Result<()> {
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let path = head.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
+    let target = head.split(' ').nth(1).unwrap_or_default();
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let there = format!("Location: {query}\r\nContent-Length: 0\r\n");
     let large = vec![7; LARGE];
     let (status, headers, body): (_, _, &[u8]) = match path {
         "/a.PNG" => (200, "Content-Type: Image/PNG; q=1\r\nContent-Length: 4\r\n", b"1234"),
@@ -81,6 +85,8 @@ async fn answer(mut socket: TcpStream) -> std::io::Result<()> {
         }
         "/moved" => (302, "Location: /a.PNG\r\nContent-Length: 0\r\n", b""),
         "/circle" => (302, "Location: /circle\r\nContent-Length: 0\r\n", b""),
+        "/to" => (302, there.as_str(), b""),
+        "/busy" => (503, "Content-Length: 0\r\n", b""),
         "/ftp" => (302, "Location: ftp://example.com/a\r\nContent-Length: 0\r\n", b""),
         _ => (404, "Content-Length: 0\r\n", b""),
     };
@@ -114,7 +120,15 @@ async fn h14_1_names_and_addresses_of_private_networks_are_not_asked() {
     let fetcher = server.fetcher(InputOptions::default());
     let accepted = MimeList::default();
     let outcome = async |url: String, directory: &Path| {
-        let request = InputRequest { url: &url, number: 0, directory, bytes_max: None, accepted: &accepted };
+        let request = InputRequest {
+            url: &url,
+            number: 0,
+            directory,
+            bytes_max: None,
+            accepted: &accepted,
+            expected: &[],
+            own: None,
+        };
         let error = fetcher.fetch(&request).await.unwrap_err();
         assert!(error.is_invalid_input(), "{error:?}");
         error
@@ -158,6 +172,8 @@ async fn h14_2_what_is_too_large_late_broken_or_of_another_kind_leaves_no_file()
     assert!(matches!(error, InputError::Type { .. }) && error.is_invalid_input(), "{error:?}");
     let error = server.fetch("/gone", &all).await.unwrap_err();
     assert!(matches!(error, InputError::Status { status: 404 }), "{error:?}");
+    let error = server.fetch("/busy", &all).await.unwrap_err();
+    assert!(matches!(error, InputError::Status { status: 503 }) && !error.is_invalid_input(), "{error:?}");
     let error = server.fetch("/short?signature=hush", &all).await.unwrap_err();
     assert!(matches!(error, InputError::Broken(_)) && !error.is_invalid_input(), "{error:?}");
     assert!(!format!("{error:?}").contains("hush"), "{error:?}");
@@ -165,4 +181,53 @@ async fn h14_2_what_is_too_large_late_broken_or_of_another_kind_leaves_no_file()
     let error = server.fetch_with(soon, "/silent", &all).await.unwrap_err();
     assert!(matches!(error, InputError::Late), "{error:?}");
     assert_eq!(server.left(), 0);
+}
+
+#[tokio::test]
+async fn h14_1_the_own_storage_is_asked_wherever_it_is_and_nobody_else_through_it() {
+    let (own, other) = (Server::start().await, Server::start().await);
+    let (fetcher, accepted) = (own.fetcher(InputOptions::default()), MimeList::default());
+    let fetch = async |url: String, base: &str| {
+        let directory = own.directory.path();
+        let request = InputRequest {
+            url: &url,
+            number: 0,
+            directory,
+            bytes_max: None,
+            accepted: &accepted,
+            expected: &[],
+            own: Some(base),
+        };
+        fetcher.fetch(&request).await
+    };
+    let base = format!("{}/prefix", own.base);
+    assert_eq!(fetch(format!("{}/moved", own.base), &base).await.unwrap().size_bytes, 4);
+    let leads_away = format!("{}/to?{}/a.PNG", own.base, other.base);
+    for url in [format!("{}/a.PNG", other.base), leads_away] {
+        let error = fetch(url.clone(), &base).await.unwrap_err();
+        assert!(matches!(error, InputError::Private { .. }), "{url}: {error:?}");
+    }
+    let error = fetch(format!("{}/a.PNG", own.base), "no address").await.unwrap_err();
+    assert!(matches!(error, InputError::Private { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn h14_2_other_bytes_than_were_announced_leave_no_file() {
+    let server = Server::start().await;
+    let options = InputOptions { addresses: AddressRule::Any, ..InputOptions::default() };
+    let (fetcher, accepted) = (server.fetcher(options), MimeList::default());
+    let url = format!("{}/a.PNG", server.base);
+    let right = [Digest::sha256(b"1234"), Blake3Hash::of(b"1234").into()];
+    let fetch = async |expected: &[Digest]| {
+        let directory = server.directory.path();
+        let request =
+            InputRequest { url: &url, number: 0, directory, bytes_max: None, accepted: &accepted, expected, own: None };
+        fetcher.fetch(&request).await
+    };
+    for wrong in [[right[0], Blake3Hash::of(b"1235").into()], [Digest::sha256(b""), right[1]]] {
+        let error = fetch(&wrong).await.unwrap_err();
+        assert!(matches!(error, InputError::Digest { .. }) && error.is_invalid_input(), "{error:?}");
+        assert_eq!(server.left(), 0);
+    }
+    assert_eq!(fetch(&right).await.unwrap().size_bytes, 4);
 }

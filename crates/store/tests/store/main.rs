@@ -7,6 +7,7 @@ mod disk;
 mod downloads;
 mod eviction;
 mod faults;
+mod granted_downloads;
 mod grants;
 mod hub_grants;
 mod hub_server;

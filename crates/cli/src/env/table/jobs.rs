@@ -41,8 +41,17 @@ rows! {
     }
     WORKER_MAX_INPUT_FILE_BYTES {
         default: "209715200",
-        effect: Effect::Ignored("this build transfers no files"),
-        meaning: "Largest input file in bytes."
+        meaning: "Largest file in bytes that a payload may name, whatever it says itself. 0 = no limit."
+    }
+    GEN_WORKER_PRIVATE_INPUTS {
+        default: "off",
+        meaning: "Let payloads name files of private networks and of this machine's own addresses, for pools whose clients \
+                  are trusted (1, true, yes). Files of the pool's hub may be named in any case."
+    }
+    GEN_WORKER_JOBS_DIR {
+        default: "`gen-worker-jobs-` and the user's number in the temporary directory",
+        meaning: "Where jobs keep files while they run. Each process has a directory of its own there, and removes those of \
+                  processes that are gone."
     }
     WORKER_MAX_OUTPUT_FILE_BYTES {
         default: "209715200",

@@ -22,8 +22,7 @@ rows! {
     }
     WORKER_DOWNLOAD_RETRIES {
         default: "3",
-        effect: Effect::Ignored("a model is tried three times"),
-        meaning: "Tries per model download."
+        meaning: "Tries per model download, from 1 to 100."
     }
     TENSORHUB_CACHE_DIR {
         aliases: ["WORKER_MODEL_CACHE_DIR"],

@@ -47,12 +47,10 @@ rows! {
     }
     COZY_HTTP_CONNECT_TIMEOUT_S {
         default: "15",
-        effect: Effect::Ignored("transfers have limits of their own"),
-        meaning: "Least seconds to connect to upstream servers."
+        meaning: "Least seconds to connect to upstream servers: raises the limits of 30 for calls and 60 for transfers."
     }
     COZY_HTTP_READ_TIMEOUT_S {
         default: "60",
-        effect: Effect::Ignored("transfers have limits of their own"),
-        meaning: "Least seconds to wait for upstream servers."
+        meaning: "Least seconds to wait for upstream servers: raises the limits of 120 for calls and 180 for transfers."
     }
 }

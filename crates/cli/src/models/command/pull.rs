@@ -1,7 +1,7 @@
 //! `models pull`: refs that somebody typed, brought to this disk.
 
 use futures::{StreamExt as _, stream};
-use gen_worker_core::{StoreModels, binding::Provider, with_tries};
+use gen_worker_core::{ModelSource as _, StoreModels, binding::Provider, with_tries};
 use gen_worker_hub::{HubRef, ModelRef, model_ref::split_prefix};
 use gen_worker_store::ModelRequest;
 use serde_json::json;
@@ -79,7 +79,9 @@ pub(super) async fn run(models: &StoreModels, wishes: Vec<Wish>, at_once: usize,
 async fn pull(models: &StoreModels, wish: &Wish, shown: &Shown, json: bool) -> bool {
     let provider = wish.request.reference().provider().as_str();
     let line = shown.fetch(&wish.reference, provider);
-    let pulled = with_tries(&wish.reference, || models.pull(&wish.reference, &wish.request, &*line.progress)).await;
+    let pulled =
+        with_tries(models.tries(), &wish.reference, || models.pull(&wish.reference, &wish.request, &*line.progress))
+            .await;
     match pulled {
         Ok(model) => {
             line.done(model.dir());

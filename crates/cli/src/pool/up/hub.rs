@@ -1,5 +1,6 @@
 //! The hub inside a pool, as the orchestrator sees it: tokens are signed with the hub's own secret, refs and outputs are looked up
-//! without HTTP. One machine, one owner: the pool reads what an operator may read.
+//! without HTTP. Whoever may use the pool without a token is the one owner of this machine, and reads what an operator may read;
+//! every other tenant reads what is public and what is its own.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,8 +13,11 @@ use gen_worker_hub::{
     api::FileSource,
     token::{Area, ByteLimits, CapabilityClaims, Grant, Right, TokenCheck, TokenSigner, Workload},
 };
-use gen_worker_hubd::{Direct, Visibility, metadata::MetadataError};
-use gen_worker_orchestrator::hub::{Hub, HubUnavailable, JobGrant, NotItsToken, Renewed, Resolved};
+use gen_worker_hubd::{Asker, Direct, Seen, Visibility, metadata::MetadataError};
+use gen_worker_orchestrator::{
+    api::DEV_TENANT,
+    hub::{Hub, HubUnavailable, JobGrant, Lookup, NotItsToken, Renewed, Resolved},
+};
 use gen_worker_proto::{Pair, pb};
 use tracing::warn;
 
@@ -120,14 +124,19 @@ impl Hub for HubAccess {
         Ok(Renewed { token: token.reveal().to_owned(), expires_at_unix: claims.exp })
     }
 
-    fn resolve(&self, _tenant: &str, reference: &str) -> BoxFuture<'static, Result<Option<Resolved>, HubUnavailable>> {
-        let (direct, reference) = (self.direct.clone(), HubRef::parse(reference));
+    fn resolve(&self, tenant: &str, reference: &str) -> BoxFuture<'static, Result<Lookup, HubUnavailable>> {
+        let (direct, tenant, reference) = (self.direct.clone(), tenant.to_owned(), HubRef::parse(reference));
         async move {
             // Refs of other providers are none of ours.
-            let Ok(reference) = reference else { return Ok(None) };
-            let found = direct.resolve(&reference).await.map_err(|error| unavailable(&error))?;
-            Ok(found
-                .map(|found| Resolved { snapshot: snapshot(found), valid: Direct::ADDRESS_LIFE.saturating_sub(SPARE) }))
+            let Ok(reference) = reference else { return Ok(Lookup::Absent) };
+            let asker = if tenant == DEV_TENANT { Asker::Operator } else { Asker::Tenant(&tenant) };
+            let seen = direct.resolve(&reference, asker).await.map_err(|error| unavailable(&error))?;
+            let valid = Direct::ADDRESS_LIFE.saturating_sub(SPARE);
+            Ok(match seen {
+                Seen::There(found) => Lookup::Found(Resolved { snapshot: snapshot(found), valid }),
+                Seen::Hidden => Lookup::Hidden,
+                Seen::Gone => Lookup::Absent,
+            })
         }
         .boxed()
     }

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 use gen_worker_orchestrator::{
     api,
     orchestrator::{self, Bound, Options, Running, StartError},
-    pool::FunctionManifest,
+    pool::{FunctionManifest, PoolError},
     queue::{
         Queue,
         memory::{self, MemoryQueue},
@@ -85,8 +85,11 @@ impl Pool {
     }
 
     /// Tells it what endpoints say about their functions.
-    pub(super) fn describe(&self, manifests: Vec<FunctionManifest>) {
-        self.running.handle().describe(manifests);
+    ///
+    /// # Errors
+    /// When it is closed.
+    pub(super) async fn describe(&self, manifests: Vec<FunctionManifest>) -> Result<(), PoolError> {
+        self.running.handle().describe(manifests).await
     }
 
     /// Completes when it cannot go on.

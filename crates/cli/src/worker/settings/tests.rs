@@ -1,5 +1,7 @@
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 
+use gen_worker_store::AddressRule;
+
 use super::*;
 
 fn built(args: &WorkerArgs, pairs: &[(&str, &str)]) -> Result<WorkerOptions, Failure> {
@@ -178,4 +180,18 @@ fn isolated_handlers_have_a_grace() {
     let pairs = [("ORCHESTRATOR_PUBLIC_ADDR", "h:1"), ("GEN_WORKER_CANCEL_GRACE", "9")];
     assert_eq!(grace(built(&args, &pairs).expect("valid settings")), Duration::from_secs(2));
     assert_eq!(refused(&[("GEN_WORKER_CANCEL_GRACE", "-1")]), 2);
+}
+
+#[test]
+fn h14_1_h14_2_files_of_payloads_are_bounded_as_the_environment_says() {
+    let inputs = |pairs: &[(&str, &str)]| of_env(pairs).inputs;
+    let usual = inputs(&[]);
+    assert_eq!((usual.file_bytes_max, usual.fetch.addresses), (200 << 20, AddressRule::Public));
+    assert_eq!(inputs(&[("WORKER_MAX_INPUT_FILE_BYTES", "7")]).file_bytes_max, 7);
+    assert_eq!(inputs(&[("WORKER_MAX_INPUT_FILE_BYTES", "0")]).file_bytes_max, u64::MAX);
+    assert_eq!(inputs(&[("GEN_WORKER_PRIVATE_INPUTS", "1")]).fetch.addresses, AddressRule::Any);
+    assert_eq!(refused(&[("WORKER_MAX_INPUT_FILE_BYTES", "-1")]), 2);
+    let own = of_env(&[]).scratch.expect("a place");
+    assert!(own.starts_with(std::env::temp_dir()), "{}", own.display());
+    assert_eq!(of_env(&[("GEN_WORKER_JOBS_DIR", "/elsewhere")]).scratch, Some("/elsewhere".into()));
 }

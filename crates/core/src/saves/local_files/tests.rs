@@ -4,7 +4,7 @@ use super::*;
 
 async fn save(root: &Path, reference: &str, content: SaveContent) -> Result<Asset> {
     let files = LocalFiles::new(root, Arc::new(Scope::new("test")));
-    files.save(Save { reference: reference.to_owned(), content }).await
+    files.save(Save { reference: reference.to_owned(), content, create: false }).await
 }
 
 fn bytes(text: &'static str) -> SaveContent {

@@ -86,7 +86,7 @@ impl Drop for Waiting {
 /// # Errors
 /// When the directory of the process, which a relative path starts from, is gone.
 pub(super) fn pieces(id: u64, save: Save) -> Result<impl Iterator<Item = frame::Save>> {
-    let Save { reference, content } = save;
+    let Save { reference, content, create } = save;
     let (path, mut rest) = match content {
         SaveContent::Bytes(bytes) => (None, bytes),
         SaveContent::File(path) => {
@@ -101,7 +101,7 @@ pub(super) fn pieces(id: u64, save: Save) -> Result<impl Iterator<Item = frame::
             return Some(frame::Save { id, data, more: true, ..frame::Save::default() });
         }
         let (reference, path) = last.take()?;
-        Some(frame::Save { id, reference, path, data, more: false })
+        Some(frame::Save { id, reference, path, data, more: false, create })
     }))
 }
 
@@ -114,14 +114,16 @@ mod tests {
     fn bytes_travel_in_pieces_and_paths_whole() {
         for bytes in [0, 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES] {
             let content = SaveContent::Bytes(vec![7; bytes].into());
-            let frames: Vec<_> = pieces(3, Save { reference: "a".into(), content }).expect("frames").collect();
+            let frames: Vec<_> =
+                pieces(3, Save { reference: "a".into(), content, create: true }).expect("frames").collect();
             assert_eq!(frames.len(), bytes.div_ceil(PIECE_BYTES).max(1));
             assert_eq!(frames.iter().map(|frame| frame.data.len()).sum::<usize>(), bytes);
             let (last, others) = frames.split_last().expect("a frame");
-            assert!(!last.more && last.reference == "a" && others.iter().all(|frame| frame.more));
+            assert!(!last.more && last.create && last.reference == "a" && others.iter().all(|frame| frame.more));
         }
         let content = SaveContent::File("b".into());
-        let frames: Vec<_> = pieces(3, Save { reference: "a".into(), content }).expect("frames").collect();
+        let frames: Vec<_> =
+            pieces(3, Save { reference: "a".into(), content, create: true }).expect("frames").collect();
         assert!(frames[0].path.as_ref().is_some_and(|path| path.starts_with(b"/") && path.ends_with(b"/b")));
     }
 }

@@ -35,6 +35,11 @@ fn h4_5_a_grant_that_cannot_sign_is_refused() {
         less.as_object_mut().unwrap().remove(field);
         assert_eq!(grant(less), Err(ReplyError::Missing(field)));
     }
+    for field in ["access_key_id", "session_token", "region"] {
+        let mut bad = full.clone();
+        bad[field] = "two\nlines".into();
+        assert_eq!(grant(bad), Err(ReplyError::Invalid(field)), "it goes into a header");
+    }
     let mut bad = full;
     bad["endpoint_url"] = "file:///etc".into();
     assert_eq!(grant(bad), Err(ReplyError::Invalid("endpoint_url")));

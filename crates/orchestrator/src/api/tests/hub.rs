@@ -13,7 +13,7 @@ use serde_json::json;
 use super::harness::{Service, dev};
 use crate::{
     api,
-    hub::{Hub, HubUnavailable, JobGrant, NotItsToken, Renewed, Resolved},
+    hub::{Hub, HubUnavailable, JobGrant, Lookup, NotItsToken, Renewed},
     session::{Identity, OpenGate, TokenRefused, WorkerVerifier},
 };
 
@@ -38,8 +38,8 @@ impl Hub for Said {
         Ok(Renewed { token: format!("{own}/again"), expires_at_unix: 7 })
     }
 
-    fn resolve(&self, _tenant: &str, _reference: &str) -> BoxFuture<'static, Result<Option<Resolved>, HubUnavailable>> {
-        future::ready(Ok(None)).boxed()
+    fn resolve(&self, _tenant: &str, _reference: &str) -> BoxFuture<'static, Result<Lookup, HubUnavailable>> {
+        future::ready(Ok(Lookup::Absent)).boxed()
     }
 
     fn output(&self, tenant: &str, reference: &str) -> BoxFuture<'static, Result<Option<String>, HubUnavailable>> {

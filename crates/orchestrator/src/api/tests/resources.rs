@@ -106,10 +106,12 @@ async fn a_function_shows_what_its_endpoint_said() {
         kind: "inference".to_owned(),
         input_schema: schema(title),
         output_schema: schema("Vectors"),
+        owner: "dev".to_owned(),
+        models: Vec::new(),
     };
     assert_eq!(service.get("/v1/functions/embed").await.json()["input_schema"], serde_json::Value::Null);
-    service.handle.describe(vec![said("embed", "Old"), said("later", "Later")]);
-    service.handle.describe(vec![said("embed", "Texts")]);
+    service.handle.describe(vec![said("embed", "Old"), said("later", "Later")]).await.unwrap();
+    service.handle.describe(vec![said("embed", "Texts")]).await.unwrap();
     let embed = service.get("/v1/functions/embed").await.json();
     assert_eq!((&embed["kind"], &embed["input_schema"]), (&"inference".into(), &schema("Texts")));
     assert_eq!(embed["output_schema"], schema("Vectors"));

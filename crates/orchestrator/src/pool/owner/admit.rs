@@ -19,7 +19,6 @@ use crate::{
     },
     queue::{Change, Enqueued, QueueError},
     request::{Durability, NewRequest, Request, State},
-    scheduler::Waiting,
 };
 
 /// Answer to one submit.
@@ -99,6 +98,8 @@ impl Owner {
             worker: None,
             avoid: None,
             sends: 0,
+            is_light: false,
+            carried: Vec::new(),
             recorded: Recorded::default(),
             decided: None,
             waiters: Vec::new(),
@@ -113,7 +114,8 @@ impl Owner {
         if let Some(deadline) = request.submitted.options.deadline {
             self.timers.at(self.clock.tick(deadline), Timer::Deadline(request.sequence));
         }
-        self.lanes.enter(lane, live.place(), Waiting::default());
+        self.lanes.enter(lane, live.place(), live.waiting());
+        self.awaits_load(lane);
         self.lanes.count_queued(lane, true);
         self.table.insert(live);
         self.plan_needed = true;

@@ -9,18 +9,18 @@ use gen_worker_proto::{
 use tonic::Status;
 use tracing::warn;
 
-use super::{Owner, ending::Detail, models};
+use super::{Owner, ending::Detail, models::Luggage};
 use crate::{
     hub::JobGrant,
     lifecycle::Happened,
     pool::{
         event::Event,
         live::{Live, Recorded, Sequence, Spot},
-        roster::WorkerKey,
+        roster::{self, WorkerKey},
         view::add,
     },
     request::State,
-    scheduler::{self, Assign, Lane, Snapshot, Worker},
+    scheduler::{self, Assign, Lane, Snapshot, Tier, Worker},
 };
 
 impl Owner {
@@ -35,7 +35,7 @@ impl Owner {
             .slots()
             .map(|worker| {
                 let load = worker.map_or(0, |worker| u32::try_from(worker.jobs.len()).unwrap_or(u32::MAX));
-                let takes_work = worker.is_some_and(crate::pool::roster::Worker::takes_work);
+                let takes_work = worker.is_some_and(roster::Worker::takes_work);
                 Worker { load, free: if takes_work { per_worker.saturating_sub(load) } else { 0 } }
             })
             .collect();
@@ -51,11 +51,16 @@ impl Owner {
             keys.push(key);
             lanes.push(Lane { waiting: &lane.waiting, seats: &lane.seats });
         }
-        for Assign { lane, place, worker } in scheduler::plan(&Snapshot { lanes, workers }) {
+        let tier = |worker: usize, models: &[String]| {
+            let held =
+                |worker: &roster::Worker| worker.held.farthest(models.iter().map(String::as_str), worker.has_vram());
+            self.roster.get(worker).map_or(Tier::Absent, held)
+        };
+        for Assign { lane, place, worker } in scheduler::plan(&Snapshot { lanes, workers }, &tier) {
             if let Some(key) = keys.get(lane) {
                 self.lanes.leave(*key, place);
             }
-            if self.roster.get(worker).is_some_and(crate::pool::roster::Worker::takes_work) {
+            if self.roster.get(worker).is_some_and(roster::Worker::takes_work) {
                 self.dispatch(place.sequence, worker);
             } else {
                 // Its stream was cut by what was sent a moment ago.
@@ -109,12 +114,12 @@ impl Owner {
 
     /// Sends the current attempt to its worker, for the first time or again.
     pub(super) fn send_run_job(&mut self, sequence: Sequence) {
-        if self.awaits_models(sequence) {
-            return;
-        }
+        let Some(Luggage { snapshots, is_light }) = self.luggage(sequence) else { return };
         let Some(live) = self.table.get_mut(sequence) else { return };
         let Some(worker_key) = live.worker else { return };
         live.sends += 1;
+        live.is_light = is_light;
+        live.carried = snapshots.iter().map(|(name, files)| (name.clone(), files.digest.clone())).collect();
         let attempt = live.life.attempt();
         let submitted = &live.request.submitted;
         let manifest = self.view.manifest(&submitted.function);
@@ -126,7 +131,7 @@ impl Owner {
             kind: manifest.as_ref().map_or("", |manifest| &manifest.kind),
             timeout: u64::try_from(timeout).ok().filter(|ms| *ms > 0).map(Duration::from_millis),
         });
-        let message = Msg::RunJob(run_job(live, token, models::snapshots(live, &self.snapshots, self.now)));
+        let message = Msg::RunJob(run_job(live, token, snapshots));
         self.timers.sent(self.now, sequence, attempt);
         self.send(worker_key, message);
     }

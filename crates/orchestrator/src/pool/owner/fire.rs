@@ -16,7 +16,6 @@ use crate::{
         view::add,
     },
     queue::Change,
-    scheduler::Waiting,
 };
 
 /// Whether an attempt was sent and nobody has answered.
@@ -54,6 +53,7 @@ impl Owner {
                     self.happen(sequence, Happened::CancelOverdue(attempt), Detail::default());
                 }
                 Timer::Away(worker, epoch) => self.stayed_away(worker, epoch),
+                Timer::Models(worker) => self.tend_due(worker),
                 Timer::Unanswered(sequence, attempt) => self.unanswered(sequence, attempt),
                 Timer::Record(sequence, attempt) => self.record(sequence, attempt, &mut records),
             }
@@ -92,6 +92,7 @@ impl Owner {
             | Timer::CancelGrace(sequence, attempt)
             | Timer::Unanswered(sequence, attempt)
             | Timer::Record(sequence, attempt) => on_worker(*sequence, *attempt),
+            Timer::Models(worker) => self.roster.get(*worker).is_some_and(|worker| worker.tended_at.is_some()),
             Timer::Away(worker, epoch) => {
                 self.roster.get(*worker).is_some_and(|worker| worker.link.is_none() && worker.epoch == *epoch)
             }
@@ -102,8 +103,9 @@ impl Owner {
     pub(super) fn enter(&mut self, sequence: Sequence) {
         let Some(live) = self.table.get(sequence).filter(|live| live.life.phase() == Phase::Queued) else { return };
         let lane = live.lane;
-        self.lanes.enter(lane, live.place(), Waiting { avoid: live.avoid });
+        self.lanes.enter(lane, live.place(), live.waiting());
         self.plan_needed = true;
+        self.awaits_load(lane);
         if self.lanes.get(lane).is_some_and(Lane::is_dead) && !self.somebody_may_come() {
             self.happen(sequence, Happened::NoWorker, Detail::default());
         }

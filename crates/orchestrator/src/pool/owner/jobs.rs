@@ -57,10 +57,13 @@ impl Owner {
     pub(super) fn result(&mut self, worker: WorkerKey, report: ResultReport) {
         let Some(sequence) = self.held(worker, &report.pair) else { return };
         let attempt = report.pair.attempt;
-        self.distrust_models(sequence, &report.message);
+        let verdict = match report.verdict {
+            Verdict::Status(status) => Verdict::Status(self.models_after(sequence, status, &report.message)),
+            verdict => verdict,
+        };
         let mut detail =
             Detail { message: report.message, output: report.output, metrics: report.metrics, pause: Duration::ZERO };
-        let happened = match report.verdict {
+        let happened = match verdict {
             Verdict::Status(status) => Happened::Result(attempt, status),
             Verdict::Draining => {
                 self.leaves(worker);
@@ -132,14 +135,16 @@ impl Owner {
         let Some(live) = self.table.get(sequence) else { return };
         let attempt = live.life.attempt();
         let connected = live.worker.filter(|key| self.roster.get(*key).is_some_and(|worker| worker.link.is_some()));
-        match connected {
+        // What waits for its models or its record was not sent: its worker knows nothing of it.
+        let is_unsent = live.life.phase() == Phase::Assigned && live.sends == 0;
+        match connected.filter(|_| !is_unsent) {
             Some(worker) => {
                 let id = live.id().clone();
                 self.send_cancel(worker, id.as_str(), attempt.0);
                 let due = self.now.after(self.options.cancel_grace);
                 self.timers.at(due, Timer::CancelGrace(sequence, attempt));
             }
-            // Nobody to ask: should the worker come back with it, the reconcile stops it there.
+            // Nobody to ask: should a worker come back with it, the reconcile stops it there.
             None => drop(self.happen(sequence, Happened::CancelOverdue(attempt), Detail::default())),
         }
     }
@@ -331,9 +336,10 @@ impl Owner {
         id: &gen_worker_proto::RequestId,
         after: Option<crate::pool::event::EventId>,
     ) -> Option<crate::pool::subscription::Subscription> {
+        let phases = self.phases_of(self.table.find(id.as_str())?);
         let live = self.table.find_mut(id.as_str())?;
         let (publisher, reader) = subscription();
-        for event in live.ring.replay(after) {
+        for event in live.ring.replay(after).chain(phases) {
             publisher.publish(event);
         }
         if live.state.is_terminal() {

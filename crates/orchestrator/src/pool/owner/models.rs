@@ -1,51 +1,156 @@
-//! Model refs of attempts on their way to a worker become snapshots (O24). The hub is a future that the loop polls.
+//! Models of attempts on their way to a worker become snapshots (O24). The hub is a future that the loop polls.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
-use gen_worker_proto::pb;
+use gen_worker_proto::{Attempt, pb};
+use prost::Message as _;
+use tracing::warn;
 
-use super::{Owner, store::Done};
+use super::{
+    Owner,
+    ending::Detail,
+    store::Done,
+    wants::{Origin, Want},
+};
 use crate::{
-    hub::{HubUnavailable, Resolved},
+    hub::{HubUnavailable, Lookup},
+    lifecycle::{Happened, Status},
     pool::{
-        clock::Tick,
-        live::{Live, Sequence},
-        snapshots::{Asked, ModelKey, Snapshots},
+        live::Sequence,
+        snapshots::{Asked, ModelKey, Said},
     },
-    request::ModelChoice,
 };
 
-/// How long an answer is believed: a tag that moved is seen after it.
-const FRESH: Duration = Duration::from_secs(30);
-
-/// The same when the hub has no such thing or cannot say: whoever pushes a model does not wait long for it.
-const FRESH_WITHOUT: Duration = Duration::from_secs(2);
-
-/// How long the hub may take; the attempt then goes without, and its worker gives it back.
+/// How long the hub may take for one answer.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
 
-/// What workers say when the addresses of a model are over, or when they got none.
+/// Pause before an attempt is placed again whose models the hub could not tell of.
+const HUB_PAUSE: Duration = Duration::from_secs(2);
+
+/// Bytes of all snapshots of one job: it fits into a message beside the largest payload.
+const SNAPSHOTS_BYTES_MAX: usize = 48 * 1024 * 1024;
+
+/// What workers say when the addresses of a model are over.
 const EXPIRED: &str = "model download url expired";
+
+/// What a peer says, for good, when it got no files (wire contract, 10).
 const MISSING: &str = "MissingSnapshotError";
 
+/// The snapshots that go with a job.
+#[derive(Debug, Default)]
+pub(super) struct Luggage {
+    pub(super) snapshots: BTreeMap<String, pb::Snapshot>,
+    /// Whether files were left out because the worker has them.
+    pub(super) is_light: bool,
+}
+
+/// What stands between an attempt and its worker.
+enum Obstacle {
+    /// The hub has to answer first.
+    Unanswered(ModelKey, Asked),
+    /// The hub does not say.
+    Silent(String),
+    /// The request names what it cannot have.
+    Refused(String),
+    /// The endpoint declares what is not there.
+    Unservable(String),
+}
+
 impl Owner {
-    /// Whether the attempt has to wait for what its refs stand for. It is sent once the hub has answered.
-    pub(super) fn awaits_models(&mut self, sequence: Sequence) -> bool {
-        let Some(live) = self.table.get(sequence) else { return false };
-        if live.request.submitted.options.models.is_empty() || !self.options.hub.is_present() {
-            return false;
+    /// The models of an attempt that is about to be sent. None when it cannot be sent now: it goes on when the hub has answered, goes
+    /// back into the line, or is over.
+    pub(super) fn luggage(&mut self, sequence: Sequence) -> Option<Luggage> {
+        let live = self.table.get(sequence)?;
+        let (worker, attempt, wants) = (live.worker?, live.life.attempt(), self.wants(live));
+        if wants.is_empty() {
+            return Some(Luggage::default());
         }
-        let attempt = live.life.attempt();
-        for key in keys(live) {
-            match self.snapshots.want(&key, sequence, attempt, self.now) {
-                Asked::Known => continue,
-                Asked::Wait => {}
-                Asked::Ask => self.ask_hub(key),
+        match self.pack(&wants, worker, sequence, attempt) {
+            Ok(luggage) => {
+                if let Some(worker) = self.roster.get_mut(worker) {
+                    wants.iter().for_each(|want| worker.held.touch(&want.r#ref, self.now));
+                }
+                Some(luggage)
             }
-            return true;
+            Err(obstacle) => {
+                self.stopped_by(obstacle, &wants, sequence, attempt);
+                None
+            }
         }
-        false
+    }
+
+    fn pack(
+        &mut self,
+        wants: &[Want],
+        worker: usize,
+        sequence: Sequence,
+        attempt: Attempt,
+    ) -> Result<Luggage, Obstacle> {
+        for want in wants {
+            // What an endpoint declares and its worker has is not held up by the hub.
+            if want.origin == Origin::Declared && self.has(worker, &want.r#ref) {
+                self.refresh_model(&want.key);
+                continue;
+            }
+            match self.snapshots.want(&want.key, sequence, attempt, self.now) {
+                Asked::Known => {}
+                asked => return Err(Obstacle::Unanswered(want.key.clone(), asked)),
+            }
+        }
+        let mut luggage = Luggage::default();
+        let mut bytes = 0_usize;
+        for want in wants {
+            let is_held = self.has(worker, &want.r#ref);
+            let said = self.snapshots.get(&want.key, self.now);
+            let Some(snapshot) = files(want, said, is_held)? else { continue };
+            let held = self.roster.get(worker).and_then(|worker| worker.held.digest(&want.r#ref));
+            if held.is_some_and(|held| held == snapshot.digest) {
+                luggage.is_light = true;
+                continue;
+            }
+            bytes = bytes.saturating_add(snapshot.encoded_len());
+            if bytes > SNAPSHOTS_BYTES_MAX {
+                return Err(Obstacle::Refused(format!("models of one request have too many files at {}", want.r#ref)));
+            }
+            luggage.snapshots.insert(want.r#ref.clone(), snapshot.clone());
+        }
+        Ok(luggage)
+    }
+
+    fn has(&self, worker: usize, reference: &str) -> bool {
+        self.roster.get(worker).is_some_and(|worker| worker.held.has(reference))
+    }
+
+    fn stopped_by(&mut self, obstacle: Obstacle, wants: &[Want], sequence: Sequence, attempt: Attempt) {
+        match obstacle {
+            Obstacle::Unanswered(key, asked) => {
+                // All of them at once; who waits is called for the first.
+                wants.iter().filter(|want| want.key != key).for_each(|want| self.refresh_model(&want.key));
+                self.tell_phase(sequence, wants.iter().find(|want| want.key == key), "resolving");
+                if asked == Asked::Ask {
+                    self.ask_hub(key);
+                }
+            }
+            Obstacle::Silent(reference) => {
+                self.tell_phase(sequence, wants.iter().find(|want| want.r#ref == reference), "hub_unavailable");
+                let detail = Detail { pause: HUB_PAUSE, ..Detail::text("the hub cannot be asked for a model") };
+                self.happen(sequence, Happened::Returned(attempt), detail);
+            }
+            Obstacle::Refused(message) => {
+                self.happen(sequence, Happened::Result(attempt, Status::Invalid), Detail::text(&message));
+            }
+            Obstacle::Unservable(message) => {
+                self.happen(sequence, Happened::NoWorker, Detail::text(&message));
+            }
+        }
+    }
+
+    /// Asks the hub for a ref whose answer is not fresh. Nobody waits for it.
+    pub(super) fn refresh_model(&mut self, key: &ModelKey) {
+        if self.snapshots.refresh(key, self.now) {
+            self.ask_hub(key.clone());
+        }
     }
 
     fn ask_hub(&mut self, key: ModelKey) {
@@ -58,39 +163,64 @@ impl Owner {
     }
 
     /// The hub has answered: who waited goes on, if it is still wanted.
-    pub(super) fn resolved(&mut self, key: ModelKey, answer: Result<Option<Resolved>, HubUnavailable>) {
-        let answer = answer.unwrap_or_default();
-        let fresh_until = self.now.after(if answer.is_some() { FRESH } else { FRESH_WITHOUT });
-        for (sequence, attempt) in self.snapshots.answered(key, answer, fresh_until, self.now) {
+    pub(super) fn resolved(&mut self, key: ModelKey, answer: Result<Lookup, HubUnavailable>) {
+        let is_declared = self.learned(&key, &answer);
+        for (sequence, attempt) in self.snapshots.answered(key, answer, self.now) {
             self.recorded(sequence, attempt);
         }
+        if is_declared {
+            self.fail_unplaceable();
+        }
     }
 
-    /// Asks anew for the models of an attempt whose worker could not fetch them.
-    pub(super) fn distrust_models(&mut self, sequence: Sequence, message: &str) {
-        if message != EXPIRED && !message.contains(MISSING) {
-            return;
+    /// What a result says of the models that went with the job, or did not. Gives the status that it counts as: a peer that wanted
+    /// files which were left out gets them, and another try.
+    pub(super) fn models_after(&mut self, sequence: Sequence, status: Status, message: &str) -> Status {
+        let Some(live) = self.table.get_mut(sequence) else { return status };
+        let (carried, is_light) = (std::mem::take(&mut live.carried), live.is_light);
+        let Some(worker) = live.worker else { return status };
+        if status == Status::Ok {
+            if let Some(worker) = self.roster.get_mut(worker) {
+                carried.iter().for_each(|(reference, digest)| worker.held.learn(reference, digest));
+            }
+            return status;
         }
-        let Some(live) = self.table.get(sequence) else { return };
-        for key in keys(live) {
-            self.snapshots.forget(&key.reference);
+        if !matches!(status, Status::Retryable | Status::Fatal) {
+            return status;
         }
+        let Some(live) = self.table.get(sequence) else { return status };
+        let wants = self.wants(live);
+        if is_light && let Some(worker) = self.roster.get_mut(worker) {
+            wants.iter().for_each(|want| worker.held.distrust(&want.r#ref));
+        }
+        if message == EXPIRED {
+            wants.iter().for_each(|want| self.snapshots.forget(&want.key));
+        }
+        if is_light && status == Status::Fatal && message.contains(MISSING) {
+            warn!(message, "a worker lacks a model that it told of");
+            return Status::Retryable;
+        }
+        status
     }
 }
 
-/// What the hub said of the refs of an attempt; refs that it does not know are left out.
-pub(super) fn snapshots(live: &Live, known: &Snapshots, now: Tick) -> BTreeMap<String, pb::Snapshot> {
-    let found = |key: ModelKey| Some((key.reference.clone(), known.get(&key, now)?.clone()));
-    keys(live).into_iter().filter_map(found).collect()
+/// The files of a model that the hub gave, if any are needed.
+fn files<'a>(want: &Want, said: &'a Said, is_held: bool) -> Result<Option<&'a pb::Snapshot>, Obstacle> {
+    let reference = &want.r#ref;
+    match (said, &want.origin) {
+        (Said::Found(snapshot), _) => Ok(Some(snapshot)),
+        (_, Origin::Declared) if is_held => Ok(None),
+        (Said::Hidden | Said::Absent, Origin::Declared) => Err(Obstacle::Unservable(not_in_the_hub(reference))),
+        (Said::Absent, Origin::Unclear(_) | Origin::Elsewhere(_)) | (Said::Silent, Origin::Elsewhere(_)) => Ok(None),
+        (Said::Hidden | Said::Absent, Origin::Named(place) | Origin::Unclear(place) | Origin::Elsewhere(place)) => {
+            Err(Obstacle::Refused(format!("{place}: the hub has no model {reference} for this tenant")))
+        }
+        // Nobody can say whether the tenant may have it: its worker might, for somebody else.
+        (Said::Silent, _) => Err(Obstacle::Silent(reference.clone())),
+    }
 }
 
-/// The refs of slots and adapters, as they stand in the request: workers compare them byte for byte.
-fn keys(live: &Live) -> Vec<ModelKey> {
-    let submitted = &live.request.submitted;
-    let of_model = |model: &ModelChoice| {
-        let adapters = model.loras.iter().map(|adapter| adapter.r#ref.clone());
-        std::iter::once(model.r#ref.clone()).chain(adapters).collect::<Vec<_>>()
-    };
-    let references = submitted.options.models.iter().flat_map(of_model);
-    references.map(|reference| ModelKey { tenant: submitted.tenant.clone(), reference }).collect()
+/// The one text for a model that is declared and not there.
+pub(super) fn not_in_the_hub(reference: &str) -> String {
+    format!("the hub does not have model {reference}, which this function declares")
 }

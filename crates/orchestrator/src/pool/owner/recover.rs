@@ -15,7 +15,6 @@ use crate::{
     },
     queue::{LIST_ROWS_MAX, QueueError},
     request::{Request, State},
-    scheduler::Waiting,
 };
 
 /// The store could not be read at the start.
@@ -68,6 +67,8 @@ impl Owner {
             worker: None,
             avoid: None,
             sends: 0,
+            is_light: false,
+            carried: Vec::new(),
             recorded: Recorded { assigned: on_worker, started: request.state == State::Running },
             decided: None,
             waiters: Vec::new(),
@@ -102,7 +103,7 @@ impl Owner {
             }
             self.lanes.count_running(lane, true);
         } else {
-            self.lanes.enter(lane, live.place(), Waiting::default());
+            self.lanes.enter(lane, live.place(), live.waiting());
             self.lanes.count_queued(lane, true);
         }
         self.table.insert(live);

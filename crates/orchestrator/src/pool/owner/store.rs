@@ -13,7 +13,7 @@ use super::{
     ending::Detail,
 };
 use crate::{
-    hub::{HubUnavailable, Resolved},
+    hub::{HubUnavailable, Lookup},
     lifecycle::{Happened, Step},
     pool::{
         snapshots::ModelKey,
@@ -74,7 +74,7 @@ pub(super) enum Done {
     Enqueued(Vec<TicketPlace>, Result<Vec<Enqueued>, QueueError>),
     Applied(Vec<Written>),
     Remembered,
-    Resolved(ModelKey, Result<Option<Resolved>, HubUnavailable>),
+    Resolved(ModelKey, Result<Lookup, HubUnavailable>),
 }
 
 impl Owner {

@@ -6,25 +6,22 @@ use gen_worker_proto::{Pair, pb, pb::scheduler_message::Msg};
 use tonic::Status;
 use tracing::{error, info, warn};
 
-use super::{Owner, ending::Detail};
+use super::{Owner, ending::Detail, models::not_in_the_hub};
 use crate::{
     lifecycle::{Happened, Phase},
     pool::{
         clock::Tick,
-        event::Event,
         input::Arrival,
         lanes::LaneKey,
         live::Sequence,
-        roster::{Counted, Link, WorkerKey},
+        roster::{Counted, Link, Worker, WorkerKey},
+        snapshots::{ModelKey, Said},
         timers::Timer,
         view::add,
     },
     reconcile::{Standing, reconcile},
     scheduler::Seat,
-    session::{
-        SessionId,
-        report::{ModelReport, Report},
-    },
+    session::{SessionId, report::Report},
 };
 
 /// Streams of one worker id that replace each other this often within [`SUPERSEDE_SPAN`] are two workers with one id.
@@ -36,9 +33,6 @@ const SUPERSEDE_SPAN: Duration = Duration::from_secs(60);
 /// Most functions that a worker may call unavailable, and as many degraded: far above any real endpoint. Each such
 /// message costs time with their number.
 const FUNCTIONS_TOLD_MAX: usize = 512;
-
-/// Most waiting requests of one function that hear about a model on its way.
-const PHASE_READERS_MAX: usize = 1_000;
 
 impl Owner {
     /// A stream passed its gate: acknowledge, then settle what the worker holds (O3, O4, O5, O9).
@@ -57,15 +51,7 @@ impl Owner {
         let (held, cell) = (worker.jobs.clone(), Arc::clone(&worker.cell));
         self.roster.bind(session, key);
         self.roster.turn(key);
-        self.send(
-            key,
-            Msg::HelloAck(pb::HelloAck {
-                protocol_version: pb::ProtocolVersion::Current.into(),
-                file_base_url: self.options.file_base_url.clone(),
-                keep: Vec::new(),
-                resolutions: Vec::new(),
-            }),
-        );
+        self.acknowledge(key);
         add(&self.view.totals.workers);
         self.refresh(key);
         self.view.put_worker(cell);
@@ -184,40 +170,17 @@ impl Owner {
                 if event.state == pb::ModelState::Failed {
                     warn!(worker = %worker.id, model = event.r#ref, error = event.error, "model operation failed");
                 }
-                if event.error == "url_expired" {
-                    self.snapshots.forget(&event.r#ref);
-                }
-                worker.model(&event);
+                let has_moved = worker.held.event(&event);
                 worker.publish();
+                self.operation_told(key, &event);
                 self.tell_held(key, &event);
-                return;
+                if !has_moved {
+                    return;
+                }
             }
             Report::Accepted(_) | Report::Result(_) | Report::Frame(..) => return,
         }
         self.refresh(key);
-    }
-
-    /// Tells requests that wait for a loading worker how its models move.
-    fn tell_held(&mut self, key: WorkerKey, event: &ModelReport) {
-        let Some(worker) = self.roster.get(key) else { return };
-        let value = serde_json::json!({
-            "worker_id": &*worker.id,
-            "ref": event.r#ref,
-            "state": event.state.as_str_name().trim_start_matches("MODEL_STATE_").to_ascii_lowercase(),
-            "bytes_done": event.bytes_done,
-            "bytes_total": event.bytes_total,
-        });
-        let loading = worker.counted.iter().filter(|(_, kind)| *kind == Counted::Loading);
-        let lanes: Vec<LaneKey> = loading.map(|(lane, _)| *lane).collect();
-        let event = Event::Phase { value };
-        for lane in lanes {
-            let Some(lane) = self.lanes.get(lane) else { continue };
-            for place in lane.waiting.keys().take(PHASE_READERS_MAX) {
-                if let Some(live) = self.table.get_mut(place.sequence) {
-                    live.publish_passing(&event);
-                }
-            }
-        }
     }
 
     /// Brings lanes and views up to what is known of a worker now.
@@ -234,7 +197,10 @@ impl Owner {
                 let Some(lane) = self.lanes.offered(name) else { continue };
                 let degraded = worker.degraded.get(name);
                 let slowdown = degraded.map_or(1.0, |report| report.latency_multiplier);
-                let seat = Seat { worker: key, free: 0, slowdown: if slowdown.is_finite() { slowdown } else { 1.0 } };
+                let slowdown = if slowdown.is_finite() { slowdown } else { 1.0 };
+                let models = self.declared.get(name).into_iter().flat_map(|needs| &needs.models);
+                let tier = worker.held.farthest(models.map(|need| need.r#ref.as_str()), worker.has_vram());
+                let seat = Seat { worker: key, free: 0, slowdown, tier };
                 counted.push((lane, Counted::Available, Some(seat)));
                 counted.extend(degraded.map(|_| (lane, Counted::Degraded, None)));
             }
@@ -251,27 +217,47 @@ impl Owner {
         worker.counted = counted.into_iter().map(|(lane, kind, _)| (lane, kind)).collect();
         worker.publish();
         self.plan_needed = true;
+        self.mark(key);
         self.work.functions.extend(self.lanes.take_new());
         self.fail_unplaceable();
     }
 
-    /// Ends requests whose function was disabled everywhere, when nobody is left who could run them (O19).
-    fn fail_unplaceable(&mut self) {
-        if self.lanes.waiting() == 0 {
+    /// Ends requests whose function was disabled everywhere, or waits for a model that is nowhere, when nobody is left who
+    /// could run them (O19).
+    pub(super) fn fail_unplaceable(&mut self) {
+        if self.lanes.waiting() == 0 || self.somebody_may_come() {
             return;
         }
-        let dead: Vec<Sequence> = self
-            .lanes
-            .busy()
-            .filter(|(_, lane)| lane.is_dead())
-            .flat_map(|(_, lane)| lane.waiting.keys().map(|place| place.sequence))
-            .collect();
-        if dead.is_empty() || self.somebody_may_come() {
-            return;
+        let busy: Vec<LaneKey> = self.lanes.busy().map(|(key, _)| key).collect();
+        for key in busy {
+            let Some(detail) = self.unplaceable(key) else { continue };
+            let Some(lane) = self.lanes.get(key) else { continue };
+            let waiting: Vec<Sequence> = lane.waiting.keys().map(|place| place.sequence).collect();
+            for sequence in waiting {
+                self.happen(sequence, Happened::NoWorker, Detail::text(&detail));
+            }
         }
-        for sequence in dead {
-            self.happen(sequence, Happened::NoWorker, Detail::default());
+    }
+
+    /// Why nobody who is here can run what waits in a lane; none while somebody can, or may yet.
+    fn unplaceable(&self, key: LaneKey) -> Option<String> {
+        let lane = self.lanes.get(key)?;
+        if lane.is_dead() {
+            return Some(String::new());
         }
+        if !lane.is_loading() {
+            return None;
+        }
+        let needs = self.declared.get(&lane.function)?;
+        let is_nowhere = |reference: &str, key: &ModelKey| {
+            let loads = |worker: &&Worker| worker.link.is_some() && worker.loading.contains(&lane.function);
+            let holds = |worker: &Worker| worker.held.has(reference);
+            self.snapshots.is_fresh(key, self.now)
+                && matches!(self.snapshots.get(key, self.now), Said::Absent | Said::Hidden)
+                && !self.roster.iter().map(|(_, worker)| worker).filter(loads).any(holds)
+        };
+        let (need, _) = needs.of_hub().find(|(need, key)| is_nowhere(&need.r#ref, key))?;
+        Some(not_in_the_hub(&need.r#ref))
     }
 
     /// Whether a worker is away or still starting: it may bring functions that nobody has now.

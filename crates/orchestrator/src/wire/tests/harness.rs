@@ -272,6 +272,16 @@ pub(super) fn hello(worker_id: &str, functions: &[&str]) -> pb::Hello {
     }
 }
 
+/// A worker that has these models on its disk.
+pub(super) fn holding(worker_id: &str, functions: &[&str], models: &[&str]) -> pb::Hello {
+    let disk = |model: &&str| pb::ModelResidency {
+        r#ref: (*model).to_owned(),
+        tier: pb::ResidencyTier::Disk.into(),
+        vram_bytes: 0,
+    };
+    pb::Hello { models: models.iter().map(disk).collect(), ..hello(worker_id, functions) }
+}
+
 pub(super) fn hello_with(worker_id: &str, functions: &[&str], in_flight: &[(&str, i64)]) -> pb::Hello {
     let in_flight =
         in_flight.iter().map(|(id, attempt)| pb::InFlightJob { request_id: (*id).into(), attempt: *attempt });
