@@ -3,7 +3,7 @@
 use futures::TryStreamExt as _;
 
 use super::{
-    Hub,
+    Hub, UNUSED_GRACE,
     upkeep::{TIDY_STEP, TidyError},
 };
 
@@ -28,10 +28,7 @@ impl Hub {
         if self.metadata.shared().is_none() {
             return Ok(());
         }
-        self.remove_unknown(
-            self.options.clock.now_s().saturating_sub(self.options.unused_grace.as_secs().saturating_mul(2)),
-        )
-        .await
+        self.remove_unknown(self.options.clock.now_s().saturating_sub(2 * UNUSED_GRACE.as_secs())).await
     }
 
     /// Removes objects that nothing names and that were written before this time.

@@ -1,6 +1,6 @@
 //! What the hub does besides answering: it removes what has expired, what nobody names, and what was never recorded.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use gen_worker_tasks::Cancel;
 
@@ -13,8 +13,8 @@ pub(super) const TIDY_STEP: usize = 500;
 /// Steps of one [`Hub::tidy`]: what is left then waits for the next.
 pub(super) const TIDY_STEPS_MAX: usize = 200;
 
-/// Rounds from one look at all objects to the next, where other processes may leave some: half a day of the usual rounds.
-const LOOK_EVERY: u32 = 12 * 60;
+/// How long after one look at all objects the next is taken, where other processes may leave some.
+const LOOK_EVERY: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Why tidying stopped. It may be tried again.
 #[derive(Debug, thiserror::Error)]
@@ -67,12 +67,15 @@ impl Hub {
     /// May be dropped.
     pub async fn run(&self, cancel: &Cancel) {
         let rounds = async {
-            for round in 1_u32.. {
+            let mut since_look = Duration::ZERO;
+            loop {
                 tokio::time::sleep(self.options.tidy_every).await;
-                if round.is_multiple_of(LOOK_EVERY)
-                    && let Err(error) = self.remove_leftovers().await
-                {
-                    tracing::warn!(error = &error as &dyn std::error::Error, "what others left was not removed");
+                since_look += self.options.tidy_every;
+                if since_look >= LOOK_EVERY {
+                    since_look = Duration::ZERO;
+                    if let Err(error) = self.remove_leftovers().await {
+                        tracing::warn!(error = &error as &dyn std::error::Error, "what others left was not removed");
+                    }
                 }
                 if let Err(error) = self.tidy().await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");

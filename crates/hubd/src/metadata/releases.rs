@@ -46,6 +46,15 @@ pub struct Actor {
     pub reason: Option<String>,
 }
 
+/// What nobody looks for in a release, as it is stored.
+#[derive(Deserialize, Serialize)]
+pub(super) struct Details {
+    image: Option<ReleaseImage>,
+    source_digest: Option<String>,
+    compatibility_version: Option<String>,
+    notes: Option<String>,
+}
+
 /// A release to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewRelease {
@@ -138,17 +147,6 @@ pub enum Expectation {
     Release(ReleaseId),
 }
 
-impl Expectation {
-    /// Whether a tag that points there is as expected.
-    pub(super) fn is_met_by(&self, points_at: Option<&ReleaseId>) -> bool {
-        match self {
-            Self::Anything => true,
-            Self::Nothing => points_at.is_none(),
-            Self::Release(expected) => points_at == Some(expected),
-        }
-    }
-}
-
 /// A tag after a change, or after a call that changed nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MovedTag {
@@ -174,52 +172,6 @@ pub enum ReleaseAction {
     Remove,
 }
 
-const ACTIONS: [(ReleaseAction, &str); 5] = [
-    (ReleaseAction::Publish, "publish"),
-    (ReleaseAction::Delete, "delete"),
-    (ReleaseAction::Promote, "promote"),
-    (ReleaseAction::Rollback, "rollback"),
-    (ReleaseAction::Remove, "remove"),
-];
-
-impl ReleaseAction {
-    /// The word that is stored for it.
-    pub(super) fn word(self) -> &'static str {
-        ACTIONS.iter().find(|(known, _)| *known == self).map_or("", |(_, word)| word)
-    }
-
-    /// The action that is stored as this word.
-    pub(super) fn of_word(word: &str) -> Result<Self, MetadataError> {
-        let known = ACTIONS.iter().find(|(_, known)| *known == word).map(|(action, _)| *action);
-        known.ok_or_else(|| MetadataError::Corrupt { detail: "column action".to_owned() })
-    }
-}
-
-/// What is stored of a release and nobody looks for.
-#[derive(Deserialize, Serialize)]
-pub(super) struct Details {
-    pub image: Option<ReleaseImage>,
-    pub source_digest: Option<String>,
-    pub compatibility_version: Option<String>,
-    pub notes: Option<String>,
-}
-
-impl Details {
-    pub fn of(new: &NewRelease) -> Self {
-        let NewRelease { image, source_digest, compatibility_version, notes, .. } = new.clone();
-        Self { image, source_digest, compatibility_version, notes }
-    }
-
-    pub fn to_json(&self) -> Result<String, MetadataError> {
-        serde_json::to_string(self).map_err(|error| MetadataError::Unfit(error.to_string()))
-    }
-
-    pub fn from_json(text: &str) -> Result<Self, MetadataError> {
-        serde_json::from_str(text)
-            .map_err(|error| MetadataError::Corrupt { detail: format!("column details: {error}") })
-    }
-}
-
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogEntry {
@@ -235,6 +187,71 @@ pub struct LogEntry {
     pub generation: u64,
     /// Who, when and why.
     pub actor: Actor,
+}
+
+impl Details {
+    pub fn text_of(new: &NewRelease) -> Result<String, MetadataError> {
+        let NewRelease { image, source_digest, compatibility_version, notes, .. } = new.clone();
+        let details = Self { image, source_digest, compatibility_version, notes };
+        serde_json::to_string(&details).map_err(|error| MetadataError::Unfit(error.to_string()))
+    }
+
+    pub fn read(text: &str) -> Result<Self, MetadataError> {
+        let corrupt = |error| MetadataError::Corrupt { detail: format!("column details: {error}") };
+        serde_json::from_str(text).map_err(corrupt)
+    }
+
+    /// The release that they belong to.
+    pub fn release(self, id: ReleaseId, project: ProjectName, manifest: String, endpoints: Vec<Slug>) -> NewRelease {
+        let Self { image, source_digest, compatibility_version, notes } = self;
+        NewRelease { id, project, manifest, endpoints, image, source_digest, compatibility_version, notes, key: None }
+    }
+}
+
+impl NewPromotion {
+    /// The endpoints whose tags move, of those that the release has.
+    pub(super) fn wanted<'a>(&'a self, has: &'a [Slug]) -> Result<&'a [Slug], ReleaseError> {
+        let wanted = self.endpoints.as_deref().unwrap_or(has);
+        match wanted.iter().find(|endpoint| !has.contains(endpoint)) {
+            Some(endpoint) => Err(ReleaseError::NotInRelease { endpoint: endpoint.clone() }),
+            None => Ok(wanted),
+        }
+    }
+}
+
+impl Expectation {
+    /// Refuses a tag of `endpoint` that points elsewhere.
+    pub(super) fn check(&self, endpoint: &Slug, points_at: Option<&ReleaseId>) -> Result<(), ReleaseError> {
+        let is_met = match self {
+            Self::Anything => true,
+            Self::Nothing => points_at.is_none(),
+            Self::Release(expected) => points_at == Some(expected),
+        };
+        if is_met {
+            return Ok(());
+        }
+        Err(ReleaseError::Conflict { endpoint: endpoint.clone(), current: points_at.cloned() })
+    }
+}
+
+/// The actions as they are stored.
+const ACTIONS: [(ReleaseAction, &str); 5] = [
+    (ReleaseAction::Publish, "publish"),
+    (ReleaseAction::Delete, "delete"),
+    (ReleaseAction::Promote, "promote"),
+    (ReleaseAction::Rollback, "rollback"),
+    (ReleaseAction::Remove, "remove"),
+];
+
+impl ReleaseAction {
+    pub(super) fn word(self) -> &'static str {
+        ACTIONS.iter().find(|(known, _)| *known == self).map_or("", |(_, word)| word)
+    }
+
+    pub(super) fn of_word(text: &str) -> Result<Self, MetadataError> {
+        let found = ACTIONS.iter().find(|(_, word)| *word == text);
+        found.map(|(action, _)| *action).ok_or_else(|| MetadataError::Corrupt { detail: "column action".to_owned() })
+    }
 }
 
 /// Why nothing was changed.

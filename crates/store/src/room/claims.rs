@@ -56,7 +56,7 @@ pub(crate) struct Claiming {
 }
 
 impl Claiming {
-    pub(crate) fn new(claim: Claim, all: &Arc<dyn Progress>) -> Arc<dyn Progress> {
+    pub(crate) fn over(claim: Claim, all: &Arc<dyn Progress>) -> Arc<dyn Progress> {
         Arc::new(Self { claim, all: Arc::clone(all) })
     }
 }

@@ -169,7 +169,7 @@ impl Own {
     fn pull(&mut self, tell: &dyn Fn(Event)) -> Result<()> {
         self.dir = tempfile::tempdir()?;
         let mut process = self.process(&["models", "pull", PULLED])?;
-        process.wait_for_line(&format!("{PULLED}\t"))?;
+        process.wait_for_line(&format!("{PULLED}:latest\t"))?;
         let file = process.wait()?.success().then(|| fs::read_dir(self.dir.path().join("cas/snapshots")));
         let there = file.is_some_and(|found| found.is_ok_and(|mut found| found.next().is_some()));
         let event = if there { Stage::Done } else { Stage::Wrong };

@@ -6,7 +6,6 @@ use gen_worker_tasks::Scope;
 
 use super::*;
 use crate::{
-    UNUSED_GRACE,
     blobs::BlobStore,
     clock::Clock,
     hub::HubOptions,

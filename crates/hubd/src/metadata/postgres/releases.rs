@@ -1,4 +1,4 @@
-//! Releases. Whoever changes something of a project locks its row first, so that its numbers and its log are in order.
+//! Releases. Whoever changes something of a project locks its row first.
 
 mod log;
 mod tags;
@@ -8,10 +8,11 @@ use gen_worker_hub::{
     Blake3Hash,
     names::{ReleaseId, Slug, Tag},
 };
+use tokio_postgres::Row;
 
 use super::{
     PostgresMetadata,
-    row::{column, count, counted, parse, stored, values},
+    row::{column, counted, hash, parse, stored, values},
     transaction::Transaction,
 };
 use crate::metadata::{
@@ -26,10 +27,10 @@ impl Releases for PostgresMetadata {
     }
 
     fn release(&self, project: ProjectName, id: ReleaseId) -> Answer<'_, Option<ReleaseRecord>> {
-        self.read("read a release", (project, id), |on, (of, id)| {
+        self.read("read a release", (project, id), |on, (project, id)| {
             async move {
-                match find_project(on, of).await? {
-                    Some(project) => get(on, of, project, id).await,
+                match find_project(on, project).await? {
+                    Some(number) => get(on, project, number, id).await,
                     None => Ok(None),
                 }
             }
@@ -38,42 +39,30 @@ impl Releases for PostgresMetadata {
     }
 
     fn releases(&self, project: ProjectName, before: Option<u64>, limit: usize) -> Answer<'_, Vec<ReleaseRow>> {
-        self.read("list releases", (project, before, limit), |on, (of, before, limit)| {
-            async move {
-                match find_project(on, of).await? {
-                    Some(project) => list(on, project, *before, *limit).await,
-                    None => Ok(Vec::new()),
-                }
-            }
-            .boxed()
+        self.read("list releases", (project, before, limit), |on, (project, before, limit)| {
+            list(on, project, *before, *limit).boxed()
         })
     }
 
     fn drop_release(&self, project: ProjectName, id: ReleaseId, actor: Actor) -> Answer<'_, ()> {
-        self.call("take a release away", (project, id, actor), |on, (of, id, actor)| {
-            drop_release(on, of, id, actor).boxed()
+        self.call("take a release away", (project, id, actor), |on, (project, id, actor)| {
+            drop_release(on, project, id, actor).boxed()
         })
     }
 
     fn endpoints(&self, project: ProjectName, after: Option<Slug>, limit: usize) -> Answer<'_, Vec<Slug>> {
-        self.read("list endpoints", (project, after, limit), |on, (of, after, limit)| {
-            async move {
-                match find_project(on, of).await? {
-                    Some(project) => endpoints(on, project, after.as_ref(), *limit).await,
-                    None => Ok(Vec::new()),
-                }
-            }
-            .boxed()
+        self.read("list endpoints", (project, after, limit), |on, (project, after, limit)| {
+            endpoints(on, project, after.as_ref(), *limit).boxed()
         })
     }
 
     fn tags(&self, project: ProjectName, endpoints: Vec<Slug>) -> Answer<'_, Vec<TagRecord>> {
-        self.read("read tags", (project, endpoints), |on, (of, endpoints)| {
+        self.read("read tags", (project, endpoints), |on, (project, endpoints)| {
             async move {
-                let Some(project) = find_project(on, of).await? else { return Ok(Vec::new()) };
+                let Some(number) = find_project(on, project).await? else { return Ok(Vec::new()) };
                 let mut found = Vec::new();
                 for endpoint in endpoints {
-                    found.extend(tags::list(on, project, endpoint).await?);
+                    found.extend(tags::list(on, number, endpoint).await?);
                 }
                 Ok(found)
             }
@@ -82,8 +71,8 @@ impl Releases for PostgresMetadata {
     }
 
     fn promote(&self, project: ProjectName, promotion: NewPromotion, actor: Actor) -> Answer<'_, Vec<MovedTag>> {
-        self.call("promote a release", (project, promotion, actor), |on, (of, promotion, actor)| {
-            tags::promote(on, of, promotion, actor).boxed()
+        self.call("promote a release", (project, promotion, actor), |on, (project, promotion, actor)| {
+            tags::promote(on, project, promotion, actor).boxed()
         })
     }
 
@@ -95,21 +84,21 @@ impl Releases for PostgresMetadata {
         to: Option<ReleaseId>,
         actor: Actor,
     ) -> Answer<'_, MovedTag> {
-        let data = (project, endpoint, tag, to, actor);
-        self.call("roll a tag back", data, |on, (of, endpoint, tag, to, actor)| {
+        let data = (project, (endpoint, tag), to, actor);
+        self.call("roll a tag back", data, |on, (project, (endpoint, tag), to, actor)| {
             async move {
-                let project = lock_project(on, of).await?.ok_or(ReleaseError::UnknownTag)?;
-                tags::roll_back(on, project, (endpoint, tag), to.as_ref(), actor).await
+                let number = lock_project(on, project).await?.ok_or(ReleaseError::UnknownTag)?;
+                tags::roll_back(on, number, (endpoint, tag), to.as_ref(), actor).await
             }
             .boxed()
         })
     }
 
     fn drop_tag(&self, project: ProjectName, endpoint: Slug, tag: Tag, actor: Actor) -> Answer<'_, ()> {
-        self.call("take a tag away", (project, endpoint, tag, actor), |on, (of, endpoint, tag, actor)| {
+        self.call("take a tag away", (project, endpoint, tag, actor), |on, (project, endpoint, tag, actor)| {
             async move {
-                let project = lock_project(on, of).await?.ok_or(ReleaseError::UnknownTag)?;
-                tags::remove(on, project, (endpoint, tag), actor).await
+                let number = lock_project(on, project).await?.ok_or(ReleaseError::UnknownTag)?;
+                tags::remove(on, number, (endpoint, tag), actor).await
             }
             .boxed()
         })
@@ -123,11 +112,11 @@ impl Releases for PostgresMetadata {
         before: Option<u64>,
         limit: usize,
     ) -> Answer<'_, Vec<LogEntry>> {
-        let data = (project, endpoint, tag, before, limit);
-        self.read("read the log of a tag", data, |on, (of, endpoint, tag, before, limit)| {
+        let data = (project, (endpoint, tag), before, limit);
+        self.read("read the log of a tag", data, |on, (project, (endpoint, tag), before, limit)| {
             async move {
-                match find_project(on, of).await? {
-                    Some(project) => log::list(on, project, (endpoint, tag), *before, *limit).await,
+                match find_project(on, project).await? {
+                    Some(number) => log::list(on, number, (endpoint, tag), *before, *limit).await,
                     None => Ok(Vec::new()),
                 }
             }
@@ -138,26 +127,22 @@ impl Releases for PostgresMetadata {
 
 async fn find_project(on: &Transaction, of: &ProjectName) -> Result<Option<i64>, MetadataError> {
     let sql = "SELECT id FROM hub.projects WHERE tenant = $1 AND name = $2";
-    let row = on.row(sql, values![of.tenant.as_str(), of.project.as_str()]).await?;
-    row.map(|row| column(&row, 0)).transpose()
+    on.row(sql, values![of.tenant.as_str(), of.project.as_str()]).await?.map(|row| column(&row, 0)).transpose()
 }
 
-/// The project, of which nobody else changes anything from here on.
+/// The same for who changes something: others wait.
 async fn lock_project(on: &Transaction, of: &ProjectName) -> Result<Option<i64>, MetadataError> {
     let sql = "SELECT id FROM hub.projects WHERE tenant = $1 AND name = $2 FOR UPDATE";
-    let row = on.row(sql, values![of.tenant.as_str(), of.project.as_str()]).await?;
-    row.map(|row| column(&row, 0)).transpose()
+    on.row(sql, values![of.tenant.as_str(), of.project.as_str()]).await?.map(|row| column(&row, 0)).transpose()
 }
 
 async fn publish(on: &Transaction, new: &NewRelease, actor: &Actor) -> Result<(ReleaseRecord, bool), MetadataError> {
-    let (tenant, name) = (new.project.tenant.as_str(), new.project.project.as_str());
     let sql = "INSERT INTO hub.projects (tenant, name, seq) VALUES ($1, $2, 0) ON CONFLICT DO NOTHING";
-    on.execute(sql, values![tenant, name]).await?;
-    let gone = || MetadataError::Corrupt { detail: "a project that was there is gone".to_owned() };
+    on.execute(sql, values![new.project.tenant.as_str(), new.project.project.as_str()]).await?;
+    let gone = || MetadataError::Corrupt { detail: "a project is gone".to_owned() };
     let project = lock_project(on, &new.project).await?.ok_or_else(gone)?;
     if let Some(key) = &new.key {
         let old = stored(actor.now_s.saturating_sub(PUBLISH_KEY_S));
-        // Those of this project only: of others somebody else may have the rows.
         let sql = "DELETE FROM hub.release_keys WHERE project = $1 AND created_s <= $2";
         on.execute(sql, values![project, old]).await?;
         let sql = "SELECT release FROM hub.release_keys WHERE project = $1 AND key = $2";
@@ -167,14 +152,13 @@ async fn publish(on: &Transaction, new: &NewRelease, actor: &Actor) -> Result<(R
             return Ok((found.ok_or_else(gone)?, false));
         }
     }
-    let sql = "UPDATE hub.projects SET seq = seq + 1 WHERE id = $1 RETURNING seq";
-    let row = on.row(sql, values![project]).await?.ok_or_else(gone)?;
-    let seq: i64 = column(&row, 0)?;
+    let row = on.row("UPDATE hub.projects SET seq = seq + 1 WHERE id = $1 RETURNING seq", values![project]).await?;
+    let seq: i64 = column(&row.ok_or_else(gone)?, 0)?;
     insert(on, new, (project, seq), actor).await?;
     let entry = Entry { to: Some(&new.id), ..Entry::of_release(project, ReleaseAction::Publish) };
     log::write(on, &entry, actor).await?;
-    let (seq, created_s, author) = (count("seq", seq)?, actor.now_s, actor.name.clone());
     let new = NewRelease { key: None, ..new.clone() };
+    let (seq, created_s, author) = (super::row::count("seq", seq)?, actor.now_s, actor.name.clone());
     Ok((ReleaseRecord { new, seq, created_s, author, tags: Vec::new() }, true))
 }
 
@@ -184,19 +168,20 @@ async fn insert(
     (project, seq): (i64, i64),
     actor: &Actor,
 ) -> Result<(), MetadataError> {
-    let details = Details::of(new).to_json()?;
-    let (id, blake3) = (new.id.as_str(), Blake3Hash::of(new.manifest.as_bytes()).to_string());
-    let (manifest, author, now_s) = (new.manifest.as_str(), actor.name.as_str(), stored(actor.now_s));
+    let details = Details::text_of(new)?;
+    let (id, blake3) = (new.id.as_str(), Blake3Hash::of(new.manifest.as_bytes()));
     let sql = "INSERT INTO hub.releases (id, project, seq, manifest, blake3, details, author, created_s)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
-    on.execute(sql, values![id, project, seq, manifest, blake3, details, author, now_s]).await?;
-    let endpoints: Vec<&str> = new.endpoints.iter().map(Slug::as_str).collect();
+    let (blake3, created_s) = (blake3.as_bytes().as_slice(), stored(actor.now_s));
+    let row = values![id, project, seq, new.manifest, blake3, details, actor.name, created_s];
+    on.execute(sql, row).await?;
     let sql = "INSERT INTO hub.release_endpoints (project, endpoint, release, position)
-         SELECT $1, endpoint, $2, position FROM unnest($3) WITH ORDINALITY AS list (endpoint, position)";
+         SELECT $1, e.endpoint, $2, e.position FROM unnest($3::text[]) WITH ORDINALITY AS e (endpoint, position)";
+    let endpoints: Vec<&str> = new.endpoints.iter().map(Slug::as_str).collect();
     on.execute(sql, values![project, id, endpoints]).await?;
     if let Some(key) = &new.key {
         let sql = "INSERT INTO hub.release_keys (project, key, release, created_s) VALUES ($1, $2, $3, $4)";
-        on.execute(sql, values![project, key.as_str(), id, now_s]).await?;
+        on.execute(sql, values![project, key.as_str(), id, stored(actor.now_s)]).await?;
     }
     Ok(())
 }
@@ -209,20 +194,15 @@ async fn get(
 ) -> Result<Option<ReleaseRecord>, MetadataError> {
     let sql = "SELECT seq, manifest, details, author, created_s FROM hub.releases WHERE id = $1 AND project = $2";
     let Some(row) = on.row(sql, values![id.as_str(), project]).await? else { return Ok(None) };
-    let Details { image, source_digest, compatibility_version, notes } = Details::from_json(column(&row, 2)?)?;
-    let new = NewRelease {
-        id: id.clone(),
-        project: of.clone(),
-        manifest: column(&row, 1)?,
-        endpoints: endpoints_of(on, id.as_str()).await?,
-        image,
-        source_digest,
-        compatibility_version,
-        notes,
-        key: None,
-    };
-    let (seq, created_s, author) = (counted(&row, 0)?, counted(&row, 4)?, column(&row, 3)?);
-    Ok(Some(ReleaseRecord { new, seq, created_s, author, tags: tags::at(on, id).await? }))
+    let details = Details::read(column(&row, 2)?)?;
+    let (manifest, endpoints) = (column(&row, 1)?, endpoints_of(on, id.as_str()).await?);
+    Ok(Some(ReleaseRecord {
+        new: details.release(id.clone(), of.clone(), manifest, endpoints),
+        seq: counted(&row, 0)?,
+        created_s: counted(&row, 4)?,
+        author: column(&row, 3)?,
+        tags: tags::at(on, project, id).await?,
+    }))
 }
 
 async fn endpoints_of(on: &Transaction, release: &str) -> Result<Vec<Slug>, MetadataError> {
@@ -233,31 +213,31 @@ async fn endpoints_of(on: &Transaction, release: &str) -> Result<Vec<Slug>, Meta
 
 async fn list(
     on: &Transaction,
-    project: i64,
+    of: &ProjectName,
     before: Option<u64>,
     limit: usize,
 ) -> Result<Vec<ReleaseRow>, MetadataError> {
-    let sql = "SELECT id, seq, blake3, created_s,
-             ARRAY (SELECT endpoint FROM hub.release_endpoints WHERE release = r.id ORDER BY position)
-         FROM hub.releases AS r WHERE project = $1 AND seq < $2 ORDER BY seq DESC LIMIT $3";
-    let before = before.map_or(i64::MAX, stored);
-    let rows = on.rows(sql, values![project, before, most(limit)]).await?;
-    let release = |row: &tokio_postgres::Row| {
-        let endpoints: Vec<&str> = column(row, 4)?;
-        Ok(ReleaseRow {
-            id: parse("id", column(row, 0)?)?,
+    let Some(project) = find_project(on, of).await? else { return Ok(Vec::new()) };
+    let sql = "SELECT id, seq, blake3, created_s FROM hub.releases WHERE project = $1 AND seq < $2
+         ORDER BY seq DESC LIMIT $3";
+    let (before, limit) = (before.map_or(i64::MAX, stored), i64::try_from(limit).unwrap_or(i64::MAX));
+    let mut releases = Vec::new();
+    for row in &on.rows(sql, values![project, before, limit]).await? {
+        let id: &str = column(row, 0)?;
+        releases.push(ReleaseRow {
+            endpoints: endpoints_of(on, id).await?,
+            id: parse("id", id)?,
             seq: counted(row, 1)?,
-            endpoints: endpoints.into_iter().map(|name| parse("endpoint", name)).collect::<Result<_, _>>()?,
-            manifest: parse("blake3", column(row, 2)?)?,
+            manifest: hash(row, 2)?,
             created_s: counted(row, 3)?,
-        })
-    };
-    rows.iter().map(release).collect()
+        });
+    }
+    Ok(releases)
 }
 
 async fn drop_release(on: &Transaction, of: &ProjectName, id: &ReleaseId, actor: &Actor) -> Result<(), MetadataError> {
     let project = lock_project(on, of).await?.ok_or(ReleaseError::UnknownRelease)?;
-    if !tags::at(on, id).await?.is_empty() {
+    if !tags::at(on, project, id).await?.is_empty() {
         return Err(ReleaseError::InUse.into());
     }
     let sql = "DELETE FROM hub.releases WHERE id = $1 AND project = $2";
@@ -270,18 +250,14 @@ async fn drop_release(on: &Transaction, of: &ProjectName, id: &ReleaseId, actor:
 
 async fn endpoints(
     on: &Transaction,
-    project: i64,
+    of: &ProjectName,
     after: Option<&Slug>,
     limit: usize,
 ) -> Result<Vec<Slug>, MetadataError> {
+    let Some(project) = find_project(on, of).await? else { return Ok(Vec::new()) };
     let sql = "SELECT DISTINCT endpoint FROM hub.release_endpoints WHERE project = $1 AND endpoint > $2
          ORDER BY endpoint LIMIT $3";
-    let after = after.map_or("", Slug::as_str);
-    let rows = on.rows(sql, values![project, after, most(limit)]).await?;
+    let (after, limit) = (after.map_or("", Slug::as_str), i64::try_from(limit).unwrap_or(i64::MAX));
+    let rows: Vec<Row> = on.rows(sql, values![project, after, limit]).await?;
     rows.iter().map(|row| parse("endpoint", column(row, 0)?)).collect()
-}
-
-/// A limit as the database takes it.
-fn most(limit: usize) -> i64 {
-    i64::try_from(limit).unwrap_or(i64::MAX)
 }

@@ -43,10 +43,12 @@ pub(super) fn refund(on: &Connection, upload: &str) -> Result<(), MetadataError>
 pub(super) fn refund_commit(on: &Connection, commit: &str) -> Result<(), MetadataError> {
     let mut refund = on.prepare_cached(
         "UPDATE budgets SET bytes = max(0, bytes - u.size)
-         FROM (SELECT job, sum(size) AS size FROM uploads AS own WHERE commit_id = ?1 AND created IS NULL AND NOT EXISTS
-                 (SELECT 1 FROM uploads AS other
-                  WHERE other.job = own.job AND other.blake3 = own.blake3 AND other.size = own.size
-                      AND other.id <> own.id)
+         FROM (SELECT job, sum(size) AS size
+               FROM (SELECT DISTINCT job, blake3, size FROM uploads AS own
+                     WHERE commit_id = ?1 AND created IS NULL AND job IS NOT NULL AND NOT EXISTS
+                         (SELECT 1 FROM uploads AS other
+                          WHERE other.job = own.job AND other.blake3 = own.blake3 AND other.size = own.size
+                              AND (other.created IS NOT NULL OR other.commit_id IS NOT ?1)))
                GROUP BY job) AS u
          WHERE budgets.job = u.job",
     )?;

@@ -129,7 +129,7 @@ fn publish(on: &Connection, mut new: NewRelease, actor: &Actor) -> Result<(Relea
 }
 
 fn insert(on: &Connection, new: &NewRelease, (project, seq): (i64, i64), actor: &Actor) -> Result<(), MetadataError> {
-    let details = Details::of(new).to_json()?;
+    let details = Details::text_of(new)?;
     let (id, blake3) = (new.id.as_str(), Blake3Hash::of(new.manifest.as_bytes()).to_string());
     let mut insert = on.prepare_cached(
         "INSERT INTO releases (id, project, seq, manifest, blake3, details, author, created_s)
@@ -164,19 +164,9 @@ fn get(
     };
     let found = find.query_row(params![id.as_str(), project], row).optional()?;
     let Some((seq, manifest, details, author, created_s)) = found else { return Ok(None) };
-    let Details { image, source_digest, compatibility_version, notes } = Details::from_json(&details)?;
-    let new = NewRelease {
-        id: id.clone(),
-        project: of.clone(),
-        manifest,
-        endpoints: endpoints_of(on, id.as_str())?,
-        image,
-        source_digest,
-        compatibility_version,
-        notes,
-        key: None,
-    };
-    let tags = tags::at(on, id)?;
+    let details = Details::read(&details)?;
+    let new = details.release(id.clone(), of.clone(), manifest, endpoints_of(on, id.as_str())?);
+    let tags = tags::at(on, project, id)?;
     Ok(Some(ReleaseRecord { new, seq: count("seq", seq)?, created_s: count("created_s", created_s)?, author, tags }))
 }
 
@@ -208,7 +198,7 @@ fn list(on: &Connection, project: i64, before: Option<u64>, limit: usize) -> Res
 
 fn drop_release(on: &Connection, of: &ProjectName, id: &ReleaseId, actor: &Actor) -> Result<(), MetadataError> {
     let project = find_project(on, of)?.ok_or(ReleaseError::UnknownRelease)?;
-    if !tags::at(on, id)?.is_empty() {
+    if !tags::at(on, project, id)?.is_empty() {
         return Err(ReleaseError::InUse.into());
     }
     let mut remove = on.prepare_cached("DELETE FROM releases WHERE id = ?1 AND project = ?2")?;

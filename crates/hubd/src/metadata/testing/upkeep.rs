@@ -8,7 +8,7 @@ use gen_worker_hub::{
 
 use super::{END_S, NOW_S, Store, job, keys, parse, repo};
 use crate::metadata::{
-    Author, Budget, COMMIT_KEPT_S, MetadataError, NewCommit, NewUpload, OPEN_MAX, Selector, UploadOpened,
+    Author, Budget, COMMIT_KEPT_S, MetadataError, NewCommit, NewUpload, OPEN_MAX, Selector, UploadOpened, UploadOwner,
 };
 
 pub(super) async fn budgets(store: Store) {
@@ -72,13 +72,23 @@ pub(super) async fn repeats(store: Store) {
     assert!(commit("c3", "7654321").await.is_err(), "one of them is open");
     store.0.close_commit(repo(), parse("c2"), NOW_S).await.expect("it closes");
     commit("c3", "7654321").await.expect("all are given up");
+    store.0.close_commit(repo(), parse("c3"), NOW_S).await.expect("it closes");
+    let body = CommitCreate::new(CommitMode::Replace, Vec::new());
+    let session = NewCommit { id: parse("s1"), repo: repo(), private: false, body, expires_s: END_S };
+    store.0.open_session(session, author()).await.expect("a session opens");
+    for id in ["u5", "u6"] {
+        let new = NewUpload { owner: UploadOwner::Commit(parse("s1")), ..store.media(id, "", "12345678") };
+        let path = id.parse().expect("a path");
+        store.0.open_session_upload(repo(), new, path, author(), NOW_S).await.expect("twice in one session");
+    }
+    store.0.close_session(repo(), parse("s1"), NOW_S).await.expect("it closes");
     for id in ["u2", "u3"] {
         upload(id, "123").await.expect("there is room");
     }
     assert!(store.part("u2", "u2", "123").await);
     store.0.complete_upload(parse("u2"), keys(["u2"]), None, NOW_S).await.expect("it completes");
     store.0.drop_upload(parse("u3")).await.expect("it is dropped");
-    assert!(upload("u4", "4").await.is_err(), "what was written counts");
+    assert!(upload("u4", "12345678").await.is_err(), "what was written counts");
 }
 
 /// Contents that lose their last name go after the grace, whichever name it was; others stay.

@@ -1,7 +1,6 @@
-//! Tags of endpoints. Whoever changes one has locked the row of its project.
+//! Tags of endpoints. The row of their project is locked by who changes one.
 
 use gen_worker_hub::names::{ReleaseId, Slug, Tag};
-use tokio_postgres::Row;
 
 use super::{
     super::{
@@ -12,7 +11,7 @@ use super::{
     log::{self, Entry},
 };
 use crate::metadata::{
-    Actor, Expectation, MetadataError, MovedTag, NewPromotion, ProjectName, ReleaseAction, ReleaseError, TagRecord,
+    Actor, MetadataError, MovedTag, NewPromotion, ProjectName, ReleaseAction, ReleaseError, TagRecord,
 };
 
 /// Where a tag points, and by which entry.
@@ -23,26 +22,26 @@ struct Current {
 
 /// The tags of an endpoint.
 pub(super) async fn list(on: &Transaction, project: i64, endpoint: &Slug) -> Result<Vec<TagRecord>, MetadataError> {
-    let sql = "SELECT t.tag, t.release, l.generation, l.at_s FROM hub.endpoint_tags AS t
-         JOIN hub.release_log AS l ON l.id = t.entry WHERE t.project = $1 AND t.endpoint = $2 ORDER BY t.tag";
+    let sql = "SELECT t.tag, t.release, l.generation, l.at_s
+         FROM hub.endpoint_tags AS t JOIN hub.release_log AS l ON l.id = t.entry
+         WHERE t.project = $1 AND t.endpoint = $2 ORDER BY t.tag";
     let rows = on.rows(sql, values![project, endpoint.as_str()]).await?;
-    rows.iter().map(|row| record(endpoint, row)).collect()
-}
-
-fn record(endpoint: &Slug, row: &Row) -> Result<TagRecord, MetadataError> {
-    Ok(TagRecord {
-        endpoint: endpoint.clone(),
-        tag: parse("tag", column(row, 0)?)?,
-        release: parse("release", column(row, 1)?)?,
-        generation: counted(row, 2)?,
-        updated_s: counted(row, 3)?,
-    })
+    let record = |row| {
+        Ok(TagRecord {
+            endpoint: endpoint.clone(),
+            tag: parse("tag", column(row, 0)?)?,
+            release: parse("release", column(row, 1)?)?,
+            generation: counted(row, 2)?,
+            updated_s: counted(row, 3)?,
+        })
+    };
+    rows.iter().map(record).collect()
 }
 
 /// The tags that point at a release.
-pub(super) async fn at(on: &Transaction, release: &ReleaseId) -> Result<Vec<(Slug, Tag)>, MetadataError> {
-    let sql = "SELECT endpoint, tag FROM hub.endpoint_tags WHERE release = $1 ORDER BY endpoint, tag";
-    let rows = on.rows(sql, values![release.as_str()]).await?;
+pub(super) async fn at(on: &Transaction, project: i64, release: &ReleaseId) -> Result<Vec<(Slug, Tag)>, MetadataError> {
+    let sql = "SELECT endpoint, tag FROM hub.endpoint_tags WHERE release = $1 AND project = $2 ORDER BY endpoint, tag";
+    let rows = on.rows(sql, values![release.as_str(), project]).await?;
     rows.iter().map(|row| Ok((parse("endpoint", column(row, 0)?)?, parse("tag", column(row, 1)?)?))).collect()
 }
 
@@ -62,20 +61,14 @@ pub(super) async fn promote(
     promotion: &NewPromotion,
     actor: &Actor,
 ) -> Result<Vec<MovedTag>, MetadataError> {
-    let NewPromotion { release, endpoints, tag, expected } = promotion;
     let project = lock_project(on, of).await?.ok_or(ReleaseError::UnknownRelease)?;
+    let release = promotion.release.as_str();
     let sql = "SELECT 1 FROM hub.releases WHERE id = $1 AND project = $2";
-    if on.row(sql, values![release.as_str(), project]).await?.is_none() {
-        return Err(ReleaseError::UnknownRelease.into());
-    }
-    let has = super::endpoints_of(on, release.as_str()).await?;
-    let wanted = endpoints.as_ref().unwrap_or(&has);
-    if let Some(endpoint) = wanted.iter().find(|endpoint| !has.contains(endpoint)) {
-        return Err(ReleaseError::NotInRelease { endpoint: endpoint.clone() }.into());
-    }
-    let mut moved = Vec::with_capacity(wanted.len());
-    for endpoint in wanted {
-        moved.push(promote_one(on, project, (endpoint, tag), (release, expected), actor).await?);
+    on.row(sql, values![release, project]).await?.ok_or(ReleaseError::UnknownRelease)?;
+    let has = super::endpoints_of(on, release).await?;
+    let mut moved = Vec::new();
+    for endpoint in promotion.wanted(&has)? {
+        moved.push(promote_one(on, project, (endpoint, &promotion.tag), promotion, actor).await?);
     }
     Ok(moved)
 }
@@ -84,19 +77,18 @@ async fn promote_one(
     on: &Transaction,
     project: i64,
     tag: (&Slug, &Tag),
-    (release, expected): (&ReleaseId, &Expectation),
+    promotion: &NewPromotion,
     actor: &Actor,
 ) -> Result<MovedTag, MetadataError> {
     let before = current(on, project, tag).await?;
     let points_at = before.as_ref().map(|before| &before.release);
-    if !expected.is_met_by(points_at) {
-        return Err(ReleaseError::Conflict { endpoint: tag.0.clone(), current: points_at.cloned() }.into());
-    }
-    if points_at == Some(release) {
+    promotion.expected.check(tag.0, points_at)?;
+    if points_at == Some(&promotion.release) {
         return unmoved(on, project, tag).await;
     }
     let previous = before.as_ref().map(|before| before.entry);
-    point(on, project, tag, (ReleaseAction::Promote, release, previous), before.as_ref(), actor).await
+    let to = (ReleaseAction::Promote, &promotion.release, previous);
+    point(on, project, tag, to, before.as_ref(), actor).await
 }
 
 /// A tag that points there already.
@@ -122,10 +114,12 @@ pub(super) async fn roll_back(
          SELECT release, previous FROM way
          WHERE release <> $2 AND release = coalesce($3, release) AND release IN (SELECT id FROM hub.releases)
          ORDER BY step LIMIT 1";
-    let (current, to) = (before.release.as_str(), to.map(ReleaseId::as_str));
-    let found = on.row(sql, values![before.entry, current, to]).await?.ok_or(ReleaseError::NoPrevious)?;
-    let (release, previous) = (parse("release", column(&found, 0)?)?, column(&found, 1)?);
-    point(on, project, tag, (ReleaseAction::Rollback, &release, previous), Some(&before), actor).await
+    let to = to.map(ReleaseId::as_str);
+    let found = on.row(sql, values![before.entry, before.release.as_str(), to]).await?;
+    let found = found.ok_or(ReleaseError::NoPrevious)?;
+    let release = parse("release", column(&found, 0)?)?;
+    let to = (ReleaseAction::Rollback, &release, column(&found, 1)?);
+    point(on, project, tag, to, Some(&before), actor).await
 }
 
 /// Points a tag at a release and writes that down.

@@ -97,8 +97,8 @@ async fn h9_1_what_a_job_may_write_is_counted_over_all_processes() {
             let id = format!("u{process}-{turn}");
             let budget = Some(Budget { job: "j1".to_owned(), bytes_max, expires_s: END_S });
             let author = Author { reader: Reader::Operator, budget };
-            // Four bytes, and never the same: what is announced again is not counted again.
-            on.open_upload(upload(&id, &id, &format!("{process}{turn:03}")), author, NOW_S).await
+            // Each is another content, of four bytes.
+            on.open_upload(upload(&id, &id, &format!("{process}-{turn:02}")), author, NOW_S).await
         }
     });
     let opened = join_all(each).await;

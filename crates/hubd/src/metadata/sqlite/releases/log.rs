@@ -29,7 +29,6 @@ impl Entry<'_> {
 /// Writes an entry and gives its number.
 pub(super) fn write(on: &Connection, entry: &Entry<'_>, actor: &Actor) -> Result<i64, MetadataError> {
     let Entry { project, action, tag, from, to, previous, generation } = entry;
-    let action = action.word();
     let mut write = on.prepare_cached(
         "INSERT INTO release_log
              (project, endpoint, tag, action, from_release, to_release, previous, generation, who, at_s, reason)
@@ -38,8 +37,19 @@ pub(super) fn write(on: &Connection, entry: &Entry<'_>, actor: &Actor) -> Result
     let (endpoint, tag) = (tag.map(|(endpoint, _)| endpoint.as_str()), tag.map(|(_, tag)| tag.as_str()));
     let (from, to) = (from.map(ReleaseId::as_str), to.map(ReleaseId::as_str));
     let Actor { name, now_s, reason } = actor;
-    let row =
-        params![project, endpoint, tag, action, from, to, previous, stored(*generation), name, stored(*now_s), reason];
+    let row = params![
+        project,
+        endpoint,
+        tag,
+        action.word(),
+        from,
+        to,
+        previous,
+        stored(*generation),
+        name,
+        stored(*now_s),
+        reason
+    ];
     Ok(write.insert(row)?)
 }
 
@@ -67,11 +77,10 @@ pub(super) fn list(
     let mut rows = list.query(params![project, endpoint.as_str(), tag.as_str(), before, limit])?;
     let mut entries = Vec::new();
     while let Some(row) = rows.next()? {
-        let word: String = row.get(1)?;
         let release = |text: Option<String>| text.map(|text| parse("release", &text)).transpose();
         entries.push(LogEntry {
             number: count("id", row.get(0)?)?,
-            action: ReleaseAction::of_word(&word)?,
+            action: ReleaseAction::of_word(&row.get::<_, String>(1)?)?,
             from: release(row.get(2)?)?,
             to: release(row.get(3)?)?,
             generation: count("generation", row.get(4)?)?,

@@ -39,10 +39,13 @@ fn record(endpoint: &Slug, row: &Row<'_>) -> Result<TagRecord, MetadataError> {
 }
 
 /// The tags that point at a release.
-pub(super) fn at(on: &Connection, release: &ReleaseId) -> Result<Vec<(Slug, Tag)>, MetadataError> {
-    let mut list =
-        on.prepare_cached("SELECT endpoint, tag FROM endpoint_tags WHERE release = ?1 ORDER BY endpoint, tag")?;
-    let rows = list.query_map([release.as_str()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+pub(super) fn at(on: &Connection, project: i64, release: &ReleaseId) -> Result<Vec<(Slug, Tag)>, MetadataError> {
+    let mut list = on.prepare_cached(
+        "SELECT endpoint, tag FROM endpoint_tags WHERE release = ?1 AND project = ?2 ORDER BY endpoint, tag",
+    )?;
+    let rows = list.query_map(params![release.as_str(), project], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    })?;
     let parsed = rows.map(|row| {
         let (endpoint, tag) = row?;
         Ok((parse("endpoint", &endpoint)?, parse("tag", &tag)?))
@@ -64,17 +67,14 @@ pub(super) fn promote(
     promotion: &NewPromotion,
     actor: &Actor,
 ) -> Result<Vec<MovedTag>, MetadataError> {
-    let NewPromotion { release, endpoints, tag, expected } = promotion;
+    let NewPromotion { release, tag, expected, .. } = promotion;
     let project = find_project(on, of)?.ok_or(ReleaseError::UnknownRelease)?;
     let mut find = on.prepare_cached("SELECT EXISTS (SELECT 1 FROM releases WHERE id = ?1 AND project = ?2)")?;
     if !find.query_row(params![release.as_str(), project], |row| row.get(0))? {
         return Err(ReleaseError::UnknownRelease.into());
     }
     let has = super::endpoints_of(on, release.as_str())?;
-    let wanted = endpoints.as_ref().unwrap_or(&has);
-    if let Some(endpoint) = wanted.iter().find(|endpoint| !has.contains(endpoint)) {
-        return Err(ReleaseError::NotInRelease { endpoint: endpoint.clone() }.into());
-    }
+    let wanted = promotion.wanted(&has)?;
     let moved = wanted.iter().map(|endpoint| promote_one(on, project, (endpoint, tag), (release, expected), actor));
     moved.collect()
 }
@@ -88,9 +88,7 @@ fn promote_one(
 ) -> Result<MovedTag, MetadataError> {
     let before = current(on, project, tag)?;
     let points_at = before.as_ref().map(|before| &before.release);
-    if !expected.is_met_by(points_at) {
-        return Err(ReleaseError::Conflict { endpoint: tag.0.clone(), current: points_at.cloned() }.into());
-    }
+    expected.check(tag.0, points_at)?;
     if points_at == Some(release) {
         return unmoved(on, project, tag);
     }
