@@ -30,8 +30,6 @@ mod tree;
 mod vault;
 
 pub use api::{OperatorToken, router};
-pub use hub::{
-    Asker, Direct, Hub, HubOptions, HubSetupError, Seen, TIDY_EVERY, TidyError, UNUSED_GRACE, Visibility,
-};
+pub use hub::{Asker, Direct, Hub, HubOptions, HubSetupError, Seen, TIDY_EVERY, TidyError, UNUSED_GRACE, Visibility};
 pub use renewal::{NotRunning, RunningJobs};
 pub use server::serve;

@@ -8,7 +8,7 @@ use gen_worker_hub::{
     model_ref::RepoName,
     token::{Area, Right},
 };
-use gen_worker_hubd::Visibility;
+use gen_worker_hubd::{Asker, Direct, Seen, Visibility};
 
 use crate::server::{PART, Server, adding, content};
 
@@ -148,6 +148,31 @@ async fn h3_5_a_private_repository_is_not_there_for_others() -> Result<()> {
     let theirs = server.writer("eve")?;
     let created = theirs.create_commit(&"eve/model".parse()?, &adding(CommitMode::Replace, &[("a", b"1")])?).await?;
     assert_eq!(created.uploads.len(), 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn h3_5_a_program_that_runs_the_hub_sees_as_a_tenant_what_that_tenant_may_see() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let direct = Direct::new(server.hub.clone());
+    let reference = HubRef::parse("Acme/Model").expect("a ref");
+    assert!(matches!(direct.resolve(&reference, Asker::Operator).await?, Seen::Gone));
+    let client = server.writer("acme")?;
+    server.commit(&client, &model()?, &adding(CommitMode::Replace, &[("a", b"1")])?, &[b"1"]).await?;
+    for own in [Asker::Operator, Asker::Tenant("acme"), Asker::Tenant("ACME")] {
+        let Seen::There(resolved) = direct.resolve(&reference, own).await? else { panic!("{own:?}") };
+        assert_eq!(paths(&resolved), ["a"]);
+    }
+    for stranger in ["eve", "", "acme/model", "acm"] {
+        assert!(matches!(direct.resolve(&reference, Asker::Tenant(stranger)).await?, Seen::Hidden), "{stranger}");
+    }
+    let url = format!("{}/api/v1/repos/acme/model/visibility", server.url);
+    let put = server.http.put(url).bearer_auth(server.operator().reveal()).body(r#"{"visibility": "public"}"#);
+    assert_eq!(put.send().await?.status().as_u16(), 200);
+    assert!(matches!(direct.resolve(&reference, Asker::Tenant("eve")).await?, Seen::There(_)));
+    let nowhere = HubRef::parse("acme/model:v9").expect("a ref");
+    assert!(matches!(direct.resolve(&nowhere, Asker::Tenant("acme")).await?, Seen::Gone));
     Ok(())
 }
 
