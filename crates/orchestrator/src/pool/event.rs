@@ -77,7 +77,8 @@ pub enum Event {
     },
     /// A model that the request waits for moved while the request is held. Not kept for replay.
     Phase {
-        /// `{"worker_id", "ref", "state", "bytes_done", "bytes_total"}`.
+        /// `{"worker_id", "ref", "state", "bytes_done", "bytes_total"}`. Without a worker (null) the state is what the hub says of
+        /// the model: `resolving`, `hub_unavailable`, `not_in_hub` or `resolved`; else it is that of a model event.
         value: serde_json::Value,
     },
     /// Events that this subscriber will not get.
