@@ -1,6 +1,6 @@
 //! Files that only a bucket has: fetched with signed requests from the real hub, which checks every signature.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use gen_worker_hub::{
     Blake3Hash,
@@ -12,10 +12,10 @@ use gen_worker_hub::{
     token::ByteLimits,
 };
 use gen_worker_store::{
-    FetchError, FetchFailure, FormatGate, Layout, Store, StoreOptions, TransferOptions, TreeError, Unheard,
+    AddressRule, Destination, FetchError, FetchFailure, FormatGate, Layout, Store, StoreOptions, TransferOptions,
+    TreeError, Unheard, UploadContent, UploadOptions, Uploader,
 };
-use gen_worker_tasks::Cancel;
-use object_store::{ObjectStoreExt as _, aws::AmazonS3Builder};
+use gen_worker_tasks::{Cancel, Scope};
 
 use crate::hub_server::{Served, served};
 
@@ -41,18 +41,10 @@ async fn granted(served: &Served, content: &[u8]) -> TransferGrant {
     let UploadStart::Transfer { upload_id, source: UploadSource::Grant(grant) } = started else {
         panic!("{started:?}")
     };
-    let bucket = AmazonS3Builder::new()
-        .with_endpoint(grant.endpoint_url.reveal())
-        .with_bucket_name(&grant.bucket)
-        .with_region(&grant.region)
-        .with_access_key_id(&grant.access_key_id)
-        .with_secret_access_key(&grant.secret_access_key)
-        .with_token(grant.session_token.clone().unwrap_or_default())
-        .with_allow_http(true)
-        .build()
-        .unwrap();
-    let key = object_store::path::Path::parse(&grant.key).unwrap();
-    bucket.put(&key, content.to_vec().into()).await.unwrap();
+    let options = UploadOptions { outside: AddressRule::Any, ..UploadOptions::default() };
+    let uploader = Uploader::new(options, Arc::new(Scope::new("uploads"))).unwrap();
+    let destination = Destination::Bucket(Box::new(grant.clone()));
+    uploader.deliver(&destination, UploadContent::Bytes(content.to_vec().into())).await.unwrap();
     let (mode, etag) = ("s3_sdk".to_owned(), String::new());
     let done = TransferDone { mode, bucket: grant.bucket.clone(), key: grant.key.clone(), size_bytes, blake3, etag };
     let complete = CompleteRequest::of_transfer(done);
