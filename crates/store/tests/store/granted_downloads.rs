@@ -48,7 +48,7 @@ async fn h4_28_m6_9_a_grant_brings_a_file_that_only_a_bucket_has_and_goes_on_wit
     let content: Vec<u8> = (0..30_000_u32).map(|at| (at % 251) as u8).collect();
     let tree = tree(&content, granted(&served, &content).await);
     let store = store(directory.path()).await;
-    let part = Layout::new(&directory.path().join("store")).part(Blake3Hash::of(&content));
+    let part = Layout::new(directory.path().join("store")).part(Blake3Hash::of(&content));
     std::fs::create_dir_all(part.parent().unwrap()).unwrap();
     std::fs::write(&part, &content[..10_000]).unwrap();
     let held = store.fetch("acme/model", &tree, FormatGate::Any, &Unheard).await.unwrap();
