@@ -58,8 +58,9 @@ impl Scratch {
         Self(Arc::new(Shared::at(None, Arc::new(Scope::new("scratch")), None)))
     }
 
-    /// Where it is or will be; none when there is no place for it.
-    pub(crate) fn path(&self) -> Option<&Path> {
+    /// Where it is or will be, for another process that may make it; none when there is no place for it.
+    pub(crate) fn lend(&self) -> Option<&Path> {
+        self.0.state.lock().made |= self.0.path.is_some();
         self.0.path.as_deref()
     }
 

@@ -17,12 +17,12 @@ async fn a_directory_is_there_when_it_is_needed_and_gone_when_the_job_is() {
     let dir = tempfile::tempdir().expect("a directory");
     let root = root(dir.path());
     let (scratch, other) = (root.scratch(), root.scratch());
-    assert!(!scratch.path().expect("a place").exists(), "not before it is needed");
+    assert!(!scratch.0.path.as_deref().expect("a place").exists(), "not before it is needed");
     let inside = scratch.directory("a").await.expect("a directory");
     fs::write(inside.join("file"), "words").expect("a file");
     let kept = other.directory("a").await.expect("a directory of its own");
     scratch.remove();
-    while scratch.path().is_some_and(Path::exists) {
+    while scratch.0.path.as_deref().is_some_and(Path::exists) {
         tokio::task::yield_now().await;
     }
     assert!(scratch.directory("a").await.is_err(), "the job is over");
@@ -59,6 +59,20 @@ fn what_a_killed_process_left_is_removed_and_what_lives_is_not() {
     assert!(inside.0.exists() && foreign.exists());
     drop((second, inside, alive));
     assert_eq!(count(dir.path()), 1, "what is not ours");
+}
+
+#[tokio::test]
+async fn what_another_process_made_is_removed_by_whoever_lent_the_place() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let root = root(dir.path());
+    let scratch = root.scratch();
+    let place = scratch.lend().expect("a place").to_owned();
+    let there = Scratch::lent(place.clone(), Arc::new(Scope::new("child")));
+    there.directory("a").await.expect("a directory");
+    drop(there);
+    assert!(place.exists(), "its end is not the borrower's");
+    drop(scratch);
+    assert!(!place.exists());
 }
 
 #[tokio::test]

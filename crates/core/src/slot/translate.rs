@@ -44,7 +44,7 @@ pub(super) fn start(call: &Call) -> Start {
         summary_bytes_max: u64::try_from(parts.summary_bytes_max).unwrap_or(u64::MAX),
         local: call.caller == Caller::Local,
         payload: call.payload.clone(),
-        scratch: parts.scratch.path().map(|path| Bytes::copy_from_slice(path.as_os_str().as_bytes())),
+        scratch: parts.scratch.lend().map(|path| Bytes::copy_from_slice(path.as_os_str().as_bytes())),
     }
 }
 

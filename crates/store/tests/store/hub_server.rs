@@ -21,6 +21,7 @@ pub const PART: usize = 1024;
 pub struct Served {
     pub client: HubClient,
     pub uploader: Uploader,
+    pub hub: Arc<Hub>,
     _scopes: [Arc<Scope>; 2],
 }
 
@@ -40,8 +41,9 @@ pub async fn served(directory: &Path, limits: ByteLimits) -> Served {
     let now_s = options.clock.now_s();
     let hub = Arc::new(Hub::new(metadata, blobs, options).unwrap());
     let cancel = scope.cancel().clone();
+    let served = hub.clone();
     scope.spawn("serve", async move {
-        serve(listener, hub, Duration::from_secs(5), &cancel).await;
+        serve(listener, served, Duration::from_secs(5), &cancel).await;
     });
     let claims = CapabilityClaims {
         sub: "worker".to_owned(),
@@ -58,5 +60,5 @@ pub async fn served(directory: &Path, limits: ByteLimits) -> Served {
     let client = HubClient::new(HubClientOptions { base_url: url, token, ..HubClientOptions::default() }).unwrap();
     let own = Arc::new(Scope::new("uploads"));
     let uploader = Uploader::new(UploadOptions::default(), own.clone()).unwrap();
-    Served { client, uploader, _scopes: [scope, own] }
+    Served { client, uploader, hub, _scopes: [scope, own] }
 }
