@@ -80,7 +80,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["tonic", "prost", "safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-cli"],
     },
     Layer {
-        name: "gen-worker-inference", floor: 4, imports: &["gen-worker-core"], tests_import: &[], must_not_import: &["tonic", "prost"],
+        name: "gen-worker-inference", floor: 4, imports: &["gen-worker-core"], tests_import: &["gen-worker-proto"], must_not_import: &["tonic", "prost"],
         must_not_link: &["axum", "hf-hub", "rusqlite", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {

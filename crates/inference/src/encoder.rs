@@ -138,11 +138,11 @@ impl FusedEncoder {
                 None => self.embeddings.embed(self.kernels, self.shape, batch.tokens(rows), hidden),
                 Some((index, layer)) => {
                     let projected = Projected { batch, ranges, values: &current.rows, keys: &current.keys };
-                    layer.finish(self.kernels, self.shape, overlays(index), projected, rows, hidden, &mut scratch);
+                    layer.finish(self.shape, overlays(index), projected, rows, hidden, &mut scratch);
                 }
             }
             if let Some(layer) = self.layers.get(index) {
-                layer.project(self.kernels, self.shape, overlays(index), hidden, projected, keys);
+                layer.project(self.shape, overlays(index), hidden, projected, keys);
             }
             scratches.put(scratch);
         });

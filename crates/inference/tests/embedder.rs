@@ -10,7 +10,11 @@ mod agreement;
 mod bad_models;
 #[path = "embedder/calls.rs"]
 mod calls;
+#[path = "embedder/endpoint.rs"]
+mod endpoint;
 #[path = "embedder/placement.rs"]
 mod placement;
+#[path = "embedder/reference.rs"]
+mod reference;
 #[path = "embedder/tiny_model.rs"]
 mod tiny_model;

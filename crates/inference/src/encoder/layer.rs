@@ -120,13 +120,13 @@ impl Layer {
     /// Query, key and value of each row of `hidden`, and the keys once more transposed.
     pub(super) fn project(
         &self,
-        kernels: Kernels,
         shape: Shape,
         overlays: Overlays<'_>,
         hidden: &[f32],
         projected: &mut [f32],
         keys: &mut [f32],
     ) {
+        let kernels = overlays.kernels;
         self.projections.apply(kernels, hidden, projected);
         let x = Operand { values: hidden, stride: shape.hidden };
         for (at, part) in [Part::Query, Part::Key, Part::Value].into_iter().enumerate() {
@@ -140,7 +140,6 @@ impl Layer {
     /// Everything after the projections, for the rows of one block; `hidden` is replaced.
     pub(super) fn finish(
         &self,
-        kernels: Kernels,
         shape: Shape,
         overlays: Overlays<'_>,
         projected: Projected<'_>,
@@ -148,25 +147,20 @@ impl Layer {
         hidden: &mut [f32],
         scratch: &mut Scratch,
     ) {
+        let kernels = overlays.kernels;
         attention::attend(kernels, shape, projected, rows, scratch);
         let context = &scratch.context[..hidden.len()];
         self.output.apply_to_residual(kernels, context, hidden);
         let x = Operand { values: context, stride: shape.hidden };
         overlays.add(Part::AttentionOutput, x, hidden, shape.hidden);
         self.output_norm.apply(kernels, shape, hidden);
-        self.feed_forward(kernels, shape, overlays, hidden, scratch);
+        self.feed_forward(shape, overlays, hidden, scratch);
     }
 
     /// The feed-forward block, a slice of intermediate values at a time: each is computed, activated and multiplied
     /// on while it is in the cache, and the whole intermediate row never exists.
-    fn feed_forward(
-        &self,
-        kernels: Kernels,
-        shape: Shape,
-        overlays: Overlays<'_>,
-        hidden: &mut [f32],
-        scratch: &mut Scratch,
-    ) {
+    fn feed_forward(&self, shape: Shape, overlays: Overlays<'_>, hidden: &mut [f32], scratch: &mut Scratch) {
+        let kernels = overlays.kernels;
         let rows = hidden.len() / shape.hidden;
         let output = space(&mut scratch.output, hidden.len());
         output.copy_from_slice(hidden);

@@ -42,7 +42,7 @@ fn dense(model: &TinyModel) -> Vec<(String, usize, usize)> {
 }
 
 /// Random tensors of an adapter that changes every dense layer.
-fn adapter(model: &TinyModel, seed: u64) -> Tensors {
+pub fn adapter(model: &TinyModel, seed: u64) -> Tensors {
     let mut random = Random(seed);
     let mut tensors = Tensors::new();
     for (name, input, output) in dense(model) {
@@ -68,7 +68,7 @@ fn write(path: &Path, tensors: &Tensors) {
 }
 
 /// An adapter on disk, as PEFT writes it.
-fn on_disk(dir: &Path, name: &str, tensors: &Tensors) -> PathBuf {
+pub fn on_disk(dir: &Path, name: &str, tensors: &Tensors) -> PathBuf {
     let dir = dir.join(name);
     fs::create_dir_all(&dir).unwrap();
     write_json(&dir, "adapter_config.json", &json!({"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA}));
@@ -77,7 +77,7 @@ fn on_disk(dir: &Path, name: &str, tensors: &Tensors) -> PathBuf {
     file
 }
 
-fn lora(name: &str, weight: f64, file: &Path) -> Lora {
+pub fn lora(name: &str, weight: f64, file: &Path) -> Lora {
     Lora { reference: format!("o/{name}"), weight, id: format!("o/{name}@1"), file: file.to_owned() }
 }
 
