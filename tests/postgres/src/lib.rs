@@ -28,9 +28,6 @@ const USER: &str = "postgres";
 /// How long the server may take to start or to end.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Pause between two looks at a server that starts.
-const LOOK: Duration = Duration::from_millis(20);
-
 /// Ports that are tried for a server which others have taken meanwhile.
 const PORTS_TRIED: usize = 5;
 
@@ -125,18 +122,19 @@ impl Postgres {
             }
         }
         let log = File::create(self.dir.path().join("log")).context("make a log")?;
-        command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        // What is sent to all of the group of the test is not meant for it: it ends when its input does.
+        command.process_group(0).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         self.server = Some(command.spawn().context("start PostgreSQL")?);
         self.wait_until_it_answers()
     }
 
     fn wait_until_it_answers(&mut self) -> Result<()> {
         let began = Instant::now();
+        // Each look is a process, which takes a while of its own.
         while self.sql("postgres", "SELECT 1").is_err() {
             let server = self.server.as_mut().context("it was started")?;
             let ended = server.try_wait()?;
             ensure!(ended.is_none() && began.elapsed() < PATIENCE, "PostgreSQL does not start: {}", self.log());
-            std::thread::sleep(LOOK);
         }
         Ok(())
     }
