@@ -31,7 +31,7 @@ struct Everything {
 #[serde(untagged)]
 #[expect(dead_code, reason = "only its schema is looked at")]
 enum Either {
-    File(Asset),
+    File(Box<Asset>),
     Text(String),
 }
 
@@ -39,7 +39,7 @@ enum Either {
 #[serde(tag = "type")]
 #[expect(dead_code, reason = "only its schema is looked at")]
 enum Tagged {
-    Picture { file: Asset },
+    Picture { file: Box<Asset> },
     Words { text: String },
 }
 
