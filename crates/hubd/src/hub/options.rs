@@ -40,7 +40,7 @@ pub enum Visibility {
     Private,
 }
 
-/// Options of a [`Hub`].
+/// Options of a [`crate::Hub`].
 pub struct HubOptions {
     /// Where clients find the hub; signed addresses start with it.
     pub public_url: String,
