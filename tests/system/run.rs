@@ -107,7 +107,9 @@ fn c30_description_document() -> Result<()> {
     assert_eq!((at("/functions/0/class"), at("/functions/0/method")), (json!("Embedder"), json!("embed")));
     assert_eq!((at("/functions/0/is_generator"), at("/functions/0/fit")), (json!(false), json!("fits")));
     assert_eq!(at("/functions/0/input_schema/properties/texts/type"), json!("array"));
-    let models = json!({"type": "HF", "provider": "hf", "ref": "sentence-transformers/all-MiniLM-L6-v2"});
+    let models = json!({
+        "type": "HF", "provider": "hf", "ref": "sentence-transformers/all-MiniLM-L6-v2", "allow_lora": true,
+    });
     assert_eq!(
         document.pointer("/functions/0/models").and_then(|models| models.as_object()?.values().next()),
         Some(&models)

@@ -82,7 +82,9 @@ const fn effect(said: &[Effect]) -> Effect {
 
 /// Every variable by its name, for the code that reads it.
 pub(crate) mod names {
-    pub(crate) use super::{connection::*, jobs::*, models::*, stores::*, tools::*, upstream::*};
+    #[cfg(feature = "pool")]
+    pub(crate) use super::stores::*;
+    pub(crate) use super::{connection::*, jobs::*, models::*, tools::*, upstream::*};
 }
 
 /// Every variable, in groups with titles, in the order of the reference page.
