@@ -254,6 +254,26 @@ impl ReleaseAction {
     }
 }
 
+/// An entry of the log to write.
+pub(super) struct Entry<'a> {
+    pub project: i64,
+    pub action: ReleaseAction,
+    /// The endpoint and its tag; none for a release.
+    pub tag: Option<(&'a Slug, &'a Tag)>,
+    pub from: Option<&'a ReleaseId>,
+    pub to: Option<&'a ReleaseId>,
+    /// The entry that a rollback goes back to.
+    pub previous: Option<i64>,
+    pub generation: u64,
+}
+
+impl Entry<'_> {
+    /// An entry about a release.
+    pub fn of_release(project: i64, action: ReleaseAction) -> Self {
+        Self { project, action, tag: None, from: None, to: None, previous: None, generation: 0 }
+    }
+}
+
 /// Why nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReleaseError {

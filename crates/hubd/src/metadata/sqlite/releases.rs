@@ -15,9 +15,9 @@ use super::{
 };
 use crate::metadata::{
     Actor, Answer, LogEntry, MetadataError, MovedTag, NewPromotion, NewRelease, PUBLISH_KEY_S, ProjectName,
-    ReleaseAction, ReleaseError, ReleaseRecord, ReleaseRow, Releases, TagRecord, releases::Details,
+    ReleaseAction, ReleaseError, ReleaseRecord, ReleaseRow, Releases, TagRecord,
+    releases::{Details, Entry},
 };
-use log::Entry;
 
 impl Releases for SqliteMetadata {
     fn publish(&self, new: NewRelease, actor: Actor) -> Answer<'_, (ReleaseRecord, bool)> {

@@ -6,27 +6,7 @@ use super::super::{
     row::{column, counted, parse, stored, values},
     transaction::Transaction,
 };
-use crate::metadata::{Actor, LogEntry, MetadataError, ReleaseAction};
-
-/// An entry to write.
-pub(super) struct Entry<'a> {
-    pub project: i64,
-    pub action: ReleaseAction,
-    /// The endpoint and its tag; none for a release.
-    pub tag: Option<(&'a Slug, &'a Tag)>,
-    pub from: Option<&'a ReleaseId>,
-    pub to: Option<&'a ReleaseId>,
-    /// The entry that a rollback goes back to.
-    pub previous: Option<i64>,
-    pub generation: u64,
-}
-
-impl Entry<'_> {
-    /// An entry about a release.
-    pub fn of_release(project: i64, action: ReleaseAction) -> Self {
-        Self { project, action, tag: None, from: None, to: None, previous: None, generation: 0 }
-    }
-}
+use crate::metadata::{Actor, LogEntry, MetadataError, ReleaseAction, releases::Entry};
 
 /// Writes an entry and gives its number.
 pub(super) async fn write(on: &Transaction, entry: &Entry<'_>, actor: &Actor) -> Result<i64, MetadataError> {

@@ -7,11 +7,10 @@ use super::{
         row::{column, counted, parse, values},
         transaction::Transaction,
     },
-    lock_project,
-    log::{self, Entry},
+    lock_project, log,
 };
 use crate::metadata::{
-    Actor, MetadataError, MovedTag, NewPromotion, ProjectName, ReleaseAction, ReleaseError, TagRecord,
+    Actor, MetadataError, MovedTag, NewPromotion, ProjectName, ReleaseAction, ReleaseError, TagRecord, releases::Entry,
 };
 
 /// Where a tag points, and by which entry.

@@ -5,11 +5,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{
     super::row::{count, parse},
-    find_project,
-    log::{self, Entry},
+    find_project, log,
 };
 use crate::metadata::{
     Actor, Expectation, MetadataError, MovedTag, NewPromotion, ProjectName, ReleaseAction, ReleaseError, TagRecord,
+    releases::Entry,
 };
 
 /// Where a tag points, and by which entry.
