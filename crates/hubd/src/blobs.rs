@@ -11,6 +11,7 @@ mod pending;
 mod read;
 mod receive;
 mod room;
+mod staged;
 mod subtree;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -88,17 +89,6 @@ impl BlobStore {
         format!("{PREFIX}/{upload}/{number}-{}", uuid::Uuid::new_v4().simple())
     }
 
-    /// Makes an object outlive a loss of power, where that is ours to do.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    async fn sync(&self, key: &str) -> std::io::Result<()> {
-        let Some(path) = self.directory.as_ref().map(|directory| directory.join(key)) else { return Ok(()) };
-        // The object, and the folders that lead to it.
-        let work = move || path.ancestors().take(4).try_for_each(|entry| std::fs::File::open(entry)?.sync_all());
-        self.scope.spawn_blocking(work).await.map_err(std::io::Error::other)?
-    }
-
     /// Deletes objects and answers with those that are gone; of the others another attempt may be made.
     pub async fn delete(&self, keys: Vec<String>) -> Vec<String> {
         let deleted = futures::stream::iter(keys).map(|key| async move {
@@ -137,7 +127,7 @@ impl BlobStore {
     }
 }
 
-/// The local object store writes to `name#n` and renames in the end.
+/// What comes is written to `name#1` and renamed in the end.
 fn remove_staged(folder: &std::path::Path) -> std::io::Result<()> {
     let uploads = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

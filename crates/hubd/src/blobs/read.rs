@@ -103,7 +103,8 @@ impl FileRead {
     }
 }
 
-fn failed(key: &str, error: io::Error) -> Error {
+/// An error of the directory as one of a store.
+pub(super) fn failed(key: &str, error: io::Error) -> Error {
     match error.kind() {
         io::ErrorKind::NotFound => Error::NotFound { path: key.to_owned(), source: error.into() },
         _ => Error::Generic { store: "directory", source: error.into() },
