@@ -100,6 +100,19 @@ async fn m6_14_what_others_were_promised_is_not_promised_twice() {
 }
 
 #[tokio::test]
+async fn m6_14_what_is_filled_is_promised_no_more_whoever_asks() {
+    let place = Place::with_budget(100).await;
+    let (large, other) = (bytes(60), [&bytes(39)[..], b"x"].concat());
+    let (one, two) = (place.store().await, place.store().await);
+    fetch(&one, &place.tree("first", &[("f", &large)])).await.unwrap();
+    let error = fetch(&two, &place.tree("second", &[("f", &bytes(101))])).await.unwrap_err();
+    assert!(matches!(error, FetchError::InsufficientDisk { required_bytes: 101, .. }), "{error:?}");
+    // What came is on the disk, and what failed is not to come: nothing is left of either promise.
+    fetch(&two, &place.tree("third", &[("f", &other)])).await.unwrap();
+    place.assert_sound();
+}
+
+#[tokio::test]
 async fn m6_15_what_is_unfinished_is_cleared_when_nobody_builds_it() {
     let place = Place::new().await;
     let stale = place.layout().snapshots().join("t.building.999999");

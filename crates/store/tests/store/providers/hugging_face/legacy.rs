@@ -7,7 +7,7 @@ use gen_worker_tasks::Cancel;
 use serde_json::json;
 
 use super::{Hub, Kept, REVISION, request};
-use crate::providers::world::{fetch, safetensors};
+use crate::providers::world::fetch;
 
 /// A safetensors file of one tensor of this format.
 fn weights_of(dtype: &str) -> Vec<u8> {
