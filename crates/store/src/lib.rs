@@ -38,6 +38,7 @@ mod leaving;
 mod lock;
 mod manifest;
 mod merge;
+mod parallel_hash;
 mod part;
 mod progress;
 mod providers;

@@ -1,6 +1,8 @@
-use futures::stream;
+use bytes::Bytes;
+use futures::{Stream, stream};
 
 use super::*;
+use crate::metadata::Segment;
 use gen_worker_hub::Blake3Hash;
 
 const PART: usize = 4096;
@@ -54,6 +56,20 @@ async fn h7_4_a_range_crosses_the_borders_of_parts() {
         let read: Vec<Bytes> = store.read(segments.clone(), wanted).try_collect().await.unwrap();
         assert_eq!(read.concat(), all.get(range).unwrap());
     }
+}
+
+#[tokio::test]
+async fn an_object_that_is_gone_or_shorter_than_its_record_is_an_error() {
+    let (directory, store) = store();
+    let all = content(PART);
+    let (_, segments) = put_parts(&store, &all).await;
+    let read = async || store.read(segments.clone(), 0..PART as u64).try_collect::<Vec<Bytes>>().await;
+    assert_eq!(read().await.unwrap().concat(), all);
+    let at = directory.path().join(&segments[0].key);
+    std::fs::OpenOptions::new().write(true).open(&at).unwrap().set_len(100).unwrap();
+    assert!(matches!(read().await, Err(object_store::Error::Generic { .. })));
+    std::fs::remove_file(at).unwrap();
+    assert!(matches!(read().await, Err(object_store::Error::NotFound { .. })));
 }
 
 #[tokio::test]
