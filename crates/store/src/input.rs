@@ -11,11 +11,13 @@
 mod error;
 mod fetcher;
 mod mime;
+mod picture;
 mod public_address;
 mod web;
 
 pub use error::InputError;
 pub use fetcher::{InputAsset, InputFetcher, InputOptions, InputRequest};
 pub use mime::MimeList;
+pub use picture::PictureLimits;
 pub use public_address::{AddressRule, is_public};
 pub(crate) use web::{CheckedNames, checked, refused};
