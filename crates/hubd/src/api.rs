@@ -16,6 +16,7 @@ mod old_resolve;
 mod parts;
 mod projects;
 mod renewal;
+mod repeat;
 pub(crate) mod repos;
 mod s3;
 mod sessions;

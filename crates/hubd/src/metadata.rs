@@ -34,8 +34,8 @@ pub use datasets::{DatasetChange, DatasetRecord, Datasets};
 pub use environments::{EndpointName, Environments, Variable};
 pub use media::{MediaFile, MediaFiles};
 pub use record::{
-    BlobRecord, Checkpoint, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector,
-    Upload, UploadOpened, UploadOwner,
+    BlobRecord, Checkpoint, CommitOpened, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, Repeat,
+    RepoRecord, Segment, Selector, Upload, UploadOpened, UploadOwner,
 };
 pub use releases::{
     Actor, Expectation, LogEntry, MovedTag, NewPromotion, NewRelease, PUBLISH_KEY_S, ProjectName, ReleaseAction,
@@ -144,12 +144,12 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions +
     /// Gives up an upload that is not complete; its objects are doomed. One that is not there is no error.
     fn drop_upload(&self, id: ServerId) -> Answer<'_, ()>;
 
-    /// Opens a commit and the uploads that it needs: it pins what its author can read already, and answers with the pins, in the
-    /// order of the operations, one for each content.
+    /// Opens a commit and the uploads that it needs: it pins what its author can read already. One that was opened before by
+    /// the same [`Repeat`] is given as it is.
     ///
     /// # Errors
     /// [`MetadataError::OverBudget`]; [`MetadataError::TooMany`]. Then nothing is opened.
-    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, Vec<Pin>>;
+    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, CommitOpened>;
 
     /// An upload of a commit of `repo`; none of a session, whose uploads end in another way.
     fn commit_upload(
@@ -176,7 +176,7 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions +
     /// [`MetadataError::Closed`]; [`MetadataError::Missing`]; [`MetadataError::Unfit`]. None of them changes anything.
     fn finalize_commit(&self, repo: RepoName, id: ServerId, now_s: u64) -> Answer<'_, Finalized>;
 
-    /// Gives up an open commit and its uploads. One that is not there, or is done, is no error.
+    /// Gives up an open commit and its uploads. One that is not there, is done, or is a session, is no error and stays.
     fn close_commit(&self, repo: RepoName, id: ServerId, now_s: u64) -> Answer<'_, ()>;
 
     /// What a ref stands for.

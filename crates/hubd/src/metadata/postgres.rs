@@ -16,6 +16,7 @@ mod media;
 mod open;
 mod pool;
 mod releases;
+mod repeats;
 mod repos;
 mod row;
 mod sessions;
@@ -38,8 +39,8 @@ use tokio_rustls::rustls::ClientConfig;
 pub use open::PostgresOpenError;
 
 use super::{
-    Answer, Author, BlobRecord, Checkpoint, Dtypes, Finalized, Holder, Metadata, NewCommit, NewUpload, Part, Pin,
-    Reader, RepoRecord, Selector, Upload, UploadOpened,
+    Answer, Author, BlobRecord, Checkpoint, CommitOpened, Dtypes, Finalized, Holder, Metadata, NewCommit, NewUpload,
+    Part, Reader, RepoRecord, Selector, Upload, UploadOpened,
 };
 use pool::Pool;
 use tls::Tls;
@@ -135,7 +136,7 @@ impl Metadata for PostgresMetadata {
         self.call("drop an upload", id, |on, id| uploads::drop_open(on, id).boxed())
     }
 
-    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, Vec<Pin>> {
+    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, CommitOpened> {
         self.call("open a commit", (new, author), |on, (new, author)| commits::open(on, new, author, false).boxed())
     }
 

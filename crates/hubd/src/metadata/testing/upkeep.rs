@@ -36,7 +36,7 @@ pub(super) async fn budgets(store: Store) {
     };
     let commit = |id: &str, content: &str| {
         let body = CommitCreate::new(CommitMode::Replace, vec![add("a", content), add("b", content)]);
-        NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S }
+        NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S, repeat: None }
     };
     let refused = store.0.open_commit(commit("c1", "12345678"), author(10)).await;
     assert!(matches!(refused, Err(MetadataError::OverBudget { .. })));
@@ -55,7 +55,7 @@ pub(super) async fn repeats(store: Store) {
         let (blake3, size_bytes) = (Blake3Hash::of(content.as_bytes()), content.len() as u64);
         let add = CommitOperation::Add { path: "a".parse().expect("a path"), blake3, size_bytes };
         let body = CommitCreate::new(CommitMode::Replace, vec![add]);
-        let new = NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S };
+        let new = NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S, repeat: None };
         store.0.open_commit(new, author()).await
     };
     let upload =
@@ -74,7 +74,7 @@ pub(super) async fn repeats(store: Store) {
     commit("c3", "7654321").await.expect("all are given up");
     store.0.close_commit(repo(), parse("c3"), NOW_S).await.expect("it closes");
     let body = CommitCreate::new(CommitMode::Replace, Vec::new());
-    let session = NewCommit { id: parse("s1"), repo: repo(), private: false, body, expires_s: END_S };
+    let session = NewCommit { id: parse("s1"), repo: repo(), private: false, body, expires_s: END_S, repeat: None };
     store.0.open_session(session, author()).await.expect("a session opens");
     for id in ["u5", "u6"] {
         let new = NewUpload { owner: UploadOwner::Commit(parse("s1")), ..store.media(id, "", "12345678") };
@@ -123,9 +123,9 @@ pub(super) async fn wanted(store: Store) {
             size_bytes: 5,
         }],
     );
-    let new = NewCommit { id: parse("c1"), repo: repo(), private: false, body, expires_s: END_S };
-    let pins = store.0.open_commit(new, job("eve", &[Area::Repo])).await.expect("a commit opens");
-    assert!(pins.iter().all(|pin| pin.upload.is_some()), "eve has to bring it");
+    let new = NewCommit { id: parse("c1"), repo: repo(), private: false, body, expires_s: END_S, repeat: None };
+    let opened = store.0.open_commit(new, job("eve", &[Area::Repo])).await.expect("a commit opens");
+    assert!(opened.pins.iter().all(|pin| pin.upload.is_some()), "eve has to bring it");
     store.save("u2", "a", "second").await;
     store.0.sweep(NOW_S + 1, NOW_S, 100).await.expect("a sweep");
     assert_eq!(store.doomed().await, ["u1"]);
@@ -152,6 +152,7 @@ pub(super) async fn too_many(store: Store) {
         private: false,
         body: CommitCreate::new(CommitMode::Replace, Vec::new()),
         expires_s: END_S,
+        repeat: None,
     };
     let author = || job("acme", &[Area::Repo]);
     for number in 0..OPEN_MAX {
