@@ -103,3 +103,6 @@ async fn with_peer(mut request: Request) -> Request {
     }
     request
 }
+
+#[cfg(test)]
+mod tests;

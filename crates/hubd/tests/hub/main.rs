@@ -1,6 +1,7 @@
 //! The hub over real sockets, with the client of `gen-worker-hub`.
 
 mod blobs;
+mod bucket_faults;
 mod commits;
 mod connections;
 mod datasets;

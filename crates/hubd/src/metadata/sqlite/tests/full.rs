@@ -17,12 +17,32 @@ const ENOUGH: i64 = 1_000_000;
 
 impl SqliteMetadata {
     /// Lets the store have so many pages, or as many as it has.
-    async fn limit(&self, pages: i64) {
+    pub(crate) async fn limit(&self, pages: i64) {
         let limit = move |on: &Connection| {
             let _now: i64 = on.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |row| row.get(0))?;
             Ok(())
         };
         self.call("limit the store", limit).await.unwrap();
+    }
+
+    /// Takes every transaction back that would write, as a full disk does, or lets them be again.
+    pub(crate) async fn protect(&self, is_protected: bool) {
+        let protect = move |on: &Connection| {
+            let mut list = on.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'")?;
+            let names = list.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
+            for (table, what) in names.iter().flat_map(|table| ["INSERT", "UPDATE", "DELETE"].map(|what| (table, what)))
+            {
+                on.execute_batch(&match is_protected {
+                    true => format!(
+                        "CREATE TEMP TRIGGER full_{table}_{what} BEFORE {what} ON main.{table}
+                         BEGIN SELECT RAISE (ROLLBACK, 'database or disk is full'); END"
+                    ),
+                    false => format!("DROP TRIGGER temp.full_{table}_{what}"),
+                })?;
+            }
+            Ok(())
+        };
+        self.call("protect the store", protect).await.unwrap();
     }
 }
 
