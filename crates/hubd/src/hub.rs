@@ -7,6 +7,7 @@ mod leftovers;
 mod options;
 mod sha256;
 mod take;
+mod timekeeping;
 mod upkeep;
 
 use std::{collections::HashSet, fmt, sync::Arc};

@@ -113,6 +113,11 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions +
         None
     }
 
+    /// What time it is where the store is, in seconds since 1970; none where that is the time of this process.
+    fn now_s(&self) -> Answer<'_, Option<u64>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Opens an upload, or records the ref at once when its author can read the content already.
     ///
     /// # Errors

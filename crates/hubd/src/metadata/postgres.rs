@@ -103,6 +103,10 @@ impl Metadata for PostgresMetadata {
         Some(&self.id)
     }
 
+    fn now_s(&self) -> Answer<'_, Option<u64>> {
+        self.read("ask for the time", (), |on, ()| sweep::now_s(on).boxed())
+    }
+
     fn open_upload(&self, new: NewUpload, author: Author, now_s: u64) -> Answer<'_, UploadOpened> {
         self.call("open an upload", (new, author, now_s), |on, (new, author, now_s)| {
             uploads::open(on, new, author, *now_s).boxed()

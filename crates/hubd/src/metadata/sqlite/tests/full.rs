@@ -28,7 +28,9 @@ impl SqliteMetadata {
     /// Takes every transaction back that would write, as a full disk does, or lets them be again.
     pub(crate) async fn protect(&self, is_protected: bool) {
         let protect = move |on: &Connection| {
-            let mut list = on.prepare("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'")?;
+            let mut list = on.prepare(
+                "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'",
+            )?;
             let names = list.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>()?;
             for (table, what) in names.iter().flat_map(|table| ["INSERT", "UPDATE", "DELETE"].map(|what| (table, what)))
             {
