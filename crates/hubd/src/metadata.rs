@@ -187,6 +187,9 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions +
     /// What a ref stands for.
     fn resolve(&self, repo: RepoName, selector: Selector) -> Answer<'_, Option<Checkpoint>>;
 
+    /// A repository that has this tree, by either digest, and that `reader` may read.
+    fn repo_of_tree(&self, digest: Digest, reader: Reader) -> Answer<'_, Option<RepoName>>;
+
     /// Attributes of a repository, and whether it is private.
     fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>>;
 

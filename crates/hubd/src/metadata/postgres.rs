@@ -185,6 +185,12 @@ impl Metadata for PostgresMetadata {
         self.read("resolve a ref", (repo, selector), |on, (repo, selector)| repos::resolve(on, repo, selector).boxed())
     }
 
+    fn repo_of_tree(&self, digest: Digest, reader: Reader) -> Answer<'_, Option<RepoName>> {
+        self.read("look for a tree", (digest, reader), |on, (digest, reader)| {
+            repos::of_tree(on, digest, reader).boxed()
+        })
+    }
+
     fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>> {
         self.read("read attributes", repo, |on, repo| repos::metadata(on, repo).boxed())
     }

@@ -188,6 +188,8 @@ pub struct Checkpoint {
     pub digest: Digest,
     /// Whether its repository is private.
     pub private: bool,
+    /// How often commits have moved tags of its repository: a larger number is a later state of it.
+    pub repo_revision: u64,
     /// Its files, in the order of their paths.
     pub files: Vec<SnapshotFile>,
     /// Other labels of the tag, with the bytes of each.

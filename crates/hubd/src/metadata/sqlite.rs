@@ -131,6 +131,10 @@ impl Metadata for SqliteMetadata {
         self.read("resolve a ref", move |on| repos::resolve(on, &repo, &selector))
     }
 
+    fn repo_of_tree(&self, digest: Digest, reader: Reader) -> Answer<'_, Option<RepoName>> {
+        self.read("look for a tree", move |on| repos::of_tree(on, &digest, &reader))
+    }
+
     fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>> {
         self.read("read attributes", move |on| repos::metadata(on, &repo))
     }

@@ -54,6 +54,7 @@ where
     upkeep::retention(Store(make().await)).await;
     upkeep::weights(Store(make().await)).await;
     upkeep::visibility(Store(make().await)).await;
+    upkeep::trees(Store(make().await)).await;
     transfers::transfers(Store(make().await)).await;
     sessions::sessions(Store(make().await)).await;
     sessions::ends(Store(make().await)).await;

@@ -212,3 +212,30 @@ pub(super) async fn visibility(store: Store) {
         assert_eq!(store.0.repo_metadata(repo()).await.expect("a read").map(|repo| repo.private), Some(private));
     }
 }
+
+/// Trees are found by either digest, in what the reader may read, and each commit that moves tags is counted.
+pub(super) async fn trees(store: Store) {
+    let resolve = async || {
+        let selector = Selector::Tag("latest".parse().expect("a tag"), None);
+        store.0.resolve(repo(), selector).await.expect("a resolve").expect("a checkpoint")
+    };
+    let mut digests = Vec::new();
+    for (number, (commit, content)) in (1..).zip([("c1", "one"), ("c2", "two"), ("c3", "one")]) {
+        if !store.open(commit, CommitMode::Replace, "a", content, true).await {
+            store.bring(commit, content).await;
+        }
+        let done = store.finalize(commit).await.expect("a checkpoint");
+        let found = resolve().await;
+        assert_eq!((found.digest, found.repo_revision), (done.checkpoint_id, number), "also of a tree that was there");
+        digests.push(done.checkpoint_id);
+    }
+    store.finalize("c3").await.expect("the same again");
+    assert_eq!(resolve().await.repo_revision, 3, "which moves nothing");
+    let of = async |digest, author: Author| store.0.repo_of_tree(digest, author.reader).await.expect("a read");
+    let alias = gen_worker_hub::Snapshot::new(resolve().await.files).expect("a tree").sha256_alias();
+    for digest in [digests[0], digests[1], alias] {
+        assert_eq!(of(digest, job("acme", &[Area::Repo])).await, Some(repo()));
+        assert_eq!(of(digest, job("eve", &[Area::Repo])).await, None, "it is private");
+    }
+    assert_eq!(of(Blake3Hash::of(b"none").into(), job("acme", &[Area::Repo])).await, None);
+}
