@@ -19,15 +19,16 @@ fn content(number: usize) -> Vec<u8> {
 }
 
 /// A client with an owner of its own at one of the hubs.
-struct Client<'a> {
-    hub: &'a HubProcess,
+struct Client {
+    url: String,
+    token: String,
     owner: String,
 }
 
-impl Client<'_> {
+impl Client {
     fn call(&self, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.hub.url));
-        let request = request.header("authorization", format!("Bearer {}", self.hub.token.reveal()));
+        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = request.header("authorization", format!("Bearer {}", self.token));
         let request = request.header("x-cozy-owner", &self.owner).body(body.to_vec())?;
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
         let mut reply = agent.run(request).with_context(|| format!("{method} {path}"))?;
@@ -85,7 +86,10 @@ fn h4_4_what_one_hub_names_while_another_collects_it_is_there() -> Result<()> {
         place.hub_with(tempfile::tempdir()?, "secret", &EAGER)?,
         place.hub_with(tempfile::tempdir()?, "secret", &EAGER)?,
     ];
-    let client = |hub: usize, owner: &str| Client { hub: &hubs[hub], owner: owner.to_owned() };
+    let client = |hub: usize, owner: &str| {
+        let (url, token) = (hubs[hub].url.clone(), hubs[hub].token.reveal().to_owned());
+        Client { url, token, owner: owner.to_owned() }
+    };
     let media = [client(0, "ann"), client(1, "bob"), client(1, "ann2")];
     let commits = [client(0, "cid"), client(1, "dot")];
     let named = std::thread::scope(|scope| -> Result<Vec<_>> {
