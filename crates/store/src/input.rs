@@ -12,10 +12,12 @@ mod error;
 mod fetcher;
 mod mime;
 mod public_address;
+mod storage;
 mod web;
 
 pub use error::InputError;
 pub use fetcher::{InputAsset, InputFetcher, InputOptions, InputRequest};
 pub use mime::MimeList;
 pub use public_address::{AddressRule, is_public};
+pub use storage::{NoStorage, StorageBase};
 pub(crate) use web::{CheckedNames, checked, refused};

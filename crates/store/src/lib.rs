@@ -59,7 +59,10 @@ pub use download::{PACE_BYTES, TransferOptions};
 pub use evict::{Candidate, plan};
 pub use fetch_error::{FetchError, FetchFailure};
 pub use format_gate::{FormatError, check_headers, check_names};
-pub use input::{AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList, is_public};
+pub use input::{
+    AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList, NoStorage, StorageBase,
+    is_public,
+};
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};
 pub use providers::{

@@ -74,7 +74,7 @@ async fn answer(mut socket: TcpStream) -> std::io::Result<()> {
     let there = format!("Location: {query}\r\nContent-Length: 0\r\n");
     let large = vec![7; LARGE];
     let (status, headers, body): (_, _, &[u8]) = match path {
-        "/a.PNG" => (200, "Content-Type: Image/PNG; q=1\r\nContent-Length: 4\r\n", b"1234"),
+        "/a.PNG" | "/models/a.PNG" => (200, "Content-Type: Image/PNG; q=1\r\nContent-Length: 4\r\n", b"1234"),
         "/large" => (200, "", &large),
         "/long" => (200, "Content-Length: 99999999999\r\n", b""),
         "/short" => (200, "Content-Length: 9\r\n", b"1234"),
@@ -230,4 +230,39 @@ async fn h14_2_other_bytes_than_were_announced_leave_no_file() {
         assert_eq!(server.left(), 0);
     }
     assert_eq!(fetch(&right).await.unwrap().size_bytes, 4);
+}
+
+#[tokio::test]
+async fn h14_1_the_buckets_of_the_pool_are_asked_wherever_they_are_and_nothing_beside_them() {
+    let (bucket, hub) = (Server::start().await, Server::start().await);
+    let storage = vec![format!("{}/models", bucket.base).parse().unwrap()];
+    let fetcher = hub.fetcher(InputOptions { storage, ..InputOptions::default() });
+    let accepted = MimeList::default();
+    let fetch = async |url: &str, own: Option<&str>| {
+        let directory = tempfile::tempdir().unwrap();
+        let request = InputRequest {
+            url,
+            number: 0,
+            directory: directory.path(),
+            bytes_max: None,
+            accepted: &accepted,
+            expected: &[],
+            own,
+        };
+        fetcher.fetch(&request).await
+    };
+    let signed = format!("{}/models/a.PNG?X-Amz-Signature=1", bucket.base);
+    // Straight, and when the hub leads there.
+    let led = format!("{}/to?{}/models/a.PNG", hub.base, bucket.base);
+    for url in [&signed, &led] {
+        assert_eq!(fetch(url, Some(&hub.base)).await.unwrap().size_bytes, 4, "{url}");
+    }
+    for beside in ["/a.PNG", "/models", "/models/../a.PNG", "/models/..%2Fa.PNG", "/modelsx/a.PNG"] {
+        for url in [format!("{}{beside}", bucket.base), format!("{}/to?{}{beside}", hub.base, bucket.base)] {
+            let error = fetch(&url, Some(&hub.base)).await.unwrap_err();
+            assert!(matches!(error, InputError::Private { .. }), "{url}: {error:?}");
+        }
+    }
+    let stranger = fetch(&format!("{}/to?{}/models/a.PNG", hub.base, bucket.base), None).await.unwrap_err();
+    assert!(matches!(stranger, InputError::Private { .. }), "nobody else of the network: {stranger:?}");
 }
