@@ -1,8 +1,8 @@
 //! A hub of our own in this process, and the code of the Python peers as its client.
 
-use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result};
 use gen_worker_hub::{
     BearerToken,
     token::{Area, ByteLimits, CapabilityClaims, Grant, Right, Workload},
@@ -13,11 +13,14 @@ use gen_worker_hubd::{
 };
 use gen_worker_tasks::Scope;
 use object_store::ObjectStore;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 
-use crate::{Slow, binaries::workspace};
+use crate::{
+    Slow,
+    hub_peer::{peer_call, succeeded},
+};
 
 /// Secret of these hubs.
 const SECRET: [u8; 32] = [11; 32];
@@ -133,23 +136,8 @@ impl OwnHub {
     ///
     /// # Errors
     /// When the peer is not installed, or breaks off without an answer.
-    pub fn peer(&self, version: &str, name: &str, mut call: Value) -> Result<Value> {
-        let python = workspace().join(format!("target/peers/gen-worker-{version}/bin/python"));
-        ensure!(python.is_file(), "no Python peer at {}: run `cargo xtask setup`", python.display());
-        let fields = call.as_object_mut().context("a call is an object")?;
-        fields.insert("call".to_owned(), json!(name));
-        fields.insert("url".to_owned(), json!(self.url));
-        // What peers keep in the directory for temporary files is this hub's.
-        let temporary = self.dir.path().join("tmp");
-        fs::create_dir_all(&temporary)?;
-        let mut command = Command::new(python);
-        command.arg(workspace().join("tests/peer/hub_client.py")).arg(call.to_string());
-        command.env("TMPDIR", &temporary).env_remove("TENSORHUB_TOKEN").env_remove("TENSORHUB_URL");
-        let output = command.output().context("run the peer")?;
-        let text = String::from_utf8_lossy(&output.stdout);
-        let line = text.lines().last();
-        let answer = line.and_then(|line| serde_json::from_str(line).ok());
-        answer.ok_or_else(|| anyhow!("the peer broke off: {}", String::from_utf8_lossy(&output.stderr)))
+    pub fn peer(&self, version: &str, name: &str, call: Value) -> Result<Value> {
+        peer_call(version, &self.url, self.dir.path(), name, call)
     }
 
     /// What such a call answers when it succeeds.
@@ -157,8 +145,7 @@ impl OwnHub {
     /// # Errors
     /// As [`OwnHub::peer`], and when it fails.
     pub fn peer_does(&self, version: &str, name: &str, call: Value) -> Result<Value> {
-        let mut answer = self.peer(version, name, call)?;
-        answer.get_mut("ok").map(Value::take).ok_or_else(|| anyhow!("{name} of {version}: {answer}"))
+        succeeded(version, name, self.peer(version, name, call)?)
     }
 }
 

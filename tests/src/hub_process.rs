@@ -13,7 +13,10 @@ use rustix::process::Signal;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use crate::{Process, built, eventually};
+use crate::{
+    Process, built, eventually,
+    hub_peer::{peer_call, succeeded},
+};
 
 /// A running hub. Killed when dropped; what it keeps goes with it.
 #[derive(Debug)]
@@ -97,6 +100,14 @@ impl HubProcess {
         let ended = Process::output(&mut command)?;
         ensure!(ended.code == Some(0), "push of {reference}: {}", ended.stderr);
         Ok(())
+    }
+
+    /// What a call of the peer's code in `version` answers when it succeeds, as [`crate::OwnHub::peer_does`].
+    ///
+    /// # Errors
+    /// When the peer is not installed, breaks off, or fails.
+    pub fn peer_does(&self, version: &str, name: &str, call: serde_json::Value) -> Result<serde_json::Value> {
+        succeeded(version, name, peer_call(version, &self.url, self.dir.path(), name, call)?)
     }
 
     /// What an orchestrator would send for `reference`.

@@ -11,6 +11,7 @@ mod figure;
 mod files;
 mod floor;
 mod hub;
+mod hub_peer;
 mod hub_process;
 mod moto;
 mod own_worker;

@@ -1,9 +1,15 @@
 //! An S3 server that others wrote, with a bucket.
 
-use std::{process::Command, sync::Arc};
+use std::{process::Command, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result, ensure};
-use object_store::{ObjectStore, aws::AmazonS3Builder};
+use http::Method;
+use object_store::{
+    ObjectStore,
+    aws::{AmazonS3, AmazonS3Builder},
+    path::Path,
+    signer::Signer as _,
+};
 
 use crate::{Process, binaries::workspace};
 
@@ -41,6 +47,19 @@ impl Moto {
     /// # Errors
     /// Never in practice: the settings are whole.
     pub fn bucket(&self) -> Result<Arc<dyn ObjectStore>> {
+        Ok(Arc::new(self.s3()?))
+    }
+
+    /// An address under which an object of the bucket can be read for a minute, as a hub would hand it out.
+    ///
+    /// # Errors
+    /// Never in practice: the settings are whole.
+    pub async fn signed(&self, key: &str) -> Result<String> {
+        let url = self.s3()?.signed_url(Method::GET, &Path::from(key), Duration::from_secs(60)).await?;
+        Ok(url.to_string())
+    }
+
+    fn s3(&self) -> Result<AmazonS3> {
         // Its HTTP client wants one, also without TLS. The first of a process stays.
         drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let bucket = AmazonS3Builder::new()
@@ -51,6 +70,6 @@ impl Moto {
             .with_access_key_id("testing")
             .with_secret_access_key("testing")
             .build()?;
-        Ok(Arc::new(bucket))
+        Ok(bucket)
     }
 }

@@ -1,5 +1,8 @@
 //! `gen-worker hub` over a database and a bucket: alone, and several of them at once.
 
+mod clients;
+mod collection;
+
 use std::{collections::BTreeSet, fs, path::Path};
 
 use anyhow::{Context, Result, ensure};
@@ -36,7 +39,11 @@ impl Place {
     }
 
     fn hub_in(&self, dir: TempDir, secret: &str) -> Result<HubProcess> {
-        let words = self.words(secret);
+        self.hub_with(dir, secret, &[])
+    }
+
+    fn hub_with(&self, dir: TempDir, secret: &str, more: &[&str]) -> Result<HubProcess> {
+        let words: Vec<String> = self.words(secret).into_iter().chain(more.iter().map(ToString::to_string)).collect();
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         HubProcess::start_with(dir, &words, &self.variables())
     }

@@ -178,7 +178,7 @@ impl Environment {
     }
 
     /// The value is of the wrong form. It is not shown: a token in the wrong variable would be.
-    fn unexpected(&self, variable: &Variable, expected: &str) -> Failure {
+    pub(crate) fn unexpected(&self, variable: &Variable, expected: &str) -> Failure {
         let origin = self.found(variable).map(|(layer, _)| layer.origin.as_str()).unwrap_or_default();
         let place = if origin.is_empty() { String::new() } else { format!(" (in {origin})") };
         Failure::usage(format!("{}{place} must be {expected}", variable.name))

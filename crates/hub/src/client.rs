@@ -17,6 +17,7 @@ mod environments;
 mod error;
 mod exchange;
 mod hub_client;
+mod job_sessions;
 mod options;
 mod repos;
 mod resolve;
@@ -28,6 +29,7 @@ mod url;
 
 pub use error::{HubError, HubFailure};
 pub use hub_client::HubClient;
+pub use job_sessions::JobSessions;
 pub use options::{HubClientOptions, HubTiming};
 pub use repos::BlobReader;
 pub use retry::{Jitter, PollPolicy, RetryPolicy};

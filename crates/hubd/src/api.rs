@@ -16,6 +16,7 @@ mod old_resolve;
 mod parts;
 mod projects;
 mod renewal;
+mod repeat;
 pub(crate) mod repos;
 mod s3;
 mod sessions;
@@ -52,6 +53,7 @@ pub fn router(hub: Arc<Hub>) -> Router {
     Router::new()
         .route("/api/v1/repos/{owner}/{repo}/resolve", get(repos::resolve).post(old_resolve::resolve))
         .route("/api/v1/repos/{owner}/{repo}/snapshots/{digest}/manifest", get(old_resolve::snapshot))
+        .route("/api/v1/objects/{digest}/manifest", get(old_resolve::object))
         .route("/api/v1/repos/{owner}/{repo}/metadata", get(repos::metadata).put(repos::put_metadata))
         .route("/api/v1/repos/{owner}/{repo}/visibility", get(visibility::get).put(visibility::put))
         .route("/api/v1/repos/{owner}/{repo}/commits", post(commits::create))
@@ -102,3 +104,6 @@ async fn with_peer(mut request: Request) -> Request {
     }
     request
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,12 +8,13 @@ mod leftovers;
 mod options;
 mod sha256;
 mod take;
+mod timekeeping;
 mod upkeep;
 
 use std::{collections::HashSet, fmt, sync::Arc};
 
 use gen_worker_hub::{
-    Blake3Hash, ServerId,
+    Blake3Hash, ServerId, SignedUrl,
     api::TransferGrant,
     model_ref::RepoName,
     token::{TokenCheck, TokenSigner},
@@ -34,9 +35,10 @@ pub use upkeep::TidyError;
 use crate::{
     api::{ApiError, large::LargeBodies},
     blobs::BlobStore,
+    content_kind::ContentKind,
     grants::{Access, Grants},
     limiter::Limiter,
-    metadata::{Finalized, Metadata},
+    metadata::{Finalized, MediaFile, Metadata},
     signing::{UrlSigner, role_signer, token_signer},
     vault::Vault,
 };
@@ -129,6 +131,21 @@ impl Hub {
             hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),
         })
+    }
+
+    /// Where a content is read, as one of this kind if the address tells any. None when the public URL is no address.
+    pub(crate) fn file_address(
+        &self,
+        content: Blake3Hash,
+        kind: Option<&ContentKind>,
+        expires_s: u64,
+    ) -> Option<SignedUrl> {
+        self.signer.sign_content(&format!("/api/v1/files/{content}"), kind, expires_s)
+    }
+
+    /// Where a file of media is read, as what was said of it or what its ref says.
+    pub(crate) fn media_address(&self, file: &MediaFile, reference: &str, expires_s: u64) -> Option<SignedUrl> {
+        self.file_address(file.blake3, ContentKind::told(&file.mime_type, reference).as_ref(), expires_s)
     }
 
     /// Credentials for an hour that read one content, for clients that speak S3 (Hub contract, 4.28). Whether the client may have

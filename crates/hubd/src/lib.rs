@@ -15,6 +15,7 @@
 mod api;
 pub mod blobs;
 pub mod clock;
+mod content_kind;
 mod grants;
 mod hub;
 mod limiter;
@@ -30,6 +31,7 @@ mod tree;
 mod vault;
 
 pub use api::{OperatorToken, router};
+pub use content_kind::{ContentKind, NoKind};
 pub use hub::{Asker, Direct, Hub, HubOptions, HubSetupError, Seen, TIDY_EVERY, TidyError, UNUSED_GRACE, Visibility};
 pub use renewal::{NotRunning, RunningJobs};
 pub use server::serve;

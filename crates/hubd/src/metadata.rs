@@ -34,8 +34,8 @@ pub use datasets::{DatasetChange, DatasetRecord, Datasets};
 pub use environments::{EndpointName, Environments, Variable};
 pub use media::{MediaFile, MediaFiles};
 pub use record::{
-    BlobRecord, Checkpoint, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, RepoRecord, Segment, Selector,
-    Upload, UploadOpened, UploadOwner,
+    BlobRecord, Checkpoint, CommitOpened, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, Repeat,
+    RepoRecord, Segment, Selector, Upload, UploadOpened, UploadOwner,
 };
 pub use releases::{
     Actor, Expectation, LogEntry, MovedTag, NewPromotion, NewRelease, PUBLISH_KEY_S, ProjectName, ReleaseAction,
@@ -113,6 +113,11 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions +
         None
     }
 
+    /// What time it is where the store is, in seconds since 1970; none where that is the time of this process.
+    fn now_s(&self) -> Answer<'_, Option<u64>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Opens an upload, or records the ref at once when its author can read the content already.
     ///
     /// # Errors
@@ -144,12 +149,12 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions +
     /// Gives up an upload that is not complete; its objects are doomed. One that is not there is no error.
     fn drop_upload(&self, id: ServerId) -> Answer<'_, ()>;
 
-    /// Opens a commit and the uploads that it needs: it pins what its author can read already, and answers with the pins, in the
-    /// order of the operations, one for each content.
+    /// Opens a commit and the uploads that it needs: it pins what its author can read already. One that was opened before by
+    /// the same [`Repeat`] is given as it is.
     ///
     /// # Errors
     /// [`MetadataError::OverBudget`]; [`MetadataError::TooMany`]. Then nothing is opened.
-    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, Vec<Pin>>;
+    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, CommitOpened>;
 
     /// An upload of a commit of `repo`; none of a session, whose uploads end in another way.
     fn commit_upload(
@@ -176,11 +181,14 @@ pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions +
     /// [`MetadataError::Closed`]; [`MetadataError::Missing`]; [`MetadataError::Unfit`]. None of them changes anything.
     fn finalize_commit(&self, repo: RepoName, id: ServerId, now_s: u64) -> Answer<'_, Finalized>;
 
-    /// Gives up an open commit and its uploads. One that is not there, or is done, is no error.
+    /// Gives up an open commit and its uploads. One that is not there, is done, or is a session, is no error and stays.
     fn close_commit(&self, repo: RepoName, id: ServerId, now_s: u64) -> Answer<'_, ()>;
 
     /// What a ref stands for.
     fn resolve(&self, repo: RepoName, selector: Selector) -> Answer<'_, Option<Checkpoint>>;
+
+    /// A repository that has this tree, by either digest, and that `reader` may read.
+    fn repo_of_tree(&self, digest: Digest, reader: Reader) -> Answer<'_, Option<RepoName>>;
 
     /// Attributes of a repository, and whether it is private.
     fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>>;

@@ -1,7 +1,10 @@
-//! Addresses that carry their own permission: method, path and end are signed, headers never (Hub contract, 3.9).
+//! Addresses that carry their own permission: method, path and end are signed, headers never (Hub contract, 3.9). What an address
+//! says of the kind of its content is signed as well.
 
 use gen_worker_hub::{BearerToken, SignedUrl, token::TokenSigner};
 use ring::hmac;
+
+use crate::content_kind::ContentKind;
 
 /// Bytes of the secret of a hub.
 pub const SECRET_BYTES: usize = 32;
@@ -43,27 +46,50 @@ impl UrlSigner {
     /// `path` at this hub, good for `right` until `expires_s`. None when the public URL is no address.
     #[must_use]
     pub fn sign(&self, right: Use, path: &str, expires_s: u64) -> Option<SignedUrl> {
-        let tag = hmac::sign(&self.key, &signed(right, path, expires_s));
-        let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        format!("{}{path}?expires={expires_s}&signature={signature}", self.base).parse().ok()
+        self.address(right, path, None, expires_s)
     }
 
-    /// Checks what came with a request for `path`.
+    /// The same for reading content of which the address tells the kind.
+    #[must_use]
+    pub fn sign_content(&self, path: &str, kind: Option<&ContentKind>, expires_s: u64) -> Option<SignedUrl> {
+        self.address(Use::Read, path, kind, expires_s)
+    }
+
+    fn address(&self, right: Use, path: &str, kind: Option<&ContentKind>, expires_s: u64) -> Option<SignedUrl> {
+        let tag = hmac::sign(&self.key, &signed(right, path, kind, expires_s));
+        let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut url = format!("{}{path}?expires={expires_s}", self.base);
+        if let Some(kind) = kind {
+            url.push_str("&type=");
+            url.extend(form_urlencoded::byte_serialize(kind.as_str().as_bytes()));
+        }
+        format!("{url}&signature={signature}").parse().ok()
+    }
+
+    /// Checks what came with a request for `path`. The kind of the content, if the address was signed with one.
     ///
     /// # Errors
     /// See [`SignatureError`]. The signature is compared in constant time.
-    pub fn check(&self, right: Use, path: &str, query: &str, now_s: u64) -> Result<(), SignatureError> {
-        let (mut expires, mut signature) = (None, None);
+    pub fn check(
+        &self,
+        right: Use,
+        path: &str,
+        query: &str,
+        now_s: u64,
+    ) -> Result<Option<ContentKind>, SignatureError> {
+        let (mut expires, mut signature, mut kind) = (None, None, None);
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "expires" => expires = value.parse::<u64>().ok(),
                 "signature" => signature = unhex(&value),
+                "type" => kind = Some(value.parse().map_err(|_| SignatureError::Wrong)?),
                 _ => {}
             }
         }
         let (expires_s, signature) = expires.zip(signature).ok_or(SignatureError::Wrong)?;
-        hmac::verify(&self.key, &signed(right, path, expires_s), &signature).map_err(|_| SignatureError::Wrong)?;
-        if now_s >= expires_s { Err(SignatureError::Expired) } else { Ok(()) }
+        let signed = signed(right, path, kind.as_ref(), expires_s);
+        hmac::verify(&self.key, &signed, &signature).map_err(|_| SignatureError::Wrong)?;
+        if now_s >= expires_s { Err(SignatureError::Expired) } else { Ok(kind) }
     }
 }
 
@@ -95,12 +121,18 @@ pub(crate) fn same_token(one: &BearerToken, other: &BearerToken) -> bool {
     blake3::hash(one.reveal().as_bytes()) == blake3::hash(other.reveal().as_bytes())
 }
 
-fn signed(right: Use, path: &str, expires_s: u64) -> Vec<u8> {
+/// Neither a path nor a number nor a kind has a line end, so that nothing else is written like it.
+fn signed(right: Use, path: &str, kind: Option<&ContentKind>, expires_s: u64) -> Vec<u8> {
     let method = match right {
         Use::Read => "GET",
         Use::Write => "PUT",
     };
-    format!("{method}\n{path}\n{expires_s}").into_bytes()
+    let mut text = format!("{method}\n{path}\n{expires_s}");
+    if let Some(kind) = kind {
+        text.push('\n');
+        text.push_str(kind.as_str());
+    }
+    text.into_bytes()
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

@@ -13,6 +13,7 @@ mod fetcher;
 mod mime;
 mod picture;
 mod public_address;
+mod storage;
 mod web;
 
 pub use error::InputError;
@@ -20,4 +21,5 @@ pub use fetcher::{InputAsset, InputFetcher, InputOptions, InputRequest};
 pub use mime::MimeList;
 pub use picture::PictureLimits;
 pub use public_address::{AddressRule, is_public};
+pub use storage::{NoStorage, StorageBase};
 pub(crate) use web::{CheckedNames, checked, refused};

@@ -1,8 +1,13 @@
 //! The hub with its bytes in a bucket of an S3 server that others wrote.
 
+use std::sync::Arc;
+
 use anyhow::{Result, ensure};
 use gen_worker_hubd::Visibility;
+use gen_worker_store::{InputError, InputFetcher, InputOptions, InputRequest, MimeList, PictureLimits};
+use gen_worker_tasks::Scope;
 use gen_worker_tests::{Moto, OwnHub};
+use object_store::{ObjectStoreExt as _, path::Path};
 use serde_json::json;
 
 use super::{COMMITS, PEERS, content, told, write};
@@ -24,6 +29,42 @@ fn h4_30_a_commit_lies_in_a_bucket_and_comes_back() -> Result<()> {
         let dir = tempfile::tempdir()?;
         let pulled = hub.peer_does(version, "pull", json!({"ref": "acme/paint", "dir": dir.path()}))?;
         ensure!(pulled == hashes, "{version}: {pulled}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn h14_1_a_signed_address_of_the_pools_own_bucket_is_fetched_and_no_other_of_its_server() -> Result<()> {
+    let moto = Moto::start()?;
+    let bucket = moto.bucket()?;
+    bucket.put(&Path::from("outputs/r1/a picture.png"), b"a picture".as_slice().into()).await?;
+    let signed = moto.signed("outputs/r1/a picture.png").await?;
+    let (directory, accepted) = (tempfile::tempdir()?, MimeList::default());
+    let fetch = async |storage: &[&str], url: &str, number: usize| {
+        let storage = storage.iter().map(|base| base.parse()).collect::<Result<_, _>>().expect("places");
+        let options = InputOptions { storage, ..InputOptions::default() };
+        let fetcher = InputFetcher::new(options, Arc::new(Scope::new("inputs"))).expect("a fetcher");
+        let directory = directory.path();
+        let (accepted, expected) = (&accepted, &[][..]);
+        let (bytes_max, own, picture) = (None, None, PictureLimits::default());
+        let request = InputRequest { url, number, directory, bytes_max, accepted, expected, own, picture };
+        fetcher.fetch(&request).await
+    };
+    let own = format!("{}/hub/outputs", moto.url);
+    let file = fetch(&[&own], &signed, 1).await?;
+    ensure!(std::fs::read(&file.path)? == b"a picture", "{file:?}");
+    // The server's own pages, and other objects of the bucket, are not what was named; without a name nothing is.
+    for (number, (storage, url)) in [
+        (vec![own.as_str()], format!("{}/moto-api/", moto.url)),
+        (vec![own.as_str()], format!("{}/hub/secrets/a?X-Amz-Signature=1", moto.url)),
+        (vec![own.as_str()], format!("{}/hub/outputs/../secrets/a", moto.url)),
+        (vec![], signed.clone()),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let refused = fetch(&storage, &url, number + 2).await;
+        ensure!(matches!(refused, Err(InputError::Private { .. })), "{url}: {refused:?}");
     }
     Ok(())
 }

@@ -40,7 +40,7 @@ impl HubClient {
         if commit.check_paths().is_err() {
             return refused("two of its paths cannot be together");
         }
-        let call = self.commit_call(OPERATION, Method::POST, commits(OPERATION, repo)?).json(commit)?;
+        let call = self.commit_call(OPERATION, Method::POST, commits(OPERATION, repo)?).json(commit)?.once();
         let reply = self.exchange_again(&call, &self.timing().control_retry).await?;
         if !reply.status.is_success() {
             return Err(call.refused(&reply));

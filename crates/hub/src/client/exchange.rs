@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     error::HubError,
     hub_client::HubClient,
-    retry::{RetryPolicy, random_unit},
+    retry::{RetryPolicy, random_name, random_unit},
 };
 use crate::{
     api::{ErrorBody, REPLY_BYTES_MAX, ReplyError},
@@ -19,6 +19,9 @@ use crate::{
 
 /// Header with the tenant that a write is for.
 const OWNER_HEADER: &str = "x-cozy-owner";
+
+/// Header with the name of a call.
+const KEY_HEADER: &str = "idempotency-key";
 
 /// Excerpts of bodies in errors, in characters (Hub contract, 1.10).
 pub(super) const EXCERPT_CHARS: usize = 256;
@@ -43,6 +46,8 @@ pub(super) struct Call<'a> {
     pub(super) owner: Option<&'a str>,
     /// Another token than the client's.
     pub(super) token: Option<&'a BearerToken>,
+    /// Under which name it is sent again when its answer is lost.
+    pub(super) key: Option<String>,
     /// JSON. An empty body is sent as JSON too.
     pub(super) body: Option<Bytes>,
     pub(super) timeout: Duration,
@@ -59,7 +64,8 @@ pub(super) struct Reply {
 
 impl<'a> Call<'a> {
     pub(super) fn new(operation: &'static str, method: Method, target: String, timeout: Duration) -> Self {
-        Self { operation, method, target, owner: None, token: None, body: None, timeout, excerpt_chars: EXCERPT_CHARS }
+        let excerpt_chars = EXCERPT_CHARS;
+        Self { operation, method, target, owner: None, token: None, key: None, body: None, timeout, excerpt_chars }
     }
 
     pub(super) fn json(mut self, body: &impl Serialize) -> Result<Self, HubError> {
@@ -71,6 +77,12 @@ impl<'a> Call<'a> {
 
     pub(super) fn owner(mut self, owner: Option<&'a str>) -> Self {
         self.owner = owner;
+        self
+    }
+
+    /// Gives the call a name that no other call has: a server that knows it does the call once, however often it comes.
+    pub(super) fn once(mut self) -> Self {
+        self.key = Some(random_name());
         self
     }
 
@@ -155,6 +167,9 @@ impl HubClient {
             let why = "the owner cannot be sent";
             let owner = HeaderValue::from_str(owner).map_err(|_| HubError::Refused { operation, why })?;
             request = request.header(OWNER_HEADER, owner);
+        }
+        if let Some(key) = &call.key {
+            request = request.header(KEY_HEADER, key);
         }
         if let Some(body) = &call.body {
             request = request.header(header::CONTENT_TYPE, "application/json").body(body.clone());

@@ -148,5 +148,18 @@ pub(super) fn random_unit() -> f64 {
     (bits >> 11) as f64 / (1u64 << 53) as f64
 }
 
+/// A name that no other call of any client has.
+pub(super) fn random_name() -> String {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    // The keys of a `RandomState` are random, and no two of one thread are the same.
+    let keys = std::hash::RandomState::new();
+    let half = |number: u8| {
+        let mut hasher = keys.build_hasher();
+        hasher.write_u8(number);
+        hasher.finish()
+    };
+    format!("{:016x}{:016x}", half(0), half(1))
+}
+
 #[cfg(test)]
 mod tests;

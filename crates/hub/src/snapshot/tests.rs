@@ -30,6 +30,22 @@ fn h12_4_lines_are_sorted_bytewise() {
 }
 
 #[test]
+fn h12_3_of_the_two_historic_forms_ours_is_the_one_of_lines() {
+    let tree = Snapshot::new(vec![file("unet/model", b"weights-bytes"), file("a.json", b"{}")]).unwrap();
+    let lines = concat!(
+        "a.json\t2\t6e46dd10defc9b56c29a6ec56b508c21f54c08192194e4df25bf36f0c9c3c279\n",
+        "unet/model\t13\tb1b0b5d4ca3580ff05e68cb6e5f1a1cc76b90b3deba22b82f597471a77cdb6b7\n",
+    );
+    assert_eq!(tree.digest(), Digest::from(Blake3Hash::of(lines.as_bytes())));
+    // The form asks for paths with `/` in between and none in front: there are no others.
+    for path in ["/a.json", "unet\\model"] {
+        assert!(path.parse::<RepoPath>().is_err(), "{path}");
+    }
+    // The other form has its alias only as a name, never as the digest.
+    assert_ne!(tree.sha256_alias(), tree.digest());
+}
+
+#[test]
 fn h6_18_what_is_no_tree_is_refused() {
     assert_eq!(Snapshot::new(vec![]), Err(SnapshotError::Empty));
     assert!(matches!(Snapshot::new(vec![file("a", b""), file("A", b"")]), Err(SnapshotError::Paths(_))));

@@ -176,3 +176,20 @@ async fn h6_7_only_an_abort_deletes() {
     client.abort_commit(&repo(), &id("r1")).await;
     assert_eq!(server.lines(), [format!("POST {PATH}/r1/finalize"), format!("DELETE {PATH}/r1")]);
 }
+
+#[tokio::test]
+async fn h6_5_a_create_keeps_its_name_when_it_is_sent_again() {
+    let created =
+        json!({"revision_id": "r1", "uploads": [], "deletions": 0, "copies": 0, "tags": [], "mode": "replace"});
+    let script = vec![Answer::Hangup, Answer::Json(503, json!({})), Answer::Json(201, created)];
+    let server = Server::start(script).await;
+    let (client, repo) = (server.client(), "o/r".parse().unwrap());
+    for _ in 0..2 {
+        client.create_commit(&repo, &commit()).await.unwrap();
+    }
+    let names: Vec<_> = server.seen().iter().map(|seen| seen.header("idempotency-key").map(str::to_owned)).collect();
+    assert_eq!(names.len(), 4);
+    assert!(names[0].as_ref().is_some_and(|name| name.len() == 32), "{names:?}");
+    assert!(names[1] == names[0] && names[2] == names[0], "one call: {names:?}");
+    assert_ne!(names[3], names[0], "another call");
+}

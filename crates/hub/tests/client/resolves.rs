@@ -89,3 +89,28 @@ async fn h6_5_retry_after_is_any_positive_number() {
         assert_eq!(retry_after.map(|after| after.as_millis()), millis, "{value}");
     }
 }
+
+#[tokio::test]
+async fn h12_2_the_digest_of_a_tree_is_taken_as_the_server_gives_it() {
+    // Not the hash of the one file, and nothing that anybody could compute: a name.
+    for (told, name) in [("blake3:ab12", "ab12"), ("v1.2-2024", "v1.2-2024"), (&"Z".repeat(128), &"Z".repeat(128))] {
+        let server = Server::start(vec![Answer::Json(200, json!({"snapshot_digest": told, "files": good()["files"]}))]);
+        let resolved = resolve(&server.await, "o/r").await.unwrap();
+        assert_eq!(resolved.snapshot.as_str(), name);
+    }
+    // A directory is called that: what could lead elsewhere is no name.
+    for bad in ["../up", "a/b", "a\\b", ".hidden", "a b", "", &"a".repeat(129)] {
+        let server = Server::start(vec![Answer::Json(200, json!({"snapshot_digest": bad, "files": good()["files"]}))]);
+        assert!(matches!(resolve(&server.await, "o/r").await, Err(HubError::Reply { .. })), "{bad:?}");
+    }
+}
+
+#[tokio::test]
+async fn h1_12_fields_that_the_client_does_not_know_change_nothing() {
+    let mut newer = good();
+    newer["x_from_the_future"] = json!({"deep": [null, {"er": 1}]});
+    newer["files"][0]["x_from_the_future"] = json!([1]);
+    let server = Server::start(vec![Answer::Json(200, good()), Answer::Json(200, newer)]).await;
+    let known = resolve(&server, "o/r").await.unwrap();
+    assert_eq!(resolve(&server, "o/r").await.unwrap(), known);
+}

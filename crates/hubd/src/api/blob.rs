@@ -5,14 +5,14 @@ use std::{ops::Range, sync::Arc};
 use axum::{
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use futures::{StreamExt as _, stream};
 use gen_worker_hub::{Blake3Hash, Digest};
 
 use super::{caller::Caller, error::ApiError, parts::check_address};
-use crate::{hub::Hub, metadata::BlobRecord, signing::Use};
+use crate::{content_kind::ContentKind, hub::Hub, metadata::BlobRecord, signing::Use};
 
 /// A blob for who may read something that holds it. To others it is not there.
 pub(crate) async fn by_token(
@@ -29,16 +29,32 @@ pub(crate) async fn by_token(
     send(&hub, hash, &headers).await
 }
 
-/// A blob for who has an address of it.
+/// A blob for who has an address of it, as content of the kind that the address was signed with.
 pub(crate) async fn by_address(
     State(hub): State<Arc<Hub>>,
     Path(digest): Path<String>,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    check_address(&hub, Use::Read, &uri)?;
+    let kind = check_address(&hub, Use::Read, &uri)?;
     let hash = digest.parse().map_err(|_| ApiError::not_found("blob"))?;
-    send(&hub, hash, &headers).await
+    let mut response = send(&hub, hash, &headers).await?;
+    if response.status().is_success() {
+        tell(kind, response.headers_mut());
+    }
+    Ok(response)
+}
+
+/// Tells what the content is. A browser takes nobody else's word for it, and shows nothing that could run.
+fn tell(kind: Option<ContentKind>, headers: &mut HeaderMap) {
+    let is_shown = kind.as_ref().is_some_and(ContentKind::is_shown);
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    let disposition = if is_shown { "inline" } else { "attachment" };
+    headers.insert(header::CONTENT_DISPOSITION, HeaderValue::from_static(disposition));
+    // A kind is made of characters that a header may have.
+    if let Some(kind) = kind.and_then(|kind| HeaderValue::try_from(kind.as_str()).ok()) {
+        headers.insert(header::CONTENT_TYPE, kind);
+    }
 }
 
 /// A blob, or the range of it that `headers` ask for.

@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use axum::{
     body::Body,
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
     response::{IntoResponse, Response},
 };
 use gen_worker_hub::{
@@ -21,13 +21,13 @@ use super::{
     caller::{Caller, repo_name},
     complete,
     error::ApiError,
-    parts,
+    parts, repeat,
     text::Place,
     uploads::{OPEN_S, new_id},
 };
 use crate::{
     hub::{FinalizeError, Hub, Progress, Visibility},
-    metadata::{Finalized, NewCommit, NewUpload},
+    metadata::{CommitOpened, Finalized, NewCommit, NewUpload},
 };
 
 /// Tags of one commit, and flavors: each is looked at for every label of the tree.
@@ -42,6 +42,7 @@ pub(crate) async fn create(
     State(hub): State<Arc<Hub>>,
     Path((owner, repo)): Path<(String, String)>,
     caller: Caller,
+    headers: HeaderMap,
     body: Body,
 ) -> Result<Response, ApiError> {
     let repo = writable(&owner, &repo, &caller)?;
@@ -57,15 +58,17 @@ pub(crate) async fn create(
     }
     let (tags, mode) = (commit.tags.clone(), commit.mode);
     let now_s = hub.options.clock.now_s();
+    let repeat = repeat::of_commit(&caller, &headers, &repo, &commit, now_s)?;
     let new = NewCommit {
         id: new_id()?,
         repo,
         private: hub.options.visibility == Visibility::Private,
         body: commit,
         expires_s: now_s.saturating_add(OPEN_S),
+        repeat: Some(repeat),
     };
-    let id = new.id.clone();
-    let pins = hub.metadata.open_commit(new, caller.author()).await.map_err(ApiError::of_commit)?;
+    let opened = hub.metadata.open_commit(new, caller.author()).await.map_err(ApiError::of_commit)?;
+    let CommitOpened { id, pins } = opened;
     let mut wanted: HashMap<Blake3Hash, NewUpload> =
         pins.into_iter().filter_map(|pin| Some((pin.blake3, pin.upload?))).collect();
     // The second file of one content needs no upload of its own (6.19).

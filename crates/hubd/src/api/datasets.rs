@@ -24,9 +24,9 @@ use super::{
     uploads::{READ_S, new_id},
 };
 use crate::{
+    content_kind::ContentKind,
     hub::{Hub, Visibility},
     metadata::{DatasetChange, DatasetRecord, MetadataError},
-    signing::Use,
 };
 
 /// Largest body: a schema that names some ten thousand files.
@@ -148,7 +148,7 @@ pub(crate) async fn materialize(
         let mut entry = json!({
             "path": file.path, "size_bytes": file.size_bytes, "checksum": digest, "blob_digest": digest,
         });
-        let url = hub.signer.sign(Use::Read, &format!("/api/v1/files/{}", file.blake3), expires_s);
+        let url = hub.file_address(file.blake3, ContentKind::of_name(file.path.as_str()).as_ref(), expires_s);
         if let (true, Some(url), Some(entry)) = (with_urls, url, entry.as_object_mut()) {
             entry.insert("url".to_owned(), url.reveal().into());
         }

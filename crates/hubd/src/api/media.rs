@@ -20,7 +20,7 @@ use super::{
     error::ApiError,
     uploads::READ_S,
 };
-use crate::{hub::Hub, signing::Use};
+use crate::hub::Hub;
 
 /// Most refs of one call for addresses.
 const REFS_MAX: usize = 1_000;
@@ -45,9 +45,8 @@ pub(crate) async fn urls(
     let (mut urls, mut missing) = (Map::new(), Vec::new());
     for reference in request.refs {
         let reference = reference.to_string();
-        let hash = if may { hub.metadata.media(owner.clone(), reference.clone()).await? } else { None };
-        let path = hash.map(|hash| format!("/api/v1/files/{hash}"));
-        match path.and_then(|path| hub.signer.sign(Use::Read, &path, expires_s)) {
+        let file = if may { hub.metadata.media_file(owner.clone(), reference.clone()).await? } else { None };
+        match file.and_then(|file| hub.media_address(&file, &reference, expires_s)) {
             Some(url) => drop(urls.insert(reference, json!({"url": url, "expires_at": expires_s.to_string()}))),
             None => missing.push(reference),
         }

@@ -23,29 +23,10 @@ use super::{
 };
 use crate::{
     blobs::Expected,
+    content_kind::{BYTES, ContentKind},
     hub::Hub,
     metadata::{Author, NewUpload, Upload, UploadOpened, UploadOwner},
 };
-
-/// Kind of content that says nothing.
-const BYTES: &str = "application/octet-stream";
-
-/// What the end of a ref says of its content.
-const KINDS: [(&str, &str); 13] = [
-    ("gif", "image/gif"),
-    ("jpeg", "image/jpeg"),
-    ("jpg", "image/jpeg"),
-    ("json", "application/json"),
-    ("mp3", "audio/mpeg"),
-    ("mp4", "video/mp4"),
-    ("ogg", "audio/ogg"),
-    ("png", "image/png"),
-    ("txt", "text/plain"),
-    ("wav", "audio/wav"),
-    ("webm", "video/webm"),
-    ("webp", "image/webp"),
-    ("zip", "application/zip"),
-];
 
 /// Writes a file: `PUT` whatever was there, `POST` only when nothing was.
 pub(crate) async fn write(
@@ -124,9 +105,7 @@ fn kind_of(reference: &RepoPath, headers: &HeaderMap) -> String {
     if let Some(said) = said.filter(|said| !said.eq_ignore_ascii_case(BYTES)) {
         return said.to_owned();
     }
-    let ending = reference.file_name().rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-    let kind = KINDS.iter().find(|(known, _)| Some(*known) == ending.as_deref());
-    kind.map_or(BYTES, |(_, kind)| kind).to_owned()
+    ContentKind::of_name(reference.as_str()).map_or_else(|| BYTES.to_owned(), |kind| kind.to_string())
 }
 
 /// Stores the body and records it. What it is is known only when it has come.

@@ -90,8 +90,8 @@ pub(crate) async fn resolve(
     let manifest = manifest(&hub, &checkpoint, asked.include_urls.unwrap_or(true))?;
     let artifact = json!({"flavor": flavor, "dtype": checkpoint.dtype});
     let reply = json!({
-        "snapshot_digest": checkpoint.digest, "version_id": checkpoint.digest, "artifact": artifact, "variant": artifact,
-        "snapshot_manifest": manifest,
+        "repo_revision_seq": checkpoint.repo_revision, "snapshot_digest": checkpoint.digest,
+        "version_id": checkpoint.digest, "artifact": artifact, "variant": artifact, "snapshot_manifest": manifest,
     });
     body::json(StatusCode::OK, &reply)
 }
@@ -109,6 +109,21 @@ pub(crate) async fn snapshot(
     let selector = Selector::Digest(digest.parse().map_err(|_| gone())?, None);
     let found = hub.metadata.resolve(name.clone(), selector).await?;
     let found = found.filter(|found| caller.may_read_repo(&name, found.private)).ok_or_else(gone)?;
+    body::json(StatusCode::OK, &manifest(&hub, &found, true)?)
+}
+
+/// The files of a checkpoint of whatever repository has it that the caller may read.
+pub(crate) async fn object(
+    State(hub): State<Arc<Hub>>,
+    Path(digest): Path<String>,
+    peer: Option<Extension<Peer>>,
+    caller: Caller,
+) -> Result<Response, ApiError> {
+    repos::check_rate(&hub, &caller, peer)?;
+    let gone = || ApiError::not_found("snapshot");
+    let digest: Digest = digest.parse().map_err(|_| gone())?;
+    let repo = hub.metadata.repo_of_tree(digest, caller.reader()).await?.ok_or_else(gone)?;
+    let found = hub.metadata.resolve(repo, Selector::Digest(digest, None)).await?.ok_or_else(gone)?;
     body::json(StatusCode::OK, &manifest(&hub, &found, true)?)
 }
 

@@ -13,6 +13,7 @@ use gen_worker_hub::{ServerId, SignedUrl, api::PARTS_MAX};
 use super::error::ApiError;
 use crate::{
     blobs::{Expected, ReceiveError},
+    content_kind::ContentKind,
     hub::Hub,
     metadata::NewUpload,
     signing::{SignatureError, Use},
@@ -38,8 +39,8 @@ pub(super) fn check_size(hub: &Hub, size_bytes: u64) -> Result<(), ApiError> {
     Ok(())
 }
 
-/// Refuses an address that does not count.
-pub(super) fn check_address(hub: &Hub, right: Use, uri: &Uri) -> Result<(), ApiError> {
+/// Refuses an address that does not count. The kind of content that it tells.
+pub(super) fn check_address(hub: &Hub, right: Use, uri: &Uri) -> Result<Option<ContentKind>, ApiError> {
     let now_s = hub.options.clock.now_s();
     hub.signer.check(right, uri.path(), uri.query().unwrap_or_default(), now_s).map_err(|error| {
         let code = match error {

@@ -25,9 +25,9 @@ use super::{
     uploads::READ_S,
 };
 use crate::{
+    content_kind::ContentKind,
     hub::{Hub, Visibility},
     metadata::{Checkpoint, Selector},
-    signing::Use,
 };
 
 /// What is asked for.
@@ -105,7 +105,8 @@ pub(crate) fn described(hub: &Hub, found: &Checkpoint) -> Result<Resolved, ApiEr
     let snapshot = SnapshotId::from_digest(&found.digest.to_string());
     let mut files = Vec::with_capacity(found.files.len());
     for file in &found.files {
-        let url = hub.signer.sign(Use::Read, &format!("/api/v1/files/{}", file.blake3), expires_s);
+        let kind = ContentKind::of_name(file.path.as_str());
+        let url = hub.file_address(file.blake3, kind.as_ref(), expires_s);
         let url = url.ok_or_else(|| ApiError::not_found("address"))?;
         let source = FileSource::Url(url);
         files.push(ResolvedFile { path: file.path.clone(), size_bytes: file.size_bytes, blake3: file.blake3, source });

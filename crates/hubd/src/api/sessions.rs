@@ -56,6 +56,7 @@ pub(crate) async fn open(
         private: hub.options.visibility == Visibility::Private,
         body: CommitCreate { repo: open.repo, ..CommitCreate::new(CommitMode::Replace, Vec::new()) },
         expires_s: now_s.saturating_add(OPEN_S),
+        repeat: None,
     };
     let (session_id, expires_s) = (new.id.clone(), new.expires_s);
     hub.metadata.open_session(new, caller.author()).await.map_err(ApiError::of_commit)?;

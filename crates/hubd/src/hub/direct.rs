@@ -8,7 +8,6 @@ use super::Hub;
 use crate::{
     api::{repos, uploads::READ_S},
     metadata::{MetadataError, Selector},
-    signing::Use,
 };
 
 /// As whom a ref is looked at.
@@ -68,9 +67,9 @@ impl Direct {
     /// # Errors
     /// When the metadata cannot be read.
     pub async fn media_url(&self, tenant: &str, reference: &str) -> Result<Option<SignedUrl>, MetadataError> {
-        let media = self.0.metadata.media(tenant.to_ascii_lowercase(), reference.to_owned()).await?;
+        let file = self.0.metadata.media_file(tenant.to_ascii_lowercase(), reference.to_owned()).await?;
         let expires_s = self.0.options.clock.now_s().saturating_add(READ_S);
-        Ok(media.and_then(|hash| self.0.signer.sign(Use::Read, &format!("/api/v1/files/{hash}"), expires_s)))
+        Ok(file.and_then(|file| self.0.media_address(&file, reference, expires_s)))
     }
 }
 

@@ -13,6 +13,7 @@ impl Hub {
     /// # Errors
     /// See [`TidyError`].
     pub async fn recover(&self) -> Result<(), TidyError> {
+        self.ask_the_time().await?;
         if self.metadata.shared().is_none() {
             self.blobs.remove_staged().await?;
             self.remove_unknown(u64::MAX).await?;

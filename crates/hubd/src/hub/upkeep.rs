@@ -77,7 +77,12 @@ impl Hub {
                         tracing::warn!(error = &error as &dyn std::error::Error, "what others left was not removed");
                     }
                 }
-                if let Err(error) = self.tidy().await {
+                // Without the time nothing is removed: it might be too early.
+                let tidied = async {
+                    self.ask_the_time().await?;
+                    self.tidy().await
+                };
+                if let Err(error) = tidied.await {
                     tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");
                 }
             }

@@ -1,13 +1,13 @@
 //! What a commit needs. Pure.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use gen_worker_hub::{Blake3Hash, api::CommitOperation, names::NameError};
 
 use super::{MetadataError, NewCommit, NewUpload, Pin, UploadOwner};
 
 /// Kind of the files of a tree: their names say more.
-const MIME_TYPE: &str = "application/octet-stream";
+pub(super) const MIME_TYPE: &str = "application/octet-stream";
 
 /// What the commit adds, each content once, in the order of the operations.
 pub(super) fn contents(new: &NewCommit) -> Vec<(Blake3Hash, u64)> {
@@ -17,6 +17,12 @@ pub(super) fn contents(new: &NewCommit) -> Vec<(Blake3Hash, u64)> {
         _ => None,
     });
     added.filter(|(blake3, _)| seen.insert(*blake3)).collect()
+}
+
+/// What a commit that was opened before needs: what `open` still has to bring, in the order of the operations.
+pub(super) fn again(new: &NewCommit, mut open: HashMap<Blake3Hash, NewUpload>) -> Vec<Pin> {
+    let pin = |(blake3, size_bytes)| Pin { blake3, size_bytes, upload: open.remove(&blake3) };
+    contents(new).into_iter().map(pin).collect()
 }
 
 /// What the commit needs, and what of it has to come: all but what `is_known`.

@@ -16,6 +16,7 @@ mod media;
 mod open;
 mod pool;
 mod releases;
+mod repeats;
 mod repos;
 mod row;
 mod sessions;
@@ -38,8 +39,8 @@ use tokio_rustls::rustls::ClientConfig;
 pub use open::PostgresOpenError;
 
 use super::{
-    Answer, Author, BlobRecord, Checkpoint, Dtypes, Finalized, Holder, Metadata, NewCommit, NewUpload, Part, Pin,
-    Reader, RepoRecord, Selector, Upload, UploadOpened,
+    Answer, Author, BlobRecord, Checkpoint, CommitOpened, Dtypes, Finalized, Holder, Metadata, NewCommit, NewUpload,
+    Part, Reader, RepoRecord, Selector, Upload, UploadOpened,
 };
 use pool::Pool;
 use tls::Tls;
@@ -102,6 +103,10 @@ impl Metadata for PostgresMetadata {
         Some(&self.id)
     }
 
+    fn now_s(&self) -> Answer<'_, Option<u64>> {
+        self.read("ask for the time", (), |on, ()| sweep::now_s(on).boxed())
+    }
+
     fn open_upload(&self, new: NewUpload, author: Author, now_s: u64) -> Answer<'_, UploadOpened> {
         self.call("open an upload", (new, author, now_s), |on, (new, author, now_s)| {
             uploads::open(on, new, author, *now_s).boxed()
@@ -135,7 +140,7 @@ impl Metadata for PostgresMetadata {
         self.call("drop an upload", id, |on, id| uploads::drop_open(on, id).boxed())
     }
 
-    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, Vec<Pin>> {
+    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, CommitOpened> {
         self.call("open a commit", (new, author), |on, (new, author)| commits::open(on, new, author, false).boxed())
     }
 
@@ -178,6 +183,12 @@ impl Metadata for PostgresMetadata {
 
     fn resolve(&self, repo: RepoName, selector: Selector) -> Answer<'_, Option<Checkpoint>> {
         self.read("resolve a ref", (repo, selector), |on, (repo, selector)| repos::resolve(on, repo, selector).boxed())
+    }
+
+    fn repo_of_tree(&self, digest: Digest, reader: Reader) -> Answer<'_, Option<RepoName>> {
+        self.read("look for a tree", (digest, reader), |on, (digest, reader)| {
+            repos::of_tree(on, digest, reader).boxed()
+        })
     }
 
     fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>> {

@@ -117,6 +117,30 @@ pub struct NewCommit {
     pub body: CommitCreate,
     /// When it ends.
     pub expires_s: u64,
+    /// By what it is known again, when its client asks once more because it did not hear the answer.
+    pub repeat: Option<Repeat>,
+}
+
+/// By what a commit is known again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// The same for the same author, repository and body, and the same name if the client gave one.
+    pub key: String,
+    /// Whether the client gave one. Then every call with it means one commit, until that is given up. Without one, another client
+    /// may mean a commit of its own: it is the same as long as nothing has come for it, since who did not hear the answer cannot
+    /// have sent anything.
+    pub is_named: bool,
+    /// When it is asked for, in seconds since 1970.
+    pub asked_s: u64,
+}
+
+/// What came of the open of a commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CommitOpened {
+    /// Its id: another than was asked for when it had been opened before.
+    pub id: ServerId,
+    /// What it needs, in the order of the operations, one for each content.
+    pub pins: Vec<Pin>,
 }
 
 /// Content that a commit needs.
@@ -164,6 +188,8 @@ pub struct Checkpoint {
     pub digest: Digest,
     /// Whether its repository is private.
     pub private: bool,
+    /// How often commits have moved tags of its repository: a larger number is a later state of it.
+    pub repo_revision: u64,
     /// Its files, in the order of their paths.
     pub files: Vec<SnapshotFile>,
     /// Other labels of the tag, with the bytes of each.

@@ -10,6 +10,7 @@ mod media;
 mod open;
 mod readers;
 mod releases;
+mod repeats;
 mod repos;
 mod row;
 mod sessions;
@@ -29,8 +30,8 @@ use tokio::sync::mpsc;
 pub use open::OpenError;
 
 use super::{
-    Answer, Author, BlobRecord, Checkpoint, Dtypes, Finalized, Holder, Metadata, NewCommit, NewUpload, Part, Pin,
-    Reader, RepoRecord, Selector, Upload, UploadOpened,
+    Answer, Author, BlobRecord, Checkpoint, CommitOpened, Dtypes, Finalized, Holder, Metadata, NewCommit, NewUpload,
+    Part, Reader, RepoRecord, Selector, Upload, UploadOpened,
 };
 use readers::Read;
 use writer::Job;
@@ -92,7 +93,7 @@ impl Metadata for SqliteMetadata {
         self.call("drop an upload", move |on| uploads::drop_open(on, id.as_str()))
     }
 
-    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, Vec<Pin>> {
+    fn open_commit(&self, new: NewCommit, author: Author) -> Answer<'_, CommitOpened> {
         self.call("open a commit", move |on| commits::open(on, &new, &author))
     }
 
@@ -128,6 +129,10 @@ impl Metadata for SqliteMetadata {
 
     fn resolve(&self, repo: RepoName, selector: Selector) -> Answer<'_, Option<Checkpoint>> {
         self.read("resolve a ref", move |on| repos::resolve(on, &repo, &selector))
+    }
+
+    fn repo_of_tree(&self, digest: Digest, reader: Reader) -> Answer<'_, Option<RepoName>> {
+        self.read("look for a tree", move |on| repos::of_tree(on, &digest, &reader))
     }
 
     fn repo_metadata(&self, repo: RepoName) -> Answer<'_, Option<RepoRecord>> {

@@ -1,5 +1,6 @@
 //! What every implementation of [`Metadata`] must do: call [`conformance`] with a factory of empty stores.
 
+mod again;
 mod datasets;
 mod environments;
 mod media;
@@ -44,6 +45,7 @@ where
     privacy(Store(make().await)).await;
     upkeep::budgets(Store(make().await)).await;
     upkeep::repeats(Store(make().await)).await;
+    again::again(Store(make().await)).await;
     collection(Store(make().await)).await;
     upkeep::last_names(Store(make().await)).await;
     upkeep::wanted(Store(make().await)).await;
@@ -52,6 +54,7 @@ where
     upkeep::retention(Store(make().await)).await;
     upkeep::weights(Store(make().await)).await;
     upkeep::visibility(Store(make().await)).await;
+    upkeep::trees(Store(make().await)).await;
     transfers::transfers(Store(make().await)).await;
     sessions::sessions(Store(make().await)).await;
     sessions::ends(Store(make().await)).await;
@@ -109,9 +112,9 @@ impl Store {
             size_bytes: content.len() as u64,
         };
         let body = CommitCreate::new(mode, vec![add]);
-        let new = NewCommit { id: parse(id), repo: repo(), private, body, expires_s: END_S };
-        let pins = self.0.open_commit(new, job("acme", &[Area::Repo])).await.expect("a commit opens");
-        pins.iter().all(|pin| pin.upload.is_none())
+        let new = NewCommit { id: parse(id), repo: repo(), private, body, expires_s: END_S, repeat: None };
+        let opened = self.0.open_commit(new, job("acme", &[Area::Repo])).await.expect("a commit opens");
+        opened.pins.iter().all(|pin| pin.upload.is_none())
     }
 
     /// Brings the content of an open commit.

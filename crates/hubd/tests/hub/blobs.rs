@@ -6,6 +6,7 @@ use gen_worker_hub::{
     api::{CommitMode, FileSource},
     client::HubError,
     model_ref::RepoName,
+    token::{Area, ByteLimits, Right},
 };
 use gen_worker_hubd::Visibility;
 use serde_json::json;
@@ -83,5 +84,47 @@ async fn h6_21_a_commit_that_is_not_finished_expires_and_its_bytes_go_but_no_oth
     server.commit(&client, &repo, &lost, &[b"lost"]).await?;
     let kept = client.blob(&Blake3Hash::of(b"kept").into(), 100).await?.next().await?;
     assert_eq!(kept.as_deref(), Some(&b"kept"[..]));
+    Ok(())
+}
+
+#[tokio::test]
+async fn h3_7_a_file_is_what_its_address_was_signed_for_and_only_what_cannot_run_is_shown() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let token = server.token("acme", &[(Area::Media, Right::Write, "acme")], ByteLimits::default())?;
+    let said = [
+        ("a.bin", "image/png", "image/png", "inline"),
+        ("b.webp", "application/octet-stream", "image/webp", "inline"),
+        ("c.html", "text/html; charset=utf-8", "text/html", "attachment"),
+        ("d.png", "image/svg+xml", "image/svg+xml", "attachment"),
+        ("e.safetensors", "application/octet-stream", "application/octet-stream", "attachment"),
+        ("f.bin", "no kind", "application/octet-stream", "attachment"),
+    ];
+    for (path, kind, ..) in said {
+        let put = server.http.put(format!("{}/api/v1/file/{path}", server.url)).bearer_auth(token.reveal());
+        // One content under all of them: the kind belongs to the name.
+        assert_eq!(put.header("content-type", kind).body("one").send().await?.status().as_u16(), 201, "{path}");
+    }
+    let refs: Vec<&str> = said.iter().map(|(path, ..)| *path).collect();
+    let ask = server.http.post(format!("{}/api/v1/media/urls", server.url)).bearer_auth(token.reveal());
+    let reply = ask.body(serde_json::json!({"refs": refs}).to_string()).send().await?;
+    let reply: serde_json::Value = serde_json::from_slice(&reply.bytes().await?)?;
+    let direct = gen_worker_hubd::Direct::new(server.hub.clone());
+    for (path, _, kind, disposition) in said {
+        let own = direct.media_url("acme", path).await?.context("an address")?;
+        let url = reply["urls"][path]["url"].as_str().context("an address")?;
+        assert_eq!(own.reveal(), url, "both ways to the address");
+        for (range, status) in [("", 200), ("bytes=1-", 206)] {
+            let got = server.http.get(url).header("range", range).send().await?;
+            let told = |name: &str| got.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+            assert_eq!((got.status().as_u16(), told("content-type")), (status, kind), "{path}");
+            let protection = (told("content-disposition"), told("x-content-type-options"));
+            assert_eq!(protection, (disposition, "nosniff"), "{path}");
+        }
+        let forged = server.http.get(format!("{url}&type=audio%2Fforged")).send().await?;
+        assert_eq!(forged.status().as_u16(), 403, "{path}");
+        let past_the_end = server.http.get(url).header("range", "bytes=9-").send().await?;
+        assert_eq!(past_the_end.headers()["content-type"], "application/json", "a refusal is a refusal");
+    }
     Ok(())
 }

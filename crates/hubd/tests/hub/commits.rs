@@ -283,3 +283,37 @@ async fn h6_3_a_tree_of_many_files_is_opened_in_the_order_it_was_sent() -> Resul
     client.abort_commit(&model()?, &created.revision_id).await;
     Ok(())
 }
+
+#[tokio::test]
+async fn h6_5_a_create_that_comes_again_is_answered_with_the_first() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let grants = [(Area::Repo, Right::Write, "acme")];
+    let token = server.token("acme", &grants, gen_worker_hub::token::ByteLimits::default())?;
+    let url = |repo: &str| format!("{}/api/v1/repos/acme/{repo}/commits", server.url);
+    let create = async |repo: &str, key: Option<&str>, paths: &[&str]| {
+        let files: Vec<(&str, &[u8])> = paths.iter().map(|path| (*path, path.as_bytes())).collect();
+        let body = serde_json::to_string(&adding(CommitMode::Replace, &files)?)?;
+        let request = server.http.post(url(repo)).bearer_auth(token.reveal()).body(body);
+        let reply = key.iter().fold(request, |request, key| request.header("idempotency-key", *key)).send().await?;
+        anyhow::ensure!(reply.status() == 201, "{}", reply.status());
+        anyhow::Ok(serde_json::from_slice::<serde_json::Value>(&reply.bytes().await?)?)
+    };
+    for key in [None, Some("k1")] {
+        let first = create("model", key, &["a", "b"]).await?;
+        assert_eq!(create("model", key, &["a", "b"]).await?, first, "down to the addresses");
+        for other in [create("model", key, &["a"]).await?, create("other", key, &["a", "b"]).await?] {
+            assert_ne!(other["revision_id"], first["revision_id"], "another body, or another place");
+        }
+    }
+    let other = create("model", Some("k2"), &["a", "b"]).await?;
+    assert_ne!(other["revision_id"], create("model", Some("k1"), &["a", "b"]).await?["revision_id"]);
+    let long = "k".repeat(129);
+    assert!(create("model", Some(&long), &["a"]).await.is_err());
+    // Two calls of our client are two commits, whatever they say.
+    let client = server.writer("acme")?;
+    let commit = adding(CommitMode::Replace, &[("a", b"a")])?;
+    let ids = [client.create_commit(&model()?, &commit).await?, client.create_commit(&model()?, &commit).await?];
+    assert_ne!(ids[0].revision_id, ids[1].revision_id);
+    Ok(())
+}

@@ -1,6 +1,7 @@
 //! The hub over real sockets, with the client of `gen-worker-hub`.
 
 mod blobs;
+mod bucket_faults;
 mod commits;
 mod connections;
 mod datasets;
@@ -16,7 +17,9 @@ mod old_resolve;
 mod refusals;
 mod releases;
 mod renewal;
+mod selections;
 mod server;
 mod sessions;
 mod sign;
+mod unknown_fields;
 mod uploads;

@@ -47,7 +47,7 @@ async fn h11_1_put_replaces_and_post_creates_only() -> Result<()> {
     assert_eq!(call(&server, "GET", path, &headers, b"").await?, (200, one.clone()));
     assert_eq!(call(&server, "PUT", path, &headers, &two).await?.0, 200);
     assert_eq!(call(&server, "GET", path, &headers, b"").await?, (200, two.clone()));
-    // Known content, empty content, and a ref of any form (11.4).
+    // Known content, and empty content.
     for (path, bytes) in [("other", two.as_slice()), ("empty.bin", b"")] {
         assert_eq!(call(&server, "PUT", path, &headers, bytes).await?.0, 201);
         assert_eq!(call(&server, "GET", path, &headers, b"").await?, (200, bytes.to_vec()));
@@ -104,5 +104,23 @@ async fn h11_3_either_header_names_the_owner_and_the_token_decides() -> Result<(
     assert_eq!(call(&server, "PUT", "f0", &reading, b"y").await?.0, 403);
     assert_eq!(call(&server, "GET", "f0", &[], b"").await?.0, 401);
     assert_eq!(call(&server, "GET", "f0", &[("authorization", operator.as_str())], b"").await?.0, 422);
+    Ok(())
+}
+
+#[tokio::test]
+async fn h11_4_refs_of_runs_and_all_others_are_taken() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let token = authorization(&server, Right::Write).await?;
+    let of = [("authorization", token.as_str()), ("x-cozy-tenant-id", "acme")];
+    let today = [("authorization", token.as_str()), ("x-cozy-owner", "acme")];
+    for (path, headers) in
+        [("runs/r1/outputs/a.bin", &of), ("outputs/r1/image.png", &today), ("a", &of), ("runs/r1", &today)]
+    {
+        assert_eq!(call(&server, "POST", path, headers, path.as_bytes()).await?.0, 201, "{path}");
+        assert_eq!(call(&server, "GET", path, headers, b"").await?, (200, path.as_bytes().to_vec()));
+    }
+    let address = call(&server, "POST", "https:%2F%2Fhost%2Fa", &of, b"x").await?;
+    assert_eq!(address.0, 422, "an address is no ref");
     Ok(())
 }

@@ -64,6 +64,19 @@ async fn h11_5_an_older_worker_resolves_what_it_prefers_or_hears_that_nothing_fi
     for (body, status) in [(json!({"tag": "v9"}), 404), (json!({"digest": "x"}), 404), (json!({"tag": 7}), 422)] {
         assert_eq!(resolve(body).await?.0, status);
     }
+    // By digest alone, and how far the repository is.
+    let objects = async |owner: &str, digest: &str| -> Result<(u16, Value)> {
+        let token = server.token(owner, &[(Area::Repo, Right::Read, owner)], ByteLimits::default())?;
+        let url = format!("{}/api/v1/objects/{digest}/manifest", server.url);
+        let reply = server.http.get(url).bearer_auth(token.reveal()).send().await?;
+        Ok((reply.status().as_u16(), serde_json::from_slice(&reply.bytes().await?)?))
+    };
+    let (status, manifest) = objects("acme", &digests[0]).await?;
+    assert_eq!((status, &manifest["files"][0]["path"]), (200, &json!("weights.bin.txt")));
+    for (owner, digest) in [("other", digests[0].as_str()), ("acme", "blake3:00"), ("acme", "x")] {
+        assert_eq!(objects(owner, digest).await?.0, 404, "{owner} {digest}");
+    }
+    assert_eq!(resolve(json!({})).await?.1["repo_revision_seq"], json!(2));
     // To others it is not there.
     assert_eq!(ask(&server, "other", "resolve", Some(json!({}))).await?.0, 404);
     assert_eq!(ask(&server, "other", &path, None).await?.0, 404);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use gen_worker_hub::{
-    BearerToken,
+    BearerToken, HubRef,
     api::{Promotion, Rollback, TagChange},
     client::{HubClient, HubClientOptions, HubError},
     names::{ReleaseId, Slug, Tag},
@@ -11,7 +11,7 @@ use gen_worker_hub::{
 use gen_worker_hubd::{Visibility, signing::role_signer};
 use serde_json::{Value, json};
 
-use crate::server::{OPERATOR, SECRET, Server};
+use crate::server::{OPERATOR, SECRET, Server, adding};
 
 /// What is asked for, of the project `paint` of `acme`.
 struct Scene {
@@ -198,9 +198,64 @@ async fn h13_4_a_tag_moves_only_to_what_has_the_endpoint_and_from_where_it_is_ex
     let moved = client.promote("acme", &slug("paint"), &promotion(&one, None)).await?;
     let told: Vec<_> = moved.iter().map(|moved| (moved.endpoint.clone(), moved.generation)).collect();
     assert_eq!(told, [(Some(slug("draw")), 3), (Some(slug("erase")), 1)]);
-    // 13.9: the tag of who names none is that of endpoints, not that of models.
-    let tags = client.endpoint_tags("acme", &slug("paint"), &slug("erase")).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn h13_5_a_change_of_tags_is_seen_whole_or_not_at_all() -> Result<()> {
+    const CHANGES: u64 = 20;
+    let scene = Scene::new().await?;
+    let (one, other) = (scene.publish(&["draw", "erase"]).await?, scene.publish(&["draw", "erase"]).await?);
+    let client = scene.client(&OPERATOR.parse()?)?;
+    let promote = async |release: &ReleaseId| {
+        let promotion = Promotion { release_id: release.clone(), tag: None, endpoints: None, reason: None };
+        client.promote("acme", &slug("paint"), &promotion).await
+    };
+    promote(&one).await?;
+    let is_over = std::sync::atomic::AtomicBool::new(false);
+    let writes = async {
+        for generation in 2..2 + CHANGES {
+            let moved = promote(if generation % 2 == 0 { &other } else { &one }).await?;
+            let generations: Vec<u64> = moved.iter().map(|moved| moved.generation).collect();
+            ensure!(generations == [generation, generation], "one more with each change: {generations:?}");
+        }
+        is_over.store(true, std::sync::atomic::Ordering::SeqCst);
+        Ok(())
+    };
+    let reads = async {
+        let mut last = 0;
+        while !is_over.load(std::sync::atomic::Ordering::SeqCst) {
+            let found = scene.get("/endpoints").await?;
+            let tags: Vec<_> =
+                ["/items/0/tags/0", "/items/1/tags/0"].iter().filter_map(|at| found.pointer(at)).collect();
+            let [draw, erase] = tags[..] else { anyhow::bail!("two endpoints: {found}") };
+            for name in ["release_id", "generation"] {
+                ensure!(draw[name] == erase[name], "of two changes: {found}");
+            }
+            let generation = draw["generation"].as_u64().context("a number")?;
+            ensure!(generation >= last, "an older one after a newer one: {found}");
+            last = generation;
+        }
+        Ok(())
+    };
+    tokio::try_join!(writes, reads)?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn h13_9_endpoints_mean_prod_and_models_latest_when_nothing_is_named() -> Result<()> {
+    let scene = Scene::new().await?;
+    let one = scene.publish(&["draw"]).await?;
+    let client = scene.client(&OPERATOR.parse()?)?;
+    let promotion = Promotion { release_id: one, tag: None, endpoints: None, reason: None };
+    client.promote("acme", &slug("paint"), &promotion).await?;
+    let tags = client.endpoint_tags("acme", &slug("paint"), &slug("draw")).await?;
     assert_eq!(tags.iter().map(|tag| tag.tag.as_str()).collect::<Vec<_>>(), ["prod"]);
+    let commit = adding(gen_worker_hub::api::CommitMode::Replace, &[("a", b"1")])?;
+    scene.server.commit(&scene.server.writer("acme")?, &"acme/draw".parse()?, &commit, &[b"1"]).await?;
+    assert!(client.resolve(&HubRef::parse("acme/draw")?).await.is_ok());
+    let prod = client.resolve(&HubRef::parse("acme/draw:prod")?).await;
+    assert!(matches!(prod, Err(HubError::NotFound { .. })), "the tag of an endpoint is none of a model: {prod:?}");
     Ok(())
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result};
 use gen_worker_hub::{
     Blake3Hash, HubRef,
     api::{CommitMode, SessionOpen, UploadSource, UploadStart},
-    client::{HubError, UploadTarget},
+    client::{HubClient, HubClientOptions, HubError, UploadTarget},
     model_ref::RepoName,
     names::ServerId,
     token::{Area, ByteLimits, Right},
@@ -204,5 +204,48 @@ async fn h4_4_content_that_the_owner_has_needs_no_transfer() -> Result<()> {
     let target = UploadTarget::Revision { repo, session: opened };
     let wanted = client.create_upload(&target, &create, &local).await?;
     assert!(matches!(wanted, UploadStart::Transfer { .. }));
+    Ok(())
+}
+
+#[tokio::test]
+async fn h5_6_the_first_write_makes_the_repository_if_the_token_may_write_it() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let of = |name: &str| -> Result<HubClient> {
+        let token = Some(server.token_of("acme", &[(Area::Repo, Right::Write, "acme", name)])?);
+        Ok(HubClient::new(HubClientOptions { base_url: server.url.clone(), token, ..HubClientOptions::default() })?)
+    };
+    let operator = HubClientOptions {
+        base_url: server.url.clone(),
+        token: Some(server.operator()),
+        ..HubClientOptions::default()
+    };
+    let operator = HubClient::new(operator)?;
+    let is_there = async |repo: &RepoName| anyhow::Ok(operator.metadata(repo).await?.is_some_and(|found| found.exists));
+    let [model, commit, attributes]: [RepoName; 3] =
+        ["acme/model".parse()?, "acme/commit".parse()?, "acme/attributes".parse()?];
+    let (other, one) = (of("other")?, adding(CommitMode::Replace, &[("a", b"1")])?);
+    let refused = [
+        other.open_session(&model, &SessionOpen::default()).await.err(),
+        other.create_commit(&commit, &one).await.err(),
+        other.put_metadata(&attributes, &serde_json::Map::new()).await.err(),
+    ];
+    for error in refused {
+        assert!(matches!(error, Some(HubError::Auth { status: 403, .. })), "{error:?}");
+    }
+    for repo in [&model, &commit, &attributes] {
+        assert!(!is_there(repo).await?, "{repo}");
+    }
+    let client = of("model")?;
+    let session = client.open_session(&model, &SessionOpen::default()).await?.session_id;
+    let session = Session { client, target: UploadTarget::Revision { repo: model.clone(), session } };
+    save(&server, &session, "a", b"1").await?;
+    let body = json!({"checkpoint_flavors": [{"snapshot_manifest": manifest(&[("a", b"1")])}]});
+    assert_eq!(finalize(&server, &session, &body).await?.0, 200);
+    server.commit(&of("commit")?, &commit, &one, &[b"1"]).await?;
+    of("attributes")?.put_metadata(&attributes, &serde_json::Map::new()).await?;
+    for repo in [&model, &commit, &attributes] {
+        assert!(is_there(repo).await?, "{repo}");
+    }
     Ok(())
 }

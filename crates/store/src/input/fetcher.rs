@@ -13,7 +13,10 @@ use gen_worker_hub::{Digest, digest::DigestHasher};
 use gen_worker_tasks::Scope;
 use reqwest::{Response, Url, header};
 
-use super::{error::InputError, mime::MimeList, picture::PictureLimits, public_address::AddressRule, web::Web};
+use super::{
+    error::InputError, mime::MimeList, picture::PictureLimits, public_address::AddressRule, storage::StorageBase,
+    web::Web,
+};
 
 /// Kind of a file whose server does not say it.
 const BYTES: &str = "application/octet-stream";
@@ -33,6 +36,8 @@ pub struct InputOptions {
     pub bytes_max: u64,
     /// Which hosts may be asked.
     pub addresses: AddressRule,
+    /// The buckets of the pool's own storage: files below these places are fetched wherever they are.
+    pub storage: Vec<StorageBase>,
     /// PEM roots that are trusted besides the system's.
     pub extra_roots: Option<Vec<u8>>,
 }
@@ -95,6 +100,7 @@ impl Default for InputOptions {
             time_max: Duration::from_secs(120),
             bytes_max: 50 << 20,
             addresses: AddressRule::Public,
+            storage: Vec::new(),
             extra_roots: None,
         }
     }
@@ -106,7 +112,7 @@ impl InputFetcher {
     /// # Errors
     /// [`InputError::Setup`] when the trusted roots cannot be used.
     pub fn new(options: InputOptions, scope: Arc<Scope>) -> Result<Self, InputError> {
-        let web = Web::new(options.addresses, options.extra_roots.as_deref())?;
+        let web = Web::new(options.addresses, options.storage.clone().into(), options.extra_roots.as_deref())?;
         Ok(Self { web, options: Arc::new(options), scope })
     }
 

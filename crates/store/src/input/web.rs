@@ -9,7 +9,7 @@ use reqwest::{
     header, redirect,
 };
 
-use super::{error::InputError, public_address::AddressRule};
+use super::{error::InputError, public_address::AddressRule, storage::StorageBase};
 
 /// What the client calls itself.
 const USER_AGENT: &str = concat!("gen-worker/", env!("CARGO_PKG_VERSION"));
@@ -36,6 +36,8 @@ pub(super) enum Refusal {
 #[derive(Clone, Debug)]
 pub(super) struct Web {
     rule: AddressRule,
+    /// Places that are asked wherever they are.
+    storage: Arc<[StorageBase]>,
     /// Connects where the rule allows.
     public: Client,
     /// Connects to the pool's own storage.
@@ -43,21 +45,24 @@ pub(super) struct Web {
 }
 
 impl Web {
-    pub(super) fn new(rule: AddressRule, extra_roots: Option<&[u8]>) -> Result<Self, InputError> {
+    pub(super) fn new(
+        rule: AddressRule,
+        storage: Arc<[StorageBase]>,
+        extra_roots: Option<&[u8]>,
+    ) -> Result<Self, InputError> {
         let public = client(rule, extra_roots)?;
         let own = if rule == AddressRule::Any { public.clone() } else { client(AddressRule::Any, extra_roots)? };
-        Ok(Self { rule, public, own })
+        Ok(Self { rule, storage, public, own })
     }
 
-    /// The answer for `url`, or for where it leads. What has the origin of `own` is asked for wherever that is; each
-    /// redirect is judged by itself.
+    /// The answer for `url`, or for where it leads. What has the origin of `own`, or is in the storage, is asked for wherever
+    /// that is; each redirect is judged by itself.
     pub(super) async fn get(&self, mut url: Url, own: Option<&str>) -> Result<Response, InputError> {
         let own = own.and_then(|own| own.parse::<Url>().ok()).map(|own| own.origin()).filter(|own| own.is_tuple());
         for _ in 0..=REDIRECTS_MAX {
-            let (client, rule) = match &own {
-                Some(own) if url.origin() == *own => (&self.own, AddressRule::Any),
-                _ => (&self.public, self.rule),
-            };
+            let is_own = own.as_ref().is_some_and(|own| url.origin() == *own)
+                || self.storage.iter().any(|base| base.covers(&url));
+            let (client, rule) = if is_own { (&self.own, AddressRule::Any) } else { (&self.public, self.rule) };
             check(&url, rule)?;
             let asked = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity").send();
             let response = asked.await.map_err(Self::failed)?;

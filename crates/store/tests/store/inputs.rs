@@ -87,7 +87,7 @@ async fn answer(mut socket: TcpStream) -> std::io::Result<()> {
     let there = format!("Location: {query}\r\nContent-Length: 0\r\n");
     let large = vec![7; LARGE];
     let (status, headers, body): (_, _, &[u8]) = match path {
-        "/a.PNG" => (200, "Content-Type: Image/PNG; q=1\r\nContent-Length: 4\r\n", b"1234"),
+        "/a.PNG" | "/models/a.PNG" => (200, "Content-Type: Image/PNG; q=1\r\nContent-Length: 4\r\n", b"1234"),
         "/37x21.png" => (200, "Content-Type: text/plain\r\n", PICTURE),
         "/large" => (200, "", &large),
         "/long" => (200, "Content-Length: 99999999999\r\n", b""),
@@ -284,4 +284,40 @@ async fn e120_a_picture_that_is_too_large_or_none_at_all_leaves_no_file() {
     assert!(matches!(error, InputError::NoPicture) && error.is_invalid_input(), "{error:?}");
     assert_eq!(server.left(), 0);
     assert_eq!(fetch("/37x21.png", wide(37)).await.unwrap().size_bytes, PICTURE.len() as u64);
+}
+
+#[tokio::test]
+async fn h14_1_the_buckets_of_the_pool_are_asked_wherever_they_are_and_nothing_beside_them() {
+    let (bucket, hub) = (Server::start().await, Server::start().await);
+    let storage = vec![format!("{}/models", bucket.base).parse().unwrap()];
+    let fetcher = hub.fetcher(InputOptions { storage, ..InputOptions::default() });
+    let accepted = MimeList::default();
+    let fetch = async |url: &str, own: Option<&str>| {
+        let directory = tempfile::tempdir().unwrap();
+        let request = InputRequest {
+            url,
+            number: 0,
+            directory: directory.path(),
+            bytes_max: None,
+            accepted: &accepted,
+            expected: &[],
+            picture: PictureLimits::default(),
+            own,
+        };
+        fetcher.fetch(&request).await
+    };
+    let signed = format!("{}/models/a.PNG?X-Amz-Signature=1", bucket.base);
+    // Straight, and when the hub leads there.
+    let led = format!("{}/to?{}/models/a.PNG", hub.base, bucket.base);
+    for url in [&signed, &led] {
+        assert_eq!(fetch(url, Some(&hub.base)).await.unwrap().size_bytes, 4, "{url}");
+    }
+    for beside in ["/a.PNG", "/models", "/models/../a.PNG", "/models/..%2Fa.PNG", "/modelsx/a.PNG"] {
+        for url in [format!("{}{beside}", bucket.base), format!("{}/to?{}{beside}", hub.base, bucket.base)] {
+            let error = fetch(&url, Some(&hub.base)).await.unwrap_err();
+            assert!(matches!(error, InputError::Private { .. }), "{url}: {error:?}");
+        }
+    }
+    let stranger = fetch(&format!("{}/to?{}/models/a.PNG", hub.base, bucket.base), None).await.unwrap_err();
+    assert!(matches!(stranger, InputError::Private { .. }), "nobody else of the network: {stranger:?}");
 }

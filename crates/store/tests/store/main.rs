@@ -11,6 +11,7 @@ mod faults;
 mod granted_downloads;
 mod grants;
 mod hub_grants;
+mod hub_inputs;
 mod hub_server;
 mod hub_uploads;
 mod inputs;

@@ -49,6 +49,12 @@ rows! {
                   outputs, for pools whose clients are trusted (1, true, yes). Files of the pool's hub may be named in any \
                   case."
     }
+    GEN_WORKER_STORAGE {
+        default: "none",
+        meaning: "Buckets of the pool's own storage, such as `https://minio.internal:9000/models/`, with commas in between. Files \
+                  of payloads below them are fetched also when they are in a private network. Whoever sends payloads can read \
+                  what needs no signature there."
+    }
     GEN_WORKER_JOBS_DIR {
         default: "`gen-worker-jobs-` and the user's number in the temporary directory",
         meaning: "Where jobs keep files while they run. Each process has a directory of its own there, and removes those of \

@@ -19,16 +19,13 @@ use serde_json::{Value, json, value::RawValue};
 
 use super::{NAME_BYTES_MAX, Page, TEXT_BYTES_MAX, actor, manifest, project_of, refused, text, time};
 use crate::{
-    api::{body, caller::Caller, error::ApiError},
+    api::{body, caller::Caller, error::ApiError, repeat},
     hub::{Busy, Hub},
     metadata::{NewRelease, ReleaseImage, ReleaseRecord},
 };
 
 /// Largest body: a manifest with the schemas of some thousand functions.
 const BODY_MAX: usize = 4 * 1024 * 1024;
-
-/// Longest key of a call, in bytes.
-const KEY_BYTES_MAX: usize = 128;
 
 /// The letters of ids: each stands for five bits.
 const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -73,7 +70,7 @@ pub(crate) async fn publish(
 ) -> Result<Response, ApiError> {
     let project = project_of(&tenant, &project)?;
     caller.must_have(Role::Publisher, &project.tenant)?;
-    let key = key(&headers)?;
+    let key = repeat::key(&headers)?;
     let (publication, _turn) = hub.large_bodies.read::<Publication>(body, BODY_MAX, None).await?;
     check(&publication)?;
     let endpoints = manifest::endpoints(publication.manifest.get())?;
@@ -180,13 +177,6 @@ fn check(publication: &Publication) -> Result<(), ApiError> {
         text("image.digest", digest.as_deref(), NAME_BYTES_MAX)?;
     }
     Ok(())
-}
-
-fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
-    let Some(key) = headers.get("idempotency-key") else { return Ok(None) };
-    let key = key.to_str().ok().filter(|key| (1..=KEY_BYTES_MAX).contains(&key.len()));
-    let message = format!("Idempotency-Key has 1 to {KEY_BYTES_MAX} printable characters");
-    key.map(|key| Some(key.to_owned())).ok_or_else(|| ApiError::invalid("invalid_key", message))
 }
 
 /// An id of 130 random bits.

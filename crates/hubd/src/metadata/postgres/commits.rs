@@ -4,12 +4,14 @@ use gen_worker_hub::{ServerId, api::CommitCreate, model_ref::RepoName};
 use tokio_postgres::Row;
 
 use super::{
-    blobs, budgets,
+    blobs, budgets, repeats,
     row::{column, stored, values},
     transaction::{Lock, Transaction},
     uploads,
 };
-use crate::metadata::{Author, MetadataError, NewCommit, NewUpload, OPEN_MAX, Pin, Upload, UploadOwner, pins};
+use crate::metadata::{
+    Author, CommitOpened, MetadataError, NewCommit, NewUpload, OPEN_MAX, Pin, Upload, UploadOwner, pins,
+};
 
 /// State of a commit that can be finalized.
 pub(super) const OPEN: i64 = 0;
@@ -23,13 +25,16 @@ pub(super) async fn open(
     new: &NewCommit,
     author: &Author,
     is_session: bool,
-) -> Result<Vec<Pin>, MetadataError> {
+) -> Result<CommitOpened, MetadataError> {
+    if let Some(earlier) = repeats::earlier(on, new).await? {
+        return Ok(earlier);
+    }
     let body = serde_json::to_string(&new.body).map_err(|error| MetadataError::Unfit(error.to_string()))?;
-    let sql = "INSERT INTO hub.commits (id, owner, name, private, session, state, body, expires_s)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
+    let sql = "INSERT INTO hub.commits (id, owner, name, private, session, state, body, expires_s, repeat)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
     let (id, owner, name) = (new.id.as_str(), new.repo.owner(), new.repo.repo());
-    let expires_s = stored(new.expires_s);
-    on.execute(sql, values![id, owner, name, new.private, is_session, OPEN, body, expires_s]).await?;
+    let (expires_s, repeat) = (stored(new.expires_s), new.repeat.as_ref().map(|repeat| repeat.key.as_str()));
+    on.execute(sql, values![id, owner, name, new.private, is_session, OPEN, body, expires_s, repeat]).await?;
     let known = blobs::readable_among(on, &pins::contents(new), &author.reader).await?;
     let pins = pins::pins(new, |blake3, _| Ok(known.contains(blake3)))?;
     insert_pins(on, id, &pins).await?;
@@ -39,7 +44,7 @@ pub(super) async fn open(
     }
     uploads::insert(on, &wanted, author.budget.as_ref(), None).await?;
     check_open(on, owner).await?;
-    Ok(pins)
+    Ok(CommitOpened { id: new.id.clone(), pins })
 }
 
 async fn insert_pins(on: &Transaction, id: &str, pins: &[Pin]) -> Result<(), MetadataError> {

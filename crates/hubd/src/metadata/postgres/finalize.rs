@@ -97,6 +97,7 @@ pub(super) async fn record(
              ON CONFLICT (repo, tag, flavor) DO UPDATE SET checkpoint = excluded.checkpoint";
         on.execute(sql, values![repo.id, tag.as_str(), all, checkpoint]).await?;
     }
+    repos::moved(on, repo).await?;
     let tags = tags.into_iter().map(|(tag, _)| tag).collect();
     Ok(Finalized { checkpoint_id: digest, tags, normalized_flavor, unsafe_weights, dtype })
 }

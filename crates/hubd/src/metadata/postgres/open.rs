@@ -8,7 +8,12 @@ use super::{
 use crate::metadata::MetadataError;
 
 /// Step n takes a store from format n to format n + 1. Steps are only ever added.
-const MIGRATIONS: &[&str] = &[include_str!("format_1.sql"), include_str!("releases.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("format_1.sql"),
+    include_str!("releases.sql"),
+    include_str!("repeats.sql"),
+    include_str!("revisions.sql"),
+];
 
 /// Marks the tables as ours.
 const APPLICATION: &str = "gen-worker hub";

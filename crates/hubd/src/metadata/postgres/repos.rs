@@ -13,7 +13,7 @@ use super::{
     transaction::Transaction,
 };
 use crate::{
-    metadata::{Checkpoint, MetadataError, RepoRecord, Selector},
+    metadata::{Checkpoint, MetadataError, Reader, RepoRecord, Selector},
     selection::{self, Pickled, select},
     tree::Elsewhere,
 };
@@ -25,6 +25,8 @@ pub(super) struct Repo {
     pub id: i64,
     /// Whether it is private.
     pub private: bool,
+    /// How often commits have moved its tags.
+    revisions: u64,
 }
 
 /// The repository, made when it is not there. Nobody else moves its tags before the end of the transaction.
@@ -32,16 +34,52 @@ pub(super) async fn make(on: &Transaction, name: &RepoName, private: bool) -> Re
     let insert =
         "INSERT INTO hub.repos (owner, name, private, metadata) VALUES ($1, $2, $3, '{}') ON CONFLICT DO NOTHING";
     on.execute(insert, values![name.owner(), name.repo(), private]).await?;
-    let find = "SELECT id, private FROM hub.repos WHERE owner = $1 AND name = $2 FOR NO KEY UPDATE";
+    let find = "SELECT id, private, revisions FROM hub.repos WHERE owner = $1 AND name = $2 FOR NO KEY UPDATE";
     let row = on.row(find, values![name.owner(), name.repo()]).await?;
-    let row = row.ok_or_else(|| MetadataError::Corrupt { detail: "a repository is gone".to_owned() })?;
-    Ok(Repo { id: column(&row, 0)?, private: column(&row, 1)? })
+    repo(&row.ok_or_else(|| MetadataError::Corrupt { detail: "a repository is gone".to_owned() })?)
+}
+
+fn repo(row: &Row) -> Result<Repo, MetadataError> {
+    Ok(Repo { id: column(row, 0)?, private: column(row, 1)?, revisions: counted(row, 2)? })
+}
+
+/// Notes that a commit moves its tags.
+pub(super) async fn moved(on: &Transaction, repo: Repo) -> Result<(), MetadataError> {
+    on.execute("UPDATE hub.repos SET revisions = revisions + 1 WHERE id = $1", values![repo.id]).await.map(drop)
+}
+
+/// A repository that has a tree and that `reader` may read.
+pub(super) async fn of_tree(
+    on: &Transaction,
+    digest: &Digest,
+    reader: &Reader,
+) -> Result<Option<RepoName>, MetadataError> {
+    let column_of_it = column_of(digest);
+    let sql = format!(
+        "SELECT owner, name, private FROM hub.repos WHERE id IN (
+             SELECT repo FROM hub.checkpoints WHERE {column_of_it} = $1)"
+    );
+    for row in on.rows(&sql, values![digest.to_string()]).await? {
+        let (owner, name): (&str, &str) = (column(&row, 0)?, column(&row, 1)?);
+        let repo: RepoName = parse("owner, name", &format!("{owner}/{name}"))?;
+        if reader.may_read_repo(&repo, column(&row, 2)?) {
+            return Ok(Some(repo));
+        }
+    }
+    Ok(None)
+}
+
+fn column_of(digest: &Digest) -> &'static str {
+    match digest.algorithm() {
+        DigestAlgorithm::Blake3 => "digest",
+        DigestAlgorithm::Sha256 => "sha256",
+    }
 }
 
 async fn find(on: &Transaction, name: &RepoName) -> Result<Option<Repo>, MetadataError> {
-    let sql = "SELECT id, private FROM hub.repos WHERE owner = $1 AND name = $2";
+    let sql = "SELECT id, private, revisions FROM hub.repos WHERE owner = $1 AND name = $2";
     let row = on.row(sql, values![name.owner(), name.repo()]).await?;
-    row.map(|row| Ok(Repo { id: column(&row, 0)?, private: column(&row, 1)? })).transpose()
+    row.map(|row| repo(&row)).transpose()
 }
 
 pub(super) async fn metadata(on: &Transaction, name: &RepoName) -> Result<Option<RepoRecord>, MetadataError> {
@@ -144,7 +182,8 @@ pub(super) async fn resolve(
     let sql = "SELECT dtype FROM hub.checkpoints WHERE repo = $1 AND digest = $2";
     let Some(row) = on.row(sql, values![repo.id, digest]).await? else { return Ok(None) };
     let (files, dtype) = (files(on, repo, &digest).await?, column(&row, 0)?);
-    Ok(Some(Checkpoint { digest: parse("digest", &digest)?, private: repo.private, files, siblings, dtype }))
+    let (digest, repo_revision) = (parse("digest", &digest)?, repo.revisions);
+    Ok(Some(Checkpoint { digest, private: repo.private, repo_revision, files, siblings, dtype }))
 }
 
 async fn by_digest(
@@ -153,10 +192,7 @@ async fn by_digest(
     digest: &Digest,
     flavor: Option<&Flavor>,
 ) -> Result<Option<String>, MetadataError> {
-    let column_of_it = match digest.algorithm() {
-        DigestAlgorithm::Blake3 => "digest",
-        DigestAlgorithm::Sha256 => "sha256",
-    };
+    let column_of_it = column_of(digest);
     let sql = format!(
         "SELECT digest FROM hub.checkpoints AS c WHERE repo = $1 AND {column_of_it} = $2 AND ($3 IS NULL OR EXISTS (
              SELECT 1 FROM hub.labels AS l WHERE l.checkpoint = c.id AND l.flavor = $3))"

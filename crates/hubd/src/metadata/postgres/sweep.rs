@@ -5,11 +5,17 @@ use tokio_postgres::Row;
 
 use super::{
     budgets, commits,
-    row::{column, stored, values},
+    row::{column, counted, stored, values},
     transaction::{Lock, Transaction},
     uploads,
 };
 use crate::metadata::{COMMIT_KEPT_S, MetadataError};
+
+/// The time of the database.
+pub(super) async fn now_s(on: &Transaction) -> Result<Option<u64>, MetadataError> {
+    let row = on.row("SELECT floor(extract(epoch FROM clock_timestamp()))::bigint", values![]).await?;
+    row.map(|row| counted(&row, 0)).transpose()
+}
 
 pub(super) async fn sweep(
     on: &Transaction,

@@ -62,7 +62,7 @@ fn commit(id: &str, mode: CommitMode, files: &[(&str, &str)]) -> NewCommit {
         size_bytes: content.len() as u64,
     };
     let body = CommitCreate::new(mode, files.iter().map(add).collect());
-    NewCommit { id: id.parse().unwrap(), repo: repo(), private: false, body, expires_s: END_S }
+    NewCommit { id: id.parse().unwrap(), repo: repo(), private: false, body, expires_s: END_S, repeat: None }
 }
 
 async fn files(on: &PostgresMetadata) -> Vec<String> {
@@ -300,7 +300,7 @@ async fn h6_18_a_tree_of_more_files_than_one_statement_takes_is_committed_and_re
     let operations = (1..=count).map(add).collect();
     let body = CommitCreate::new(CommitMode::Replace, operations);
     let new = NewCommit { body, ..commit("c1", CommitMode::Replace, &[]) };
-    let pins = store.open_commit(new, Author::unlimited(Reader::Operator)).await.unwrap();
+    let pins = store.open_commit(new, Author::unlimited(Reader::Operator)).await.unwrap().pins;
     assert_eq!(pins.iter().filter(|pin| pin.upload.is_none()).count(), finalize::FILES_AT_ONCE + 1);
     store.finalize_commit(repo(), "c1".parse().unwrap(), NOW_S).await.unwrap();
     assert_eq!(files(&store).await.len(), finalize::FILES_AT_ONCE + 1);
@@ -308,7 +308,7 @@ async fn h6_18_a_tree_of_more_files_than_one_statement_takes_is_committed_and_re
     let body = CommitCreate::new(CommitMode::Replace, (1..=count).map(add).collect());
     let new = NewCommit { body, ..commit("c2", CommitMode::Replace, &[]) };
     server.sql("test0", "UPDATE hub.repos SET private = true").unwrap();
-    let pins = store.open_commit(new, Author::unlimited(Reader::Anyone)).await.unwrap();
+    let pins = store.open_commit(new, Author::unlimited(Reader::Anyone)).await.unwrap().pins;
     assert_eq!(pins.iter().filter(|pin| pin.upload.is_some()).count(), finalize::FILES_AT_ONCE + 1);
     while store.sweep(0, END_S, 500).await.unwrap() {}
     assert_eq!(server.sql("test0", "SELECT count(*) FROM hub.uploads").unwrap(), "0");

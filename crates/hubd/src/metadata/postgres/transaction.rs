@@ -35,6 +35,8 @@ pub(super) enum Lock<'a> {
     Datasets(&'a str),
     /// How many variables an endpoint of an owner has.
     Variables(&'a str, &'a str),
+    /// Who opens a commit by these words.
+    Repeat(&'a str),
     /// Who brings the tables to their newest format.
     Format,
     /// Which objects are on record. Taken by all who record one, together, and by who looks for those that are not, alone.
@@ -110,6 +112,7 @@ impl Lock<'_> {
             Lock::Open(owner) => ("open", owner, ""),
             Lock::Datasets(owner) => ("datasets", owner, ""),
             Lock::Variables(owner, endpoint) => ("variables", owner, endpoint),
+            Lock::Repeat(key) => ("repeat", key, ""),
             Lock::Format => ("format", "", ""),
             Lock::Records => ("records", "", ""),
         };

@@ -3,8 +3,8 @@
 use gen_worker_hub::{ServerId, api::CommitCreate, model_ref::RepoName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::{blobs, budgets, row::stored, uploads};
-use crate::metadata::{Author, MetadataError, NewCommit, OPEN_MAX, Pin, Upload, UploadOwner, pins};
+use super::{blobs, budgets, repeats, row::stored, uploads};
+use crate::metadata::{Author, CommitOpened, MetadataError, NewCommit, OPEN_MAX, Pin, Upload, UploadOwner, pins};
 
 /// State of a commit that can be finalized.
 pub(super) const OPEN: i64 = 0;
@@ -13,14 +13,18 @@ pub(super) const DONE: i64 = 1;
 /// State of one that was given up, or that was not finished in time.
 pub(super) const CLOSED: i64 = 2;
 
-pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<Vec<Pin>, MetadataError> {
+pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<CommitOpened, MetadataError> {
+    if let Some(earlier) = repeats::earlier(on, new)? {
+        return Ok(earlier);
+    }
     check_open(on, new.repo.owner())?;
     let body = serde_json::to_string(&new.body).map_err(|error| MetadataError::Unfit(error.to_string()))?;
     let mut insert = on.prepare_cached(
-        "INSERT INTO commits (id, owner, name, private, state, expires_s) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO commits (id, owner, name, private, state, expires_s, repeat) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?;
     let (owner, name) = (new.repo.owner(), new.repo.repo());
-    insert.execute(params![new.id.as_str(), owner, name, new.private, OPEN, stored(new.expires_s)])?;
+    let repeat = new.repeat.as_ref().map(|repeat| &repeat.key);
+    insert.execute(params![new.id.as_str(), owner, name, new.private, OPEN, stored(new.expires_s), repeat])?;
     let mut keep = on.prepare_cached("INSERT INTO commit_bodies (commit_id, body) VALUES (?1, ?2)")?;
     keep.execute([new.id.as_str(), &body])?;
     let pins = pins::pins(new, |blake3, size| blobs::readable(on, blake3, size, &author.reader))?;
@@ -34,7 +38,7 @@ pub(super) fn open(on: &Connection, new: &NewCommit, author: &Author) -> Result<
             uploads::insert(on, upload, author.budget.as_ref())?;
         }
     }
-    Ok(pins)
+    Ok(CommitOpened { id: new.id.clone(), pins })
 }
 
 fn check_open(on: &Connection, owner: &str) -> Result<(), MetadataError> {
@@ -56,7 +60,8 @@ fn mark_pinned(on: &Connection, id: &str, now_s: u64) -> Result<(), MetadataErro
 
 pub(super) fn close_of(on: &Connection, repo: &RepoName, id: &ServerId, now_s: u64) -> Result<(), MetadataError> {
     let mut find = on.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3 AND state = ?4)",
+        "SELECT EXISTS (SELECT 1 FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3 AND state = ?4)
+             AND NOT EXISTS (SELECT 1 FROM sessions WHERE id = ?1)",
     )?;
     let is_open = find.query_row(params![id.as_str(), repo.owner(), repo.repo(), OPEN], |row| row.get(0))?;
     if is_open {

@@ -119,6 +119,7 @@ pub(super) fn record(
     for (tag, default) in &tags {
         point(on, repo, tag, default.as_deref(), &labels, &digest)?;
     }
+    repos::moved(on, repo)?;
     let tags = tags.into_iter().map(|(tag, _)| tag).collect();
     Ok(Finalized { checkpoint_id: digest, tags, normalized_flavor, unsafe_weights, dtype })
 }

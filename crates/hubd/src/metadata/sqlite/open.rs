@@ -20,6 +20,8 @@ const MIGRATIONS: &[&str] = &[
     include_str!("owners.sql"),
     include_str!("announced.sql"),
     include_str!("releases.sql"),
+    include_str!("repeats.sql"),
+    include_str!("revisions.sql"),
 ];
 
 /// How long another program that looks into the file may take to let go.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::row::{count, parse};
 use crate::{
-    metadata::{Checkpoint, MetadataError, RepoRecord, Selector},
+    metadata::{Checkpoint, MetadataError, Reader, RepoRecord, Selector},
     selection::{Pickled, Row, select},
 };
 
@@ -18,6 +18,8 @@ pub(super) struct Repo {
     pub id: i64,
     /// Whether it is private.
     pub private: bool,
+    /// How often commits have moved its tags.
+    revisions: u64,
 }
 
 /// The repository, made when it is not there.
@@ -29,9 +31,41 @@ pub(super) fn make(on: &Connection, name: &RepoName, private: bool) -> Result<Re
 }
 
 fn find(on: &Connection, name: &RepoName) -> Result<Option<Repo>, MetadataError> {
-    let mut find = on.prepare_cached("SELECT id, private FROM repos WHERE owner = ?1 AND name = ?2")?;
-    let repo = |row: &rusqlite::Row<'_>| Ok(Repo { id: row.get(0)?, private: row.get(1)? });
-    Ok(find.query_row([name.owner(), name.repo()], repo).optional()?)
+    let mut find = on.prepare_cached("SELECT id, private, revisions FROM repos WHERE owner = ?1 AND name = ?2")?;
+    let found =
+        find.query_row([name.owner(), name.repo()], |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?)));
+    let Some((id, private, revisions)) = found.optional()? else { return Ok(None) };
+    Ok(Some(Repo { id, private, revisions: count("revisions", revisions)? }))
+}
+
+/// Notes that a commit moves its tags.
+pub(super) fn moved(on: &Connection, repo: &Repo) -> Result<(), MetadataError> {
+    on.prepare_cached("UPDATE repos SET revisions = revisions + 1 WHERE id = ?1")?.execute([repo.id])?;
+    Ok(())
+}
+
+/// A repository that has a tree and that `reader` may read. They are looked at one by one.
+pub(super) fn of_tree(on: &Connection, digest: &Digest, reader: &Reader) -> Result<Option<RepoName>, MetadataError> {
+    let column = column_of(digest);
+    let mut list = on.prepare_cached(&format!(
+        "SELECT owner, name, private FROM repos WHERE id IN (SELECT repo FROM checkpoints WHERE {column} = ?1)",
+    ))?;
+    let mut rows = list.query([digest.to_string()])?;
+    while let Some(row) = rows.next()? {
+        let (owner, name): (String, String) = (row.get(0)?, row.get(1)?);
+        let repo: RepoName = parse("owner, name", &format!("{owner}/{name}"))?;
+        if reader.may_read_repo(&repo, row.get(2)?) {
+            return Ok(Some(repo));
+        }
+    }
+    Ok(None)
+}
+
+fn column_of(digest: &Digest) -> &'static str {
+    match digest.algorithm() {
+        DigestAlgorithm::Blake3 => "digest",
+        DigestAlgorithm::Sha256 => "sha256",
+    }
 }
 
 pub(super) fn metadata(on: &Connection, name: &RepoName) -> Result<Option<RepoRecord>, MetadataError> {
@@ -126,7 +160,8 @@ pub(super) fn resolve(
     let files = files(on, &repo, &digest)?;
     let mut dtype = on.prepare_cached("SELECT dtype FROM checkpoints WHERE repo = ?1 AND digest = ?2")?;
     let dtype = dtype.query_row(params![repo.id, digest], |row| row.get(0))?;
-    Ok(Some(Checkpoint { digest: parse("digest", &digest)?, private: repo.private, files, siblings, dtype }))
+    let (digest, repo_revision) = (parse("digest", &digest)?, repo.revisions);
+    Ok(Some(Checkpoint { digest, private: repo.private, repo_revision, files, siblings, dtype }))
 }
 
 fn by_digest(
@@ -135,10 +170,7 @@ fn by_digest(
     digest: &Digest,
     flavor: Option<&Flavor>,
 ) -> Result<Option<String>, MetadataError> {
-    let column = match digest.algorithm() {
-        DigestAlgorithm::Blake3 => "digest",
-        DigestAlgorithm::Sha256 => "sha256",
-    };
+    let column = column_of(digest);
     let mut find = on.prepare_cached(&format!(
         "SELECT digest FROM checkpoints AS c WHERE repo = ?1 AND {column} = ?2 AND (?3 IS NULL OR EXISTS (
              SELECT 1 FROM labels AS l WHERE l.repo = c.repo AND l.digest = c.digest AND l.flavor = ?3))",

@@ -5,6 +5,8 @@ use gen_worker_hub::api::{CommitCreate, CommitMode, CommitOperation};
 use super::*;
 use crate::metadata::{Reader, UploadOwner, testing};
 
+mod full;
+
 #[tokio::test]
 async fn the_store_does_what_the_seam_promises() {
     let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,7 @@
 //! The thread that owns the connection. While one commit is on its way to the disk the next calls gather, so the fsync is shared.
+//!
+//! A full disk, or a failing one, may take a whole transaction with it, in the middle of a group. Then everybody who is in it
+//! hears that, and the rest of the group begins anew.
 
 use futures::FutureExt as _;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -9,6 +12,12 @@ use crate::metadata::{Answer, MetadataError};
 
 /// Calls of one transaction: enough to share an fsync, few enough that the first of them does not wait long.
 const GROUP_MAX: usize = 64;
+
+/// What failed when a transaction is not on the disk.
+const COMMIT: &str = "commit to the store";
+
+/// Why, when the store itself has taken it back.
+const ROLLED_BACK: &str = "the disk is full, or it fails";
 
 /// Tells a caller what came of its call, once that is on the disk or is known not to be.
 type Tell = Box<dyn FnOnce(Result<(), MetadataError>) + Send>;
@@ -53,25 +62,33 @@ pub(super) fn run(mut connection: Connection, mut waiting: mpsc::Receiver<Job>) 
 }
 
 fn commit(connection: &mut Connection, group: Vec<Job>) {
-    let mut transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
-        Ok(transaction) => transaction,
-        Err(error) => {
-            // The callers see their replies dropped, which reads as unavailable.
-            tracing::warn!(%error, "the store of the hub takes no transaction");
-            return;
-        }
-    };
-    let tells: Vec<Tell> = group.into_iter().map(|job| job(&mut transaction)).collect();
-    match transaction.commit() {
-        Ok(()) => tells.into_iter().for_each(|tell| tell(Ok(()))),
-        Err(error) => {
-            let text = error.to_string();
-            for tell in tells {
-                let source = text.clone().into();
-                tell(Err(MetadataError::Unavailable { operation: "commit to the store", source }));
+    let mut group = group.into_iter();
+    while group.len() > 0 {
+        let mut transaction = match connection.transaction_with_behavior(TransactionBehavior::Immediate) {
+            Ok(transaction) => transaction,
+            Err(error) => {
+                // The callers see their replies dropped, which reads as unavailable.
+                tracing::warn!(%error, "the store of the hub takes no transaction");
+                return;
             }
+        };
+        let mut tells = Vec::with_capacity(group.len());
+        // Without a transaction each further call would be one, and stay whatever its caller hears.
+        while !transaction.is_autocommit()
+            && let Some(job) = group.next()
+        {
+            tells.push(job(&mut transaction));
+        }
+        let done = if transaction.is_autocommit() { Err(ROLLED_BACK.to_owned()) } else { committed(transaction) };
+        for tell in tells {
+            let refused = |why: &String| MetadataError::Unavailable { operation: COMMIT, source: why.clone().into() };
+            tell(done.as_ref().copied().map_err(refused));
         }
     }
+}
+
+fn committed(transaction: Transaction<'_>) -> Result<(), String> {
+    transaction.commit().map_err(|error| error.to_string())
 }
 
 fn in_savepoint<T>(

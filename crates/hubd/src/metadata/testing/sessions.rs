@@ -10,7 +10,7 @@ fn author() -> Author {
 impl Store {
     async fn session(&self, id: &str) {
         let body = CommitCreate::new(CommitMode::Replace, Vec::new());
-        let new = NewCommit { id: parse(id), repo: repo(), private: true, body, expires_s: END_S };
+        let new = NewCommit { id: parse(id), repo: repo(), private: true, body, expires_s: END_S, repeat: None };
         self.0.open_session(new, author()).await.expect("a session opens");
     }
 
@@ -76,6 +76,9 @@ pub(super) async fn ends(store: Store) {
     store.session("s1").await;
     assert!(store.wants("s1", "u1", "one").await.expect("it opens"));
     assert!(store.part("u1", "k1", "one").await);
+    store.0.close_commit(repo(), parse("s1"), NOW_S).await.expect("it is no commit");
+    assert!(store.doomed().await.is_empty(), "the session is as it was");
+    assert!(store.wants("s1", "u0", "none").await.expect("it is open"));
     store.0.close_session(repo(), parse("s1"), NOW_S).await.expect("it closes");
     assert_eq!(store.doomed().await, ["k1"]);
     assert!(matches!(store.ends("s1", &[]).await, Err(MetadataError::Closed)));

@@ -36,7 +36,7 @@ pub(super) async fn budgets(store: Store) {
     };
     let commit = |id: &str, content: &str| {
         let body = CommitCreate::new(CommitMode::Replace, vec![add("a", content), add("b", content)]);
-        NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S }
+        NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S, repeat: None }
     };
     let refused = store.0.open_commit(commit("c1", "12345678"), author(10)).await;
     assert!(matches!(refused, Err(MetadataError::OverBudget { .. })));
@@ -55,7 +55,7 @@ pub(super) async fn repeats(store: Store) {
         let (blake3, size_bytes) = (Blake3Hash::of(content.as_bytes()), content.len() as u64);
         let add = CommitOperation::Add { path: "a".parse().expect("a path"), blake3, size_bytes };
         let body = CommitCreate::new(CommitMode::Replace, vec![add]);
-        let new = NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S };
+        let new = NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S, repeat: None };
         store.0.open_commit(new, author()).await
     };
     let upload =
@@ -74,7 +74,7 @@ pub(super) async fn repeats(store: Store) {
     commit("c3", "7654321").await.expect("all are given up");
     store.0.close_commit(repo(), parse("c3"), NOW_S).await.expect("it closes");
     let body = CommitCreate::new(CommitMode::Replace, Vec::new());
-    let session = NewCommit { id: parse("s1"), repo: repo(), private: false, body, expires_s: END_S };
+    let session = NewCommit { id: parse("s1"), repo: repo(), private: false, body, expires_s: END_S, repeat: None };
     store.0.open_session(session, author()).await.expect("a session opens");
     for id in ["u5", "u6"] {
         let new = NewUpload { owner: UploadOwner::Commit(parse("s1")), ..store.media(id, "", "12345678") };
@@ -123,9 +123,9 @@ pub(super) async fn wanted(store: Store) {
             size_bytes: 5,
         }],
     );
-    let new = NewCommit { id: parse("c1"), repo: repo(), private: false, body, expires_s: END_S };
-    let pins = store.0.open_commit(new, job("eve", &[Area::Repo])).await.expect("a commit opens");
-    assert!(pins.iter().all(|pin| pin.upload.is_some()), "eve has to bring it");
+    let new = NewCommit { id: parse("c1"), repo: repo(), private: false, body, expires_s: END_S, repeat: None };
+    let opened = store.0.open_commit(new, job("eve", &[Area::Repo])).await.expect("a commit opens");
+    assert!(opened.pins.iter().all(|pin| pin.upload.is_some()), "eve has to bring it");
     store.save("u2", "a", "second").await;
     store.0.sweep(NOW_S + 1, NOW_S, 100).await.expect("a sweep");
     assert_eq!(store.doomed().await, ["u1"]);
@@ -152,6 +152,7 @@ pub(super) async fn too_many(store: Store) {
         private: false,
         body: CommitCreate::new(CommitMode::Replace, Vec::new()),
         expires_s: END_S,
+        repeat: None,
     };
     let author = || job("acme", &[Area::Repo]);
     for number in 0..OPEN_MAX {
@@ -210,4 +211,31 @@ pub(super) async fn visibility(store: Store) {
         assert!(store.0.put_visibility(repo(), private).await.expect("a write"));
         assert_eq!(store.0.repo_metadata(repo()).await.expect("a read").map(|repo| repo.private), Some(private));
     }
+}
+
+/// Trees are found by either digest, in what the reader may read, and each commit that moves tags is counted.
+pub(super) async fn trees(store: Store) {
+    let resolve = async || {
+        let selector = Selector::Tag("latest".parse().expect("a tag"), None);
+        store.0.resolve(repo(), selector).await.expect("a resolve").expect("a checkpoint")
+    };
+    let mut digests = Vec::new();
+    for (number, (commit, content)) in (1..).zip([("c1", "one"), ("c2", "two"), ("c3", "one")]) {
+        if !store.open(commit, CommitMode::Replace, "a", content, true).await {
+            store.bring(commit, content).await;
+        }
+        let done = store.finalize(commit).await.expect("a checkpoint");
+        let found = resolve().await;
+        assert_eq!((found.digest, found.repo_revision), (done.checkpoint_id, number), "also of a tree that was there");
+        digests.push(done.checkpoint_id);
+    }
+    store.finalize("c3").await.expect("the same again");
+    assert_eq!(resolve().await.repo_revision, 3, "which moves nothing");
+    let of = async |digest, author: Author| store.0.repo_of_tree(digest, author.reader).await.expect("a read");
+    let alias = gen_worker_hub::Snapshot::new(resolve().await.files).expect("a tree").sha256_alias();
+    for digest in [digests[0], digests[1], alias] {
+        assert_eq!(of(digest, job("acme", &[Area::Repo])).await, Some(repo()));
+        assert_eq!(of(digest, job("eve", &[Area::Repo])).await, None, "it is private");
+    }
+    assert_eq!(of(Blake3Hash::of(b"none").into(), job("acme", &[Area::Repo])).await, None);
 }

@@ -14,7 +14,7 @@ async fn two(server: &Postgres) -> [PostgresMetadata; 2] {
 
 /// Opens a commit of one file and brings it.
 async fn bring_commit(on: &PostgresMetadata, id: &str, mode: CommitMode) -> Result<(), MetadataError> {
-    let pins = on.open_commit(commit(id, mode, &[(id, id)]), Author::unlimited(Reader::Operator)).await?;
+    let pins = on.open_commit(commit(id, mode, &[(id, id)]), Author::unlimited(Reader::Operator)).await?.pins;
     for upload in pins.into_iter().filter_map(|pin| pin.upload) {
         bring(on, upload.id.as_str(), id).await?;
     }
@@ -119,7 +119,7 @@ async fn h4_4_what_is_named_while_another_process_collects_it_stays_or_has_to_co
         let (id, mode) = (format!("c{turn}"), CommitMode::Replace);
         let naming = async {
             let files = [("f", "content")];
-            let pins = one.open_commit(commit(&id, mode, &files), Author::unlimited(Reader::Operator)).await?;
+            let pins = one.open_commit(commit(&id, mode, &files), Author::unlimited(Reader::Operator)).await?.pins;
             let refs = save(&one, &format!("d{turn}"), "y", "content").await?;
             for upload in pins.into_iter().filter_map(|pin| pin.upload) {
                 bring(&one, upload.id.as_str(), "content").await?;
