@@ -181,4 +181,14 @@ mod tests {
             ]
         );
     }
+
+    #[test]
+    fn c84_m3_11_an_endpoint_that_cannot_be_loaded_is_exit_1_and_a_project_that_is_not_there_exit_2() {
+        // No function is linked into this program.
+        let exit = |config: Option<&str>| {
+            let args = PrefetchArgs { config: config.map(Into::into), offline: true, json: false };
+            run(&args, &Environment::of_pairs(&[])).err().map(|failure| failure.exit().code())
+        };
+        assert_eq!((exit(None), exit(Some("no-such-project"))), (Some(1), Some(2)));
+    }
 }

@@ -343,7 +343,7 @@ async fn e31_w12_3_functions_that_need_another_machine_are_not_offered() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn c31_the_models_to_spare_are_those_of_the_latest_acknowledgement() {
+async fn c31_m8_8_the_models_to_spare_are_those_of_the_latest_acknowledgement() {
     let shelf = Shelf::new();
     let (mut fixture, _) = one_reader(&shelf, &Setup::default());
     let mut session = fixture.session().await;
