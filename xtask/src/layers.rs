@@ -52,6 +52,10 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["tokio:net", "tokio:fs", "tokio:process", "tonic", "hyper", "axum", "reqwest", "rusqlite", "candle-core"],
     },
     Layer {
+        name: "gen-worker-allocator", floor: 1, imports: &[], tests_import: &[], must_not_import: &["tokio"],
+        must_not_link: &["tokio", "tonic", "hyper", "axum", "reqwest", "rusqlite", "candle-core"],
+    },
+    Layer {
         name: "gen-worker-macros", floor: 1, imports: &[], tests_import: &[], must_not_import: &[],
         must_not_link: &["tokio", "tonic", "prost", "serde", "schemars"],
     },
@@ -72,7 +76,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["axum", "rusqlite", "tokio-postgres", "safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {
-        name: "gen-worker-orchestrator", floor: 3, imports: &["gen-worker-proto", "gen-worker-tasks"], tests_import: &[], must_not_import: &[],
+        name: "gen-worker-orchestrator", floor: 3, imports: &["gen-worker-proto", "gen-worker-tasks"], tests_import: &["gen-worker-allocator"], must_not_import: &[],
         must_not_link: &["safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-core", "gen-worker-inference", "gen-worker-macros", "gen-worker-cli"],
     },
     Layer {
@@ -80,7 +84,7 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["tonic", "prost", "safetensors", "gemm", "candle-core", "tokenizers", "gen-worker-core", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-cli"],
     },
     Layer {
-        name: "gen-worker-inference", floor: 4, imports: &["gen-worker-core"], tests_import: &["gen-worker-proto"], must_not_import: &["tonic", "prost"],
+        name: "gen-worker-inference", floor: 4, imports: &["gen-worker-core"], tests_import: &["gen-worker-allocator", "gen-worker-proto"], must_not_import: &["tonic", "prost"],
         must_not_link: &["axum", "hf-hub", "rusqlite", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {
@@ -88,15 +92,15 @@ const LAYERS: &[Layer] = &[
         must_not_link: &["axum", "rusqlite", "candle-core", "tokenizers", "gen-worker-orchestrator", "gen-worker-cli"],
     },
     Layer {
-        name: "gen-worker-cli", floor: 6, imports: &["gen-worker-core", "gen-worker-hub", "gen-worker-hubd", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-store", "gen-worker-tasks"], tests_import: &[], must_not_import: &["prost", "rusqlite", "axum"],
+        name: "gen-worker-cli", floor: 6, imports: &["gen-worker-allocator", "gen-worker-core", "gen-worker-hub", "gen-worker-hubd", "gen-worker-orchestrator", "gen-worker-proto", "gen-worker-store", "gen-worker-tasks"], tests_import: &[], must_not_import: &["prost", "rusqlite", "axum"],
         must_not_link: &NUMBERS,
     },
     Layer {
-        name: "example-marco-polo", floor: TOP, imports: &["gen-worker", "gen-worker-cli"], tests_import: &[], must_not_import: &["tonic", "prost"],
+        name: "example-marco-polo", floor: TOP, imports: &["gen-worker-allocator", "gen-worker", "gen-worker-cli"], tests_import: &[], must_not_import: &["tonic", "prost"],
         must_not_link: &["axum", "rusqlite", "candle-core", "tokenizers", "gen-worker-orchestrator"],
     },
     Layer {
-        name: "example-embed", floor: TOP, imports: &["gen-worker", "gen-worker-cli"], tests_import: &[], must_not_import: &["tonic", "prost"],
+        name: "example-embed", floor: TOP, imports: &["gen-worker-allocator", "gen-worker", "gen-worker-cli"], tests_import: &[], must_not_import: &["tonic", "prost"],
         must_not_link: &["axum", "rusqlite", "gen-worker-orchestrator"],
     },
     Layer {

@@ -20,7 +20,7 @@ use anyhow::{Context, Result, bail, ensure};
 use gen_worker_inference::{BackendRequest, EmbedderOptions, MatrixKernel, SentenceEmbedder};
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gen_worker_allocator::Allocator = gen_worker_allocator::Allocator;
 
 /// Rounds and time that the median of a turn is taken over, after a round of warm-up.
 const ROUNDS_MIN: usize = 5;

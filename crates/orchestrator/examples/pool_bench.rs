@@ -34,7 +34,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 /// The allocator of our binaries.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gen_worker_allocator::Allocator = gen_worker_allocator::Allocator;
 
 fn main() -> anyhow::Result<()> {
     let seconds = std::env::args().nth(1).map_or(Ok(3), |text| text.parse())?;

@@ -10,7 +10,7 @@ use gen_worker::{
 
 /// Gives freed pages back lazily: the system's allocator returns every large buffer at once and faults it in again.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gen_worker_allocator::Allocator = gen_worker_allocator::Allocator;
 
 /// What to embed. An output travels inline up to 64 KiB, and one vector takes 3.5 KiB of it.
 #[derive(Payload)]

@@ -5,7 +5,7 @@ use std::{process::ExitCode, time::Duration};
 use gen_worker::prelude::*;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gen_worker_allocator::Allocator = gen_worker_allocator::Allocator;
 
 /// A call across the pool.
 #[derive(Payload)]

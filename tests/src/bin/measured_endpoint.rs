@@ -6,7 +6,7 @@ use std::{hint::black_box, path::Path, process::ExitCode, time::Duration};
 use gen_worker::prelude::*;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gen_worker_allocator::Allocator = gen_worker_allocator::Allocator;
 
 /// How often `hold` looks for its file: thousands of calls look at the same time.
 const LOOK_EVERY: Duration = Duration::from_millis(100);

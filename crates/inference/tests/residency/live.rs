@@ -8,7 +8,7 @@
 use std::alloc::{GlobalAlloc, Layout};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use mimalloc::MiMalloc;
+use gen_worker_allocator::Allocator;
 
 /// Bytes that were given and not taken back.
 #[derive(Debug)]
@@ -30,12 +30,12 @@ unsafe impl GlobalAlloc for Live {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         self.0.fetch_add(layout.size(), Ordering::SeqCst);
         // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { MiMalloc.alloc(layout) }
+        unsafe { Allocator.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
         self.0.fetch_sub(layout.size(), Ordering::SeqCst);
         // SAFETY: the caller keeps the contract of `dealloc`, and the memory is from the same allocator.
-        unsafe { MiMalloc.dealloc(pointer, layout) }
+        unsafe { Allocator.dealloc(pointer, layout) }
     }
 }

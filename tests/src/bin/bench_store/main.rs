@@ -22,7 +22,7 @@ use server::{CRUMBS, Server};
 use source::Source;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gen_worker_allocator::Allocator = gen_worker_allocator::Allocator;
 
 /// The numbers.
 const LARGE_BYTES: u64 = 2 << 30;

@@ -25,7 +25,7 @@ use self::{
 };
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: gen_worker_allocator::Allocator = gen_worker_allocator::Allocator;
 
 /// Rounds of the peer, which is slow enough to be measured in fewer.
 const PEER_ROUNDS: usize = 3;
