@@ -29,7 +29,7 @@ struct Client {
 
 impl Client {
     fn call(&self, method: &str, path: &str, body: &[u8]) -> Result<Value> {
-        let request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        let request = http::Request::builder().method(method).uri(format!("{}{path}", self.url));
         let request = request.header("authorization", format!("Bearer {}", self.token));
         let request = request.header("x-cozy-owner", &self.owner).body(body.to_vec())?;
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();

@@ -201,7 +201,7 @@ impl Own {
 
     fn call(&self, method: &str, path: &str, body: Option<(&str, Value)>) -> Result<Value> {
         let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-        let request = ureq::http::Request::builder().method(method).uri(format!("{}{PROJECT}{path}", self.url));
+        let request = http::Request::builder().method(method).uri(format!("{}{PROJECT}{path}", self.url));
         let request = request.header("authorization", format!("Bearer {}", self.token));
         let mut reply = match body {
             Some((key, body)) => agent.run(request.header("idempotency-key", key).body(body.to_string())?)?,
