@@ -154,6 +154,66 @@ fn c51_c54_models_are_pulled_listed_run_offline_checked_and_let_go() -> Result<(
     damaged_and_let_go(&machine, &hub, &listed)
 }
 
+#[test]
+fn c84_m3_11_prefetch_brings_what_an_endpoint_declares_and_its_exit_says_how_that_went() -> Result<()> {
+    let (hub, machine) = (HubProcess::start(&["--visibility", "public"])?, Machine::new()?);
+    let endpoint = built("model-endpoint")?;
+    let prefetch = |url: &str, words: &[&str]| {
+        let words: Vec<_> = std::iter::once("prefetch").chain(words.iter().copied()).collect();
+        Process::output(&mut machine.command(&endpoint, url, &words))
+    };
+    let wrong = prefetch(&hub.url, &["--config", "no-such-project"])?;
+    ensure!(wrong.code == Some(2), "{}", wrong.stderr);
+    let missing = prefetch(&hub.url, &["--json"])?;
+    ensure!(missing.code == Some(3), "{}", missing.stderr);
+    ensure!(kinds(&missing.stdout) == ["prefetch.plan", "prefetch.ref.failed", "prefetch.done"], "{}", missing.stdout);
+
+    let source = tempfile::tempdir()?;
+    std::fs::write(source.path().join("text"), "some weights")?;
+    hub.push(source.path(), "acme/weights:prod")?;
+    let brought = prefetch(&hub.url, &["--json"])?;
+    ensure!(brought.code == Some(0), "{}", brought.stderr);
+    let told = kinds(&brought.stdout);
+    let once = |kind: &str| told.iter().filter(|told| *told == kind).count() == 1;
+    let expected = ["prefetch.plan", "model_fetch.started", "prefetch.ref.ready", "prefetch.done"];
+    ensure!(expected.iter().all(|kind| once(kind)), "{}", brought.stdout);
+
+    // Nobody to ask any more: what was brought is enough, and nothing comes again.
+    drop(hub);
+    let there = prefetch("http://127.0.0.1:1", &["--offline", "--json"])?;
+    ensure!(there.code == Some(0), "{}", there.stderr);
+    ensure!(kinds(&there.stdout) == ["prefetch.plan", "prefetch.ref.ready", "prefetch.done"], "{}", there.stdout);
+    let run = Process::output(&mut machine.command(&endpoint, "http://127.0.0.1:1", &["run", "--offline"]))?;
+    ensure!(run.code == Some(0) && run.stdout.contains("some weights"), "{}{}", run.stdout, run.stderr);
+    Ok(())
+}
+
+#[test]
+fn c54_m3_8_offline_runs_what_a_ref_was_by_the_notes_of_the_cache_and_nothing_else() -> Result<()> {
+    let (hub, machine) = (HubProcess::start(&["--visibility", "public"])?, Machine::new()?);
+    let source = tempfile::tempdir()?;
+    std::fs::write(source.path().join("text"), "some weights")?;
+    hub.push(source.path(), "acme/weights:prod")?;
+    let pulled = machine.models(&hub.url, &["pull", "acme/weights:prod"])?;
+    ensure!(pulled.code == Some(0), "{}", pulled.stderr);
+    drop(hub);
+    // What a peer leaves behind: blobs, snapshots, and what each ref was.
+    let store = machine.store();
+    std::fs::remove_file(store.join("ref-index.json")).context("remove the index")?;
+    let note = store.join("refs/acme/weights/prod");
+    ensure!(note.is_file(), "what the ref was is noted");
+    let endpoint = built("model-endpoint")?;
+    let run = || Process::output(&mut machine.command(&endpoint, "http://127.0.0.1:1", &["run", "--offline"]));
+    let offline = run()?;
+    ensure!(offline.code == Some(0) && offline.stdout.contains("some weights"), "{}{}", offline.stdout, offline.stderr);
+    std::fs::remove_file(store.join("ref-index.json")).context("remove the index")?;
+    std::fs::remove_file(note).context("remove the note")?;
+    let never = run()?;
+    let clear = never.stderr.contains("acme/weights") && never.stderr.contains("no network may be used");
+    ensure!(never.code == Some(3) && clear && never.stdout.is_empty(), "{}{}", never.stdout, never.stderr);
+    Ok(())
+}
+
 fn damaged_and_let_go(machine: &Machine, hub: &HubProcess, listed: &Value) -> Result<()> {
     ensure!(machine.models("", &["verify"])?.code == Some(0));
     ensure!(machine.models("", &["verify", "acme/other"])?.code == Some(3));

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn c84_each_model_once_with_all_the_files_that_anybody_wants() {
+    fn c84_m3_11_each_model_once_with_all_the_files_that_anybody_wants() {
         let bindings = [
             hub("o/r").build(),
             hub("o/r").tag("prod").allow_lora().build(),

@@ -98,6 +98,16 @@ mod tests {
     }
 
     #[test]
+    fn m10_5_memory_is_compared_with_all_there_is_to_the_nearest_gibibyte() {
+        let needs = |gib| ResourcesDecl { vram_gb: Some(gib), ..Default::default() };
+        let passes = |needed, there| verdict(needs(needed), &machine(1, "89"), there).is_none();
+        assert_eq!([passes(24.0, 23.99), passes(24.0, 23.5), passes(24.0, 23.49)], [true, true, false]);
+        assert_eq!([passes(24.5, 24.4), passes(24.5, 24.5)], [false, true]);
+        let why = gate(&needs(48.0).check().expect("sound"), &machine(2, "89"), 24 << 30).expect("one has 24 GiB");
+        assert_eq!(why.axes["detected_vram_gb"], "24", "a model is loaded on one, however many there are");
+    }
+
+    #[test]
     fn e31_a_function_that_needs_nothing_runs_anywhere() {
         assert_eq!(verdict(ResourcesDecl::default(), &machine(0, ""), 0.0), None);
     }

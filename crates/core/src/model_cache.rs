@@ -112,6 +112,14 @@ impl ModelCache {
         }
     }
 
+    /// The model is used now, wherever it is. Nothing happens for one that is not known.
+    pub fn mark_used(&self, id: &str) {
+        let mut table = self.0.lock();
+        if table.get(id).is_some() {
+            table.touch(id);
+        }
+    }
+
     /// Whether all of these are there, none of them still downloading.
     #[must_use]
     pub fn are_models_available(&self, ids: &[&str]) -> bool {

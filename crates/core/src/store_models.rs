@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! snapshot ────────────────────────────> files ──> store (3.1: nobody else is asked)
-//! none ──> on disk as it came before ─────────────────> held
+//! none ──> on disk as it came before ─────────────────> held (a tag: when no hub can be asked what it is now)
 //!      ├─> hub, where one may be asked ──> files ──> store, with one more resolve when addresses expire (3.9)
 //!      └─> its own provider ──────────────────────> store
 //! ```
@@ -23,6 +23,7 @@ use gen_worker_store::{
 };
 use gen_worker_tasks::Cancel;
 use tokio::sync::Semaphore;
+use tracing::warn;
 
 use crate::{
     binding::Binding,
@@ -137,20 +138,15 @@ impl StoreModels {
         Ok(fetched(held))
     }
 
-    /// What a ref pinned to a digest means is on disk or not, and needs nobody (C-51); what a tag means the hub says, if one
-    /// may be asked.
+    /// What is here already as far as nobody has to be asked, else what the hub says, if one may be asked.
     async fn of_hub(
         &self,
         reference: &str,
         wanted: &HubRef,
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
-        let held = match (pinned(wanted), &self.upstream) {
-            (Some(id), _) => self.store.find_snapshot(reference, &id).await,
-            (None, Upstream::Hub(_)) => Ok(None),
-            (None, _) => self.store.find(reference).await,
-        };
-        if let Some(held) = held.map_err(|error| failure::of(reference, error))? {
+        let held = self.present(reference, wanted).await.map_err(|error| failure::of(reference, error))?;
+        if let Some(held) = held {
             return Ok(held);
         }
         match &self.upstream {
@@ -161,6 +157,28 @@ impl StoreModels {
         }
     }
 
+    /// What is on disk for `wanted`: a ref pinned to a digest means the same for ever (C-51), and a tag what it meant the last
+    /// time, when no hub can be asked for what it means now (rule 3.8, C-54).
+    async fn present(&self, reference: &str, wanted: &HubRef) -> Result<Option<HeldModel>, FetchError> {
+        let mut held = match (pinned(wanted), &self.upstream) {
+            (Some(id), _) => self.store.find_snapshot(reference, &id).await?,
+            (None, Upstream::Offline | Upstream::NoHub) => self.store.recall(reference, wanted).await?,
+            (None, Upstream::Hub(_) | Upstream::Orchestrator) => None,
+        };
+        if held.is_none() && !matches!(self.upstream, Upstream::Hub(_)) {
+            held = self.store.find(reference).await?;
+        }
+        self.gated(reference, held).await
+    }
+
+    /// What was found is held only if it may be loaded (rule 11.2).
+    async fn gated(&self, reference: &str, held: Option<HeldModel>) -> Result<Option<HeldModel>, FetchError> {
+        if let Some(model) = held.as_ref().filter(|_| self.gate(reference) == FormatGate::SafeOnly) {
+            self.store.check_safe(model).await?;
+        }
+        Ok(held)
+    }
+
     async fn of_provider(
         &self,
         reference: &str,
@@ -168,7 +186,8 @@ impl StoreModels {
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
         // The orchestrator may have sent a snapshot of it once: that is as good (rule 3.4).
-        if let Some(held) = self.store.find(reference).await.map_err(|error| failure::of(reference, error))? {
+        let found = async || self.gated(reference, self.store.find(reference).await?).await;
+        if let Some(held) = found().await.map_err(|error| failure::of(reference, error))? {
             return Ok(held);
         }
         let told = Told(progress);
@@ -201,14 +220,21 @@ impl StoreModels {
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
         let resolve = async || client.resolve(wanted).await.map_err(|error| failure::of_hub(reference, error));
-        let brought = match self.bring(reference, &resolve().await?, progress).await {
+        let mut resolved = resolve().await?;
+        let brought = match self.bring(reference, &resolved, progress).await {
             Err(FetchError::UrlExpired { .. }) => {
                 progress.resolving_again();
-                self.bring(reference, &resolve().await?, progress).await
+                resolved = resolve().await?;
+                self.bring(reference, &resolved, progress).await
             }
             brought => brought,
         };
-        brought.map_err(|error| failure::of(reference, error))
+        let held = brought.map_err(|error| failure::of(reference, error))?;
+        // A disk that takes no note does not take the model back.
+        if let Err(error) = self.store.remember(wanted, &resolved.snapshot).await {
+            warn!(model = %reference, error = &error as &dyn std::error::Error, "what a ref is now cannot be noted");
+        }
+        Ok(held)
     }
 
     async fn check(&self, binding: &Binding, snapshot: Option<&pb::Snapshot>) -> Result<bool, ModelError> {

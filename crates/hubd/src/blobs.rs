@@ -8,20 +8,18 @@
 
 mod claim;
 mod pending;
+mod read;
 mod receive;
 mod room;
+mod staged;
 mod subtree;
 
-use std::{ops::Range, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use crate::metadata::Segment;
-use bytes::Bytes;
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use gen_worker_hub::ServerId;
 use gen_worker_tasks::Scope;
-use object_store::{
-    GetOptions, GetRange, GetResult, ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path,
-};
+use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path};
 
 pub use claim::ClaimError;
 pub use receive::{Expected, ReceiveError, Received};
@@ -91,34 +89,6 @@ impl BlobStore {
         format!("{PREFIX}/{upload}/{number}-{}", uuid::Uuid::new_v4().simple())
     }
 
-    /// The bytes of `range` of `segments`, one object after the other.
-    pub fn read(
-        &self,
-        segments: Vec<Segment>,
-        range: Range<u64>,
-    ) -> impl Stream<Item = object_store::Result<Bytes>> + Send + 'static {
-        let objects = Arc::clone(&self.objects);
-        let opened = futures::stream::iter(pieces(segments, range)).then(move |(key, range)| {
-            let objects = Arc::clone(&objects);
-            async move {
-                let options = GetOptions { range: Some(GetRange::Bounded(range)), ..GetOptions::default() };
-                objects.get_opts(&Path::from(key), options).await.map(GetResult::into_stream)
-            }
-        });
-        opened.try_flatten()
-    }
-
-    /// Makes an object outlive a loss of power, where that is ours to do.
-    ///
-    /// # Errors
-    /// When the disk refuses.
-    async fn sync(&self, key: &str) -> std::io::Result<()> {
-        let Some(path) = self.directory.as_ref().map(|directory| directory.join(key)) else { return Ok(()) };
-        // The object, and the folders that lead to it.
-        let work = move || path.ancestors().take(4).try_for_each(|entry| std::fs::File::open(entry)?.sync_all());
-        self.scope.spawn_blocking(work).await.map_err(std::io::Error::other)?
-    }
-
     /// Deletes objects and answers with those that are gone; of the others another attempt may be made.
     pub async fn delete(&self, keys: Vec<String>) -> Vec<String> {
         let deleted = futures::stream::iter(keys).map(|key| async move {
@@ -157,22 +127,7 @@ impl BlobStore {
     }
 }
 
-/// What of each object belongs to `range`.
-fn pieces(segments: Vec<Segment>, range: Range<u64>) -> Vec<(String, Range<u64>)> {
-    let mut start = 0u64;
-    let mut pieces = Vec::new();
-    for Segment { key, size_bytes } in segments {
-        let end = start.saturating_add(size_bytes);
-        let (from, to) = (range.start.max(start), range.end.min(end));
-        if from < to {
-            pieces.push((key, from - start..to - start));
-        }
-        start = end;
-    }
-    pieces
-}
-
-/// The local object store writes to `name#n` and renames in the end.
+/// What comes is written to `name#1` and renamed in the end.
 fn remove_staged(folder: &std::path::Path) -> std::io::Result<()> {
     let uploads = match std::fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),

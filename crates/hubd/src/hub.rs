@@ -1,5 +1,6 @@
 //! The hub: its two stores and its keys. What it does besides answering is in the files below.
 
+mod ahead;
 mod direct;
 mod finalize;
 mod flights;
@@ -22,8 +23,9 @@ use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 
 pub(crate) use finalize::{FinalizeError, Progress};
-pub(crate) use sha256::{Sha256Error, hashed};
+pub(crate) use sha256::Sha256Error;
 
+use ahead::Fronts;
 use flights::Flights;
 
 pub use direct::{Asker, Direct, Seen};
@@ -44,7 +46,7 @@ use crate::{
 /// Contents that are hashed again at once, besides those of completes: each keeps a core and the disk busy.
 const HASHES_AT_ONCE: usize = 2;
 
-/// Uploads in several parts that are read once more at their end: each keeps a core and the disk busy.
+/// Uploads in several parts that are read once more, as they come or at their end: each keeps a core and the disk busy.
 const VERIFIED_AT_ONCE: usize = 4;
 
 /// Headers that are held at once: each may have 16 MiB.
@@ -76,7 +78,9 @@ pub struct Hub {
     finalizing: Flights<(RepoName, ServerId), Told>,
     header_turns: Arc<Semaphore>,
     pub(crate) large_bodies: LargeBodies,
-    pub(crate) verifying_turns: Semaphore,
+    pub(crate) verifying_turns: Arc<Semaphore>,
+    /// Uploads that are hashed while they come.
+    fronts: Fronts,
     /// Contents whose SHA-256 is computed.
     hashing: Flights<Blake3Hash, Result<String, Sha256Error>>,
     hashing_turns: Arc<Semaphore>,
@@ -121,7 +125,8 @@ impl Hub {
             finalizing: Flights::default(),
             header_turns: Arc::new(Semaphore::new(HEADERS_AT_ONCE)),
             large_bodies: LargeBodies::new(),
-            verifying_turns: Semaphore::new(VERIFIED_AT_ONCE),
+            verifying_turns: Arc::new(Semaphore::new(VERIFIED_AT_ONCE)),
+            fronts: Fronts::default(),
             hashing: Flights::default(),
             hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),

@@ -11,6 +11,7 @@
 mod error;
 mod fetcher;
 mod mime;
+mod picture;
 mod public_address;
 mod storage;
 mod web;
@@ -18,6 +19,7 @@ mod web;
 pub use error::InputError;
 pub use fetcher::{InputAsset, InputFetcher, InputOptions, InputRequest};
 pub use mime::MimeList;
+pub use picture::PictureLimits;
 pub use public_address::{AddressRule, is_public};
 pub use storage::{NoStorage, StorageBase};
 pub(crate) use web::{CheckedNames, checked, refused};

@@ -21,6 +21,9 @@ const BUILDING: &str = ".building.";
 /// What the locks of builds are called.
 pub(crate) const SNAPSHOT_LOCK: &str = "snap-";
 
+/// What the files are called in which processes say what they were promised.
+pub(crate) const PROMISE_LOCK: &str = "room-";
+
 /// Suffix of a blob that is not complete.
 pub(crate) const PART_SUFFIX: &str = ".part";
 
@@ -136,6 +139,12 @@ impl Layout {
     #[must_use]
     pub fn gc_lock(&self) -> PathBuf {
         self.locks().join("gc")
+    }
+
+    /// Held alone by who decides whether something fits.
+    #[must_use]
+    pub fn room_lock(&self) -> PathBuf {
+        self.locks().join("room")
     }
 
     /// Held alone for a moment by who changes the index or what refs were.

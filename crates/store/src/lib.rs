@@ -38,6 +38,7 @@ mod leaving;
 mod lock;
 mod manifest;
 mod merge;
+mod parallel_hash;
 mod part;
 mod progress;
 mod providers;
@@ -60,8 +61,8 @@ pub use evict::{Candidate, plan};
 pub use fetch_error::{FetchError, FetchFailure};
 pub use format_gate::{FormatError, check_headers, check_names};
 pub use input::{
-    AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList, NoStorage, StorageBase,
-    is_public,
+    AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList, NoStorage, PictureLimits,
+    StorageBase, is_public,
 };
 pub use layout::Layout;
 pub use progress::{Progress, Transferred, Unheard};

@@ -3,6 +3,8 @@
 //! ```text
 //! gc          alone: evicts          shared, for a moment: begins to use or to build something
 //! use-<unit>  never waited for alone shared: uses a model
+//! room        alone: decides whether something fits
+//! room-<name> alone, for as long as its process has the store open: the file says what that was promised
 //! snap-<id>   alone: builds or checks a tree; the file says which blobs the build needs
 //! blob-<hex>  alone: downloads a blob
 //! file-<id>   alone: downloads a file of a provider's model
@@ -10,7 +12,7 @@
 //! index       alone, for a moment: changes the index
 //! ```
 //! So a download keeps nobody from evicting, and who evicts knows all that is needed: what begins later waits until it is done.
-//! Waited for in this order only: `use-…`, `snap-…`, `gc`, `blob-…` or `file-…`, `dir-…`, `index`; of what is above, who holds `gc` alone tries only.
+//! Waited for in this order only: `use-…`, `snap-…`, `room`, `gc`, `blob-…` or `file-…`, `dir-…`, `index`; of what is above, who holds `gc` alone tries only.
 //! The file of a lock is removed by who holds it alone, so who gets a lock looks whether its file still has its name.
 
 use std::{
@@ -88,6 +90,16 @@ impl StoreLock {
     pub(crate) fn note(&self, text: &[u8]) -> io::Result<()> {
         self.file.set_len(0)?;
         self.file.write_all_at(text, 0)
+    }
+
+    /// As [`StoreLock::note`] over an earlier note of the same length: a reader finds one or the other. Blocks.
+    pub(crate) fn note_over(&self, text: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(text, 0)
+    }
+
+    /// Where its file is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Removes the file of the lock, which has to be held alone. Blocks.

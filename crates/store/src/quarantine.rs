@@ -4,7 +4,12 @@ use std::{io, path::Path};
 
 use gen_worker_hub::names::SnapshotId;
 
-use crate::{durable, leaving::Leaving, ref_index::Models, room::Room};
+use crate::{
+    durable,
+    leaving::Leaving,
+    ref_index::{Models, take_gone},
+    room::Room,
+};
 
 /// Takes the tree `id` away, and says so to who listens. Gives its refs. Who calls holds the lock of the tree. What is wrong of its
 /// blobs goes when it is built again: each is hashed.
@@ -23,14 +28,9 @@ pub(crate) fn quarantine_file(room: &Room, dir: &Path, at: &Path) -> io::Result<
     take_refs(room, |path| path == dir)
 }
 
-/// Forgets the refs whose models are damaged, by their paths, and says so.
-fn take_refs(room: &Room, is_damaged: impl Fn(&Path) -> bool) -> io::Result<Models> {
-    let refs = room.index.change(true, |models| {
-        let (gone, stay): (Models, Models) =
-            std::mem::take(models).into_iter().partition(|(_, model)| is_damaged(&model.path));
-        *models = stay;
-        gone
-    })?;
+/// Forgets the refs whose models are damaged or gone, by their paths, and says so. Their pins stay.
+pub(crate) fn take_refs(room: &Room, is_damaged: impl Fn(&Path) -> bool) -> io::Result<Models> {
+    let refs = room.index.change(true, |models| take_gone(models, is_damaged))?;
     refs.keys().for_each(|reference| room.observer.evicted(reference));
     Ok(refs)
 }
@@ -41,10 +41,11 @@ pub(crate) fn restore(room: &Room, refs: Models) -> io::Result<()> {
         let mut back = Vec::new();
         for (reference, model) in refs {
             // Unless it has gone on to another tree meanwhile.
-            models.entry(reference.clone()).or_insert_with(|| {
+            let moved = models.get(&reference).is_some_and(|other| !other.missing);
+            if !moved {
+                models.insert(reference.clone(), model);
                 back.push(reference);
-                model
-            });
+            }
         }
         back
     })?;

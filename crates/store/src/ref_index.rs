@@ -1,6 +1,7 @@
 //! Which ref is where: `ref-index.json` (rules 8.1, 8.2). The file is the state; processes take turns at it.
 //!
-//! Written by this version and by peers: `{ref: {path, bytes, last_used}}`. Ours may say `pinned` besides, which peers skip.
+//! Written by this version and by peers: `{ref: {path, bytes, last_used}}`. Ours may say `pinned` besides, which peers skip. A pin
+//! is somebody's word: it outlives a model that turned out to be damaged, as an entry that says `missing`.
 
 use std::{
     collections::BTreeMap,
@@ -31,6 +32,9 @@ pub struct StoredModel {
     /// Whether somebody wants it to stay.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pinned: bool,
+    /// It is pinned and not there: only the pin waits for it to come again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) missing: bool,
 }
 
 /// The file. Cheap to clone.
@@ -43,12 +47,33 @@ pub(crate) struct RefIndex {
 /// All models by ref.
 pub(crate) type Models = BTreeMap<String, StoredModel>;
 
+impl StoredModel {
+    /// Whether it is at `path`, as far as this says.
+    fn is_at(&self, path: &Path) -> bool {
+        !self.missing && self.path == path
+    }
+}
+
+/// Takes those out of `models` of which `is_gone`; of pinned ones the pin stays. Gives what was there of them.
+pub(crate) fn take_gone(models: &mut Models, is_gone: impl Fn(&Path) -> bool) -> Models {
+    let mut gone = Models::new();
+    models.retain(|reference, model| {
+        if model.missing || !is_gone(&model.path) {
+            return true;
+        }
+        gone.insert(reference.clone(), model.clone());
+        model.missing = true;
+        model.pinned
+    });
+    gone
+}
+
 impl RefIndex {
     pub(crate) fn new(layout: &Layout) -> Self {
         Self { path: layout.index(), lock: layout.index_lock() }
     }
 
-    /// What is there. Blocks.
+    /// What is there, and pins of what is missing. Blocks.
     pub(crate) fn read(&self) -> io::Result<Models> {
         let Some(bytes) = durable::read_bounded(&self.path, INDEX_BYTES_MAX).or_else(|error| match error.kind() {
             io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => Ok(None),
@@ -77,19 +102,19 @@ impl RefIndex {
 
     /// Notes that `reference` is at `path` and in use now. True when that is news. Blocks.
     pub(crate) fn record(&self, reference: &str, path: &Path) -> io::Result<bool> {
-        let known = self.read()?.get(reference).is_some_and(|model| model.path == path);
+        let known = self.read()?.get(reference).is_some_and(|model| model.is_at(path));
         let bytes = if known { 0 } else { durable::bytes_below(path)? };
         self.note(reference, path, bytes)
     }
 
     /// The same for a model whose bytes are known, since links lead to them. Blocks.
     pub(crate) fn note(&self, reference: &str, path: &Path, bytes: u64) -> io::Result<bool> {
-        let known = self.read()?.get(reference).is_some_and(|model| model.path == path);
+        let known = self.read()?.get(reference).is_some_and(|model| model.is_at(path));
         self.change(!known, |models| match models.get_mut(reference) {
-            Some(model) if model.path == path => model.last_used = now_s(),
+            Some(model) if model.is_at(path) => model.last_used = now_s(),
             other => {
                 let pinned = other.is_some_and(|model| model.pinned);
-                let model = StoredModel { path: path.to_owned(), bytes, last_used: now_s(), pinned };
+                let model = StoredModel { path: path.to_owned(), bytes, last_used: now_s(), pinned, missing: false };
                 models.insert(reference.to_owned(), model);
             }
         })?;

@@ -17,6 +17,9 @@ pub(crate) fn remember(layout: &Layout, reference: &HubRef, snapshot: &SnapshotI
     }
     let path = note(layout, reference);
     let _alone = StoreLock::take_briefly(&layout.index_lock())?;
+    if noted(layout, reference)?.as_ref() == Some(snapshot) {
+        return Ok(());
+    }
     if let Some(dir) = path.parent() {
         durable::make_dirs(layout.root(), dir)?;
     }

@@ -62,31 +62,45 @@ impl Room {
         missing_bytes.saturating_add(self.headroom_bytes.max(self.reserve_bytes))
     }
 
-    /// Makes `missing_bytes` fit for `reference` (rules 6.14, 8.3, 8.9), beside what others were promised and have not filled.
-    /// Who calls has announced what it needs besides.
+    /// Makes `missing_bytes` fit for `reference` (rules 6.14, 8.3, 8.9), beside what others of any process were promised and have
+    /// not filled. None when nothing is missing. Who calls has announced what it needs besides.
     pub(crate) async fn make(
         self: &Arc<Self>,
         missing_bytes: u64,
         reference: Option<&str>,
-    ) -> Result<Claim, FetchError> {
-        let _deciding = self.claims.deciding.lock().await;
+    ) -> Result<Option<Claim>, FetchError> {
+        if missing_bytes == 0 {
+            return Ok(None);
+        }
+        // One decision at a time: two at once would both be promised the last free bytes, or both evict for them.
+        let deciding = self.lock(self.layout.room_lock(), Hold::Alone).await?;
         let required_bytes = self.required_bytes(missing_bytes);
-        let short = |available: Option<u64>| {
-            let available = available?.saturating_sub(self.claims.bytes());
+        let (available, promised) = (self.available().await?, self.promised().await?);
+        let is_short = |available: Option<u64>, promised| {
+            let available = available?.saturating_sub(promised);
             (available < required_bytes).then_some(available)
         };
-        if missing_bytes == 0 || short(self.available().await?).is_none() {
-            return Ok(self.claims.claim(missing_bytes));
-        }
-        let target_bytes = required_bytes.saturating_add(self.claims.bytes());
-        self.collect(target_bytes, reference.map(str::to_owned)).await?;
-        match short(self.available().await?) {
-            None => Ok(self.claims.claim(missing_bytes)),
-            Some(available_bytes) => {
+        if is_short(available, promised).is_some() {
+            self.collect(required_bytes.saturating_add(promised), reference.map(str::to_owned)).await?;
+            // Less may be promised by now.
+            let (available, promised) = (self.available().await?, self.promised().await?);
+            if let Some(available_bytes) = is_short(available, promised) {
                 let path = self.layout.root().to_owned();
-                Err(FetchError::InsufficientDisk { path, required_bytes, available_bytes })
+                return Err(FetchError::InsufficientDisk { path, required_bytes, available_bytes });
             }
         }
+        let claims = self.claims.clone();
+        let failed = FetchError::disk("note of a promise", self.layout.root());
+        let claim = move || {
+            let _deciding = deciding;
+            claims.claim(missing_bytes).map(Some).map_err(failed)
+        };
+        self.disk.run(claim).await
+    }
+
+    async fn promised(&self) -> Result<u64, FetchError> {
+        let (claims, failed) = (self.claims.clone(), FetchError::disk("look for promises", self.layout.root()));
+        self.disk.run(move || claims.bytes().map_err(failed)).await
     }
 
     /// Evicts until `target_bytes` fit. Waits for others that evict; those that download disturb it for a moment only.

@@ -7,7 +7,7 @@ use std::{path::PathBuf, sync::Arc};
 use gen_worker_hub::names::SnapshotId;
 use tracing::warn;
 
-pub(crate) use noted::Look;
+pub(crate) use noted::{Look, check_safe};
 
 use crate::{
     blobs::Blobs,

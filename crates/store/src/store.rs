@@ -38,7 +38,7 @@ use crate::{
     manifest,
     progress::Progress,
     providers::{Providers, Receipt},
-    ref_index::{RefIndex, StoredModel},
+    ref_index::{Models, RefIndex, StoredModel, take_gone},
     room::{Claims, Room},
     snapshots::Snapshots,
     tree::Tree,
@@ -90,7 +90,7 @@ impl Store {
             disk.run(move || rescan(&at, &entries).map_err(FetchError::disk("open the store", at.root()))).await?;
         present.iter().for_each(|reference| observer.on_disk(reference));
         let (keep, verified) = (Mutex::new(BTreeSet::new()), Mutex::new(HashSet::new()));
-        let claims = Claims::default();
+        let claims = Claims::new(layout.clone());
         let room = Room { layout, disk, index, observer, space, headroom_bytes, reserve_bytes, claims, keep, verified };
         let room = Arc::new(room);
         let blobs = Arc::new(Blobs::new(Arc::clone(&room), downloader.clone()));
@@ -162,9 +162,13 @@ impl Store {
         let (index, name) = (self.room.index.clone(), reference.to_owned());
         let failed = FetchError::disk("note a pin", &self.room.layout.index());
         let pin = move || {
-            index
-                .change(true, |models| models.get_mut(&name).map(|model| model.pinned = pinned).is_some())
-                .map_err(failed)
+            let change = |models: &mut Models| {
+                let found = models.get_mut(&name).map(|model| model.pinned = pinned).is_some();
+                // Nothing is left of a model that is not there once nobody wants it.
+                models.retain(|_, model| model.pinned || !model.missing);
+                found
+            };
+            index.change(true, change).map_err(failed)
         };
         self.room.disk.run(pin).await
     }
@@ -176,7 +180,12 @@ impl Store {
     pub async fn models(&self) -> Result<BTreeMap<String, StoredModel>, FetchError> {
         let index = self.room.index.clone();
         let failed = FetchError::disk("read the index", &self.room.layout.index());
-        self.room.disk.run(move || index.read().map_err(failed)).await
+        let read = move || {
+            let mut models = index.read()?;
+            models.retain(|_, model| !model.missing);
+            Ok(models)
+        };
+        self.room.disk.run(move || read().map_err(failed)).await
     }
 
     /// Evicts models until `target_bytes` fit, and removes what no model needs. Gives the refs that left.
@@ -229,7 +238,8 @@ fn rescan(layout: &Layout, index: &RefIndex) -> std::io::Result<Vec<String>> {
     leaving::clear(layout)?;
     assemble::clear_unfinished(layout)?;
     index.change(true, |models| {
-        models.retain(|_, model| model.path.exists());
-        models.keys().cloned().collect()
+        // Told to nobody: this process never said that they are there.
+        drop(take_gone(models, |path| !path.exists()));
+        models.iter().filter(|(_, model)| !model.missing).map(|(reference, _)| reference.clone()).collect()
     })
 }

@@ -5,7 +5,6 @@ use std::{
     collections::BTreeSet,
     fs::File,
     io,
-    os::unix::fs::FileExt as _,
     path::Path,
     sync::{
         Arc,
@@ -23,17 +22,9 @@ use crate::{
     disk_pool::DiskPool,
     durable,
     fetch_error::FetchError,
+    parallel_hash::{PART_BYTES, buffer, hash_part, threads},
     tree::{Tree, TreeFile},
 };
-
-/// Threads that hash, at most: more would only wait for the disk.
-const THREADS_MAX: usize = 8;
-
-/// Parts of large files: enough work for a thread, few enough of them.
-const PART_BYTES: u64 = 32 * 1024 * 1024;
-
-/// Reads of a part: two of them fit into the cache of a core.
-const READ_BYTES: usize = 256 * 1024;
 
 /// All that is to be hashed of a tree.
 struct Plan {
@@ -76,8 +67,7 @@ enum Outcome {
 pub(crate) async fn verify(disk: &DiskPool, dir: &Path, tree: &Arc<Tree>) -> Result<Vec<RepoPath>, FetchError> {
     let plan = Arc::new(Plan::of(Arc::clone(tree)));
     let next = Arc::new(AtomicUsize::new(0));
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX);
-    let running = (0..threads).map(|_| {
+    let running = (0..threads()).map(|_| {
         let (next, plan, dir) = (Arc::clone(&next), Arc::clone(&plan), dir.to_owned());
         disk.run(move || plan.work(&next, &dir))
     });
@@ -108,7 +98,7 @@ impl Plan {
 
     /// Does the steps that nobody does, one after the other. Gives what came out of each.
     fn work(&self, next: &AtomicUsize, dir: &Path) -> Result<Vec<(usize, Outcome)>, FetchError> {
-        let (mut buffer, mut done) = (vec![0; READ_BYTES], Vec::new());
+        let (mut buffer, mut done) = (buffer(), Vec::new());
         loop {
             let at = next.fetch_add(1, Ordering::Relaxed);
             let Some(step) = self.steps.get(at) else { return Ok(done) };
@@ -175,23 +165,7 @@ impl PlannedPiece {
         let Some(file) = durable::reader(path)?.filter(|file| has_size(file, listed.size_bytes())) else {
             return Ok(None);
         };
-        let (Some(mut hasher), Some(range)) = (self.subtrees.hasher(part), self.subtrees.parts().get(part)) else {
-            return Ok(None);
-        };
-        let mut at = range.start;
-        while at < range.end {
-            let wanted = usize::try_from(range.end - at).map_or(buffer.len(), |rest| rest.min(buffer.len()));
-            match file.read_at(buffer.get_mut(..wanted).unwrap_or_default(), self.from + at) {
-                Ok(0) => break,
-                Ok(read) => {
-                    hasher.update(buffer.get(..read).unwrap_or_default());
-                    at += read as u64;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(hasher.finish())
+        hash_part(&file, self.from, &self.subtrees, part, buffer)
     }
 }
 

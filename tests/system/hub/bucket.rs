@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use gen_worker_hubd::Visibility;
-use gen_worker_store::{InputError, InputFetcher, InputOptions, InputRequest, MimeList};
+use gen_worker_store::{InputError, InputFetcher, InputOptions, InputRequest, MimeList, PictureLimits};
 use gen_worker_tasks::Scope;
 use gen_worker_tests::{Moto, OwnHub};
 use object_store::{ObjectStoreExt as _, path::Path};
@@ -46,7 +46,8 @@ async fn h14_1_a_signed_address_of_the_pools_own_bucket_is_fetched_and_no_other_
         let fetcher = InputFetcher::new(options, Arc::new(Scope::new("inputs"))).expect("a fetcher");
         let directory = directory.path();
         let (accepted, expected) = (&accepted, &[][..]);
-        let request = InputRequest { url, number, directory, bytes_max: None, accepted, expected, own: None };
+        let (bytes_max, own, picture) = (None, None, PictureLimits::default());
+        let request = InputRequest { url, number, directory, bytes_max, accepted, expected, own, picture };
         fetcher.fetch(&request).await
     };
     let own = format!("{}/hub/outputs", moto.url);

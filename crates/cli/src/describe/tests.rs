@@ -2,7 +2,7 @@ use std::sync::Arc;
 
 use gen_worker_core::{
     WorkerError,
-    binding::{hf, hub},
+    binding::{BindingBuilder, civitai, hf, hub, modelscope},
     endpoint::{
         EndpointDecl, HandlerDecl, Isolation, LifecycleDecl, OutputShape, ResourcesDecl, SetupParameter, SlotsDecl,
         TypeDecl, Work,
@@ -79,6 +79,32 @@ fn c30_functions_are_sorted_and_complete() {
         },
     ]);
     assert_eq!(document["functions"], expected);
+}
+
+#[test]
+fn m2_5_a_slot_says_all_that_its_binding_says_and_nothing_that_is_empty() {
+    let said = |builder: BindingBuilder| model(&builder.build().expect("a binding"));
+    let hub_slot = hub("o/r").tag("v1").flavor("fp8").storage_dtype("fp8").allow_lora();
+    assert_eq!(
+        said(hub_slot),
+        json!({"type": "Hub", "provider": "tensorhub", "ref": "o/r", "tag": "v1", "flavor": "fp8",
+            "storage_dtype": "fp8", "allow_lora": true})
+    );
+    let of_hugging_face =
+        hf("o/r").revision("r1").dtype("bf16").subfolder("unet").files(["unet/"]).storage_dtype("fp8").allow_lora();
+    assert_eq!(
+        said(of_hugging_face),
+        json!({"type": "HF", "provider": "hf", "ref": "o/r", "revision": "r1", "dtype": "bf16", "subfolder": "unet",
+            "storage_dtype": "fp8", "allow_lora": true, "files": ["unet/"]})
+    );
+    assert_eq!(
+        said(civitai(7).version(8)),
+        json!({"type": "Civitai", "provider": "civitai", "ref": "7", "version": "8"})
+    );
+    assert_eq!(
+        said(modelscope("o/r").revision("r1").files(["a"])),
+        json!({"type": "ModelScope", "provider": "modelscope", "ref": "o/r", "revision": "r1", "files": ["a"]})
+    );
 }
 
 #[test]

@@ -26,12 +26,38 @@ fn broken() -> Unavailable {
 }
 
 #[test]
-fn c2_lists_are_sorted_and_disjoint() {
+fn c2_m13_2_lists_are_sorted_and_disjoint() {
     let mut worker = worker();
     let state = worker.connecting();
     assert_eq!(state.phase(), pb::WorkerPhase::Booting);
     assert_eq!(state.available_functions, ["a-plain", "b-plain"]);
     assert_eq!(state.loading_functions, ["model"]);
+}
+
+#[test]
+fn m13_2_what_is_available_and_what_is_loading() {
+    let mut worker = worker();
+    let lists = |worker: &mut Availability| {
+        let state = worker.connecting();
+        (state.available_functions.join(" "), state.loading_functions.join(" "))
+    };
+    let lists_are = |worker: &mut Availability, available: &str, loading: &str| {
+        assert_eq!(lists(worker), (available.to_owned(), loading.to_owned()));
+    };
+    lists_are(&mut worker, "a-plain b-plain", "model");
+    worker.ready(&name("model"));
+    lists_are(&mut worker, "a-plain b-plain model", "");
+    worker.unloaded(&name("model"));
+    lists_are(&mut worker, "a-plain b-plain", "model");
+    worker.disable(&name("model"), broken());
+    lists_are(&mut worker, "a-plain b-plain", "");
+    worker.disable(&name("a-plain"), Unavailable { permanent: true, ..broken() });
+    worker.ready(&name("a-plain"));
+    lists_are(&mut worker, "b-plain", "");
+    worker.ready(&name("model"));
+    lists_are(&mut worker, "b-plain model", "");
+    worker.drain();
+    lists_are(&mut worker, "", "");
 }
 
 #[test]
@@ -93,7 +119,7 @@ fn unavailable_is_told_once_per_connection_and_again_after_recovery() {
 
 proptest! {
     #[test]
-    fn the_two_lists_never_share_a_name(steps in proptest::collection::vec(0u8..5, 0..40)) {
+    fn m13_2_the_two_lists_never_share_a_name(steps in proptest::collection::vec(0u8..5, 0..40)) {
         let mut worker = worker();
         worker.connecting();
         worker.acknowledged();

@@ -5,7 +5,7 @@ use std::{fmt, path::Path, sync::Arc, time::Duration};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gen_worker_hub::Digest;
-use gen_worker_store::{InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList};
+use gen_worker_store::{InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList, PictureLimits};
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -154,7 +154,13 @@ impl Inputs {
         let expected = expected(says)?;
         let accepted = says.url_allowed_mime_types.iter().flatten().filter(|kind| !kind.trim().is_empty());
         let accepted = MimeList::new(accepted);
-        let asked = says.url_max_bytes.filter(|bytes| *bytes > 0).unwrap_or(options.fetch.bytes_max);
+        let set = |limit: Option<u64>| limit.filter(|limit| *limit > 0);
+        let picture = PictureLimits {
+            width_max: set(says.url_max_width),
+            height_max: set(says.url_max_height),
+            pixels_max: set(says.url_max_pixels),
+        };
+        let asked = set(says.url_max_bytes).unwrap_or(options.fetch.bytes_max);
         let directory = place.scratch.directory(DIRECTORY).await.map_err(Why::Scratch)?;
         let request = InputRequest {
             url,
@@ -163,6 +169,7 @@ impl Inputs {
             bytes_max: Some(asked.min(options.file_bytes_max)),
             accepted: &accepted,
             expected: &expected,
+            picture,
             own: place.own,
         };
         let fetcher = self.fetcher().await.map_err(Why::File)?;

@@ -41,6 +41,12 @@ pub(super) struct FileWords {
     pub(super) url_max_bytes: Option<u64>,
     #[serde(default)]
     pub(super) url_allowed_mime_types: Option<Vec<String>>,
+    #[serde(default)]
+    pub(super) url_max_width: Option<u64>,
+    #[serde(default)]
+    pub(super) url_max_height: Option<u64>,
+    #[serde(default)]
+    pub(super) url_max_pixels: Option<u64>,
 }
 
 impl FileWords {

@@ -45,6 +45,12 @@ fn m12_1_lists_follow_the_order_of_use_and_sizes_have_two_digits() {
     assert_eq!((&stats.disk_models[..], &stats.downloading_models[..]), (&["d".to_owned()][..], &["e".to_owned()][..]));
     assert_eq!((stats.used_vram_gb, stats.total_vram_gb, stats.available_vram_gb), (5.33, 20.0, 14.67));
     assert_eq!(stats.total_models(), 5);
+    cache.mark_used("b");
+    cache.mark_used("nobody knows it");
+    assert_eq!(
+        (cache.stats().vram_models, cache.stats().total_models()),
+        (vec!["c".into(), "a".into(), "b".into()], 5)
+    );
 }
 
 #[test]

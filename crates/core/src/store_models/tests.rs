@@ -203,6 +203,49 @@ async fn m3_8_offline_what_came_once_is_enough_and_all_else_is_not() {
 }
 
 #[tokio::test]
+async fn m3_8_offline_a_tag_is_what_the_hub_said_last_under_whatever_name_it_came() {
+    let place = Place::new().await;
+    place.site.put("o/r/resolve?tag=prod", &[("w", b"first")]);
+    place.models(place.hub()).await.fetch(&o_r(), None, &NoProgress).await.expect("it comes");
+    let mut newer = place.site.put("o/r/resolve?tag=prod", &[("w", b"newer")]);
+    place.models(place.hub()).await.fetch(&o_r(), None, &NoProgress).await.expect("it comes");
+    // Only what the hub said is left of it, as after a peer brought it.
+    fs::remove_file(place.dir.path().join("ref-index.json")).expect("removed");
+    assert_eq!(fs::read_to_string(place.dir.path().join("refs/o/r/prod")).expect("noted"), newer.digest);
+    place.site.seen();
+    let models = place.models(Upstream::Offline).await;
+    let model = models.fetch(&o_r(), None, &NoProgress).await.expect("resolved before");
+    assert_eq!(fs::read(model.dir().join("w")).expect("a file"), b"newer");
+    // What came without the hub being asked does not change what it said.
+    newer = place.site.put("o/r/resolve?tag=prod", &[("w", b"pushed")]);
+    place.models(Upstream::Orchestrator).await.fetch(&o_r(), Some(&newer), &NoProgress).await.expect("it comes");
+    let model = models.fetch(&o_r(), None, &NoProgress).await.expect("resolved before");
+    assert_eq!(fs::read(model.dir().join("w")).expect("a file"), b"newer");
+    let never = hub("o/r").tag("v2").build().expect("a binding");
+    let error = models.fetch(&never, None, &NoProgress).await.expect_err("nobody ever asked what v2 is");
+    assert!(matches!(&error, ModelError::Offline(reference) if reference == "o/r:v2"), "{error:?}");
+    assert!(place.site.seen().iter().all(|path| path.contains("of=snapshot")), "no hub was asked");
+}
+
+#[tokio::test]
+async fn m11_2_what_was_found_on_disk_has_to_be_safe_too_unless_its_author_chose_it() {
+    let place = Place::new().await;
+    let tree = place.site.put("o/r/resolve?tag=prod", &[("unet/model.bin", WEIGHTS)]);
+    place.models(place.hub()).await.fetch(&o_r(), None, &NoProgress).await.expect("its author declared it");
+    let pinned = hub(format!("o/r@blake3:{}", tree.digest)).build().expect("a binding");
+    for upstream in [place.hub(), Upstream::Offline, Upstream::Orchestrator] {
+        let mut options = place.options(upstream);
+        options.declared.clear();
+        let models = StoreModels::open(options, &Cancel::new()).await.expect("it opens");
+        let error = models.fetch(&pinned, None, &NoProgress).await.expect_err("it could run code");
+        let ModelError::Refused { source, .. } = &error else { panic!("{error:?}") };
+        let cause = source.downcast_ref::<FetchError>();
+        assert!(matches!(cause, Some(FetchError::Format(FormatError::Unsafe { .. }))), "{cause:?}");
+    }
+    place.models(Upstream::Offline).await.fetch(&o_r(), None, &NoProgress).await.expect("its author declared it");
+}
+
+#[tokio::test]
 async fn h1_2_without_an_address_of_a_hub_the_error_names_the_variable() {
     let place = Place::new().await;
     let models = place.models(Upstream::NoHub).await;

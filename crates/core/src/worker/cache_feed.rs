@@ -62,6 +62,11 @@ impl CacheFeed {
         }
     }
 
+    /// A job uses the models of `cell`.
+    pub(super) fn used(&self, cell: &InstanceCell) {
+        cell.models().values().for_each(|binding| self.0.mark_used(&binding.wire_ref()));
+    }
+
     /// The model is where `event` says; `cell` is the instance that has it loaded.
     pub(super) fn moved(&self, event: &pb::ModelEvent, cell: Option<&Arc<InstanceCell>>) {
         let reference = event.r#ref.as_str();

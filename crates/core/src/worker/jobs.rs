@@ -119,6 +119,9 @@ impl Serving {
 
     fn start(&mut self, job: &Arc<JobCell>) {
         let Some(entry) = self.roster.get(job.function()) else { return };
+        if let Some(cell) = entry.function.instance() {
+            self.cache.used(cell);
+        }
         let started = self.executor.start(job, &entry.function, entry.inline.allows());
         match started {
             Started::Ended { outcome, ended, first_poll } => {

@@ -36,6 +36,9 @@ const SHA256: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b78
 
 const CONTENT: &[u8] = b"a file";
 
+/// What a picture of 37 by 21 pixels begins with.
+const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x25\0\0\0\x15";
+
 #[derive(Deserialize, JsonSchema)]
 struct Files {
     files: Vec<Asset>,
@@ -125,7 +128,11 @@ async fn answer(mut socket: TcpStream, asked: &Mutex<Vec<String>>, held: &Notify
         }
         _ => 200,
     };
-    let body = if status == 200 { CONTENT } else { b"" };
+    let body = match status {
+        200 if path == "/picture" => PICTURE,
+        200 => CONTENT,
+        _ => b"",
+    };
     let head = format!(
         "HTTP/1.1 {status} S\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
         body.len()
@@ -231,7 +238,7 @@ async fn e120_a_place_on_this_machine_that_a_client_names_is_never_read() {
 }
 
 #[tokio::test]
-async fn h14_1_h14_2_what_may_not_or_cannot_be_had_ends_the_job_before_its_handler() {
+async fn e120_h14_1_h14_2_what_may_not_or_cannot_be_had_ends_the_job_before_its_handler() {
     let (server, mut stage) = (Server::start().await, Stage::start(AddressRule::Any).await);
     let with = |name: &str, words: Value| {
         let mut file = server.file(name);
@@ -243,6 +250,10 @@ async fn h14_1_h14_2_what_may_not_or_cannot_be_had_ends_the_job_before_its_handl
         ("busy", with("busy", json!({})), JobStatus::Retryable, "status 503"),
         ("large", with("a", json!({"url_max_bytes": 5})), JobStatus::Invalid, "more than 5 bytes"),
         ("kind", with("a", json!({"url_allowed_mime_types": ["image/*"]})), JobStatus::Invalid, "text/plain"),
+        ("wide", with("picture", json!({"url_max_width": 36})), JobStatus::Invalid, "width of the picture is 37"),
+        ("high", with("picture", json!({"url_max_height": 20})), JobStatus::Invalid, "height of the picture is 21"),
+        ("pixels", with("picture", json!({"url_max_pixels": 776})), JobStatus::Invalid, "pixels of the picture is 777"),
+        ("none", with("a", json!({"url_max_width": 99})), JobStatus::Invalid, "no whole picture"),
         ("sha256", with("a", json!({"sha256": SHA256})), JobStatus::Invalid, "its sha256 is another"),
         ("blake3", with("a", json!({"blake3": "0".repeat(64)})), JobStatus::Invalid, "its blake3 is another"),
         ("hash", with("a", json!({"sha256": "short"})), JobStatus::Invalid, "sha256 is no hash"),

@@ -5,6 +5,7 @@
 
 #![expect(clippy::panic, reason = "helpers of tests fail like tests")]
 
+mod boot;
 mod cancellation;
 mod connection;
 mod devices;

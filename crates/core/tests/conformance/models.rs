@@ -356,6 +356,23 @@ async fn c31_the_models_to_spare_are_those_of_the_latest_acknowledgement() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn m12_1_the_view_of_the_older_interface_follows_the_order_of_use() {
+    let (shelf, probe, setup) = (Shelf::new(), Probe::default(), Setup::default());
+    let functions = reader(reader(none(), "read", "o/a", 1, &setup, &probe), "other", "o/b", 1, &setup, &probe);
+    for reference in ["o/a", "o/b"] {
+        shelf.has(reference);
+    }
+    let mut fixture = Fixture::with_models(functions, probe, shelf, |_| {});
+    let mut session = fixture.session().await;
+    for (number, (function, order)) in
+        [("read", ["o/b", "o/a"]), ("other", ["o/a", "o/b"]), ("read", ["o/b", "o/a"])].into_iter().enumerate()
+    {
+        read(&mut session, &format!("r{number}"), function).await;
+        assert_eq!(fixture.cache.stats().disk_models, order, "a job of {function}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn jobs_that_wait_for_one_load_share_its_failure() {
     let shelf = Shelf::new();
     let (mut fixture, _) = one_reader(&shelf, &Setup::default());

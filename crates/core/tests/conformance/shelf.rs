@@ -15,7 +15,7 @@ use futures::{FutureExt, future::BoxFuture};
 use gen_worker_core::{
     Binding, FetchProgress, FetchedModel, Invocation, ModelError, ModelResidency, ModelSource, Registry,
     RegistryBuilder, Result, Tier, WorkerError,
-    binding::hub,
+    binding::{BindingError, hub},
     codec,
     endpoint::{
         EndpointDecl, HandlerDecl, InstanceValue, LifecycleDecl, OutputShape, ResourcesDecl, SetupParameter, Work,
@@ -41,6 +41,10 @@ pub struct Shelf {
     /// How the next fetches of a ref end, instead of well.
     failures: Mutex<HashMap<String, Vec<Failure>>>,
     pub fetches: AtomicUsize,
+    /// What comes without anybody saying which files it has.
+    provided: Mutex<HashSet<String>>,
+    /// What was asked for, in order.
+    asked: Mutex<Vec<Binding>>,
     /// Virtual seconds that a download takes.
     pub seconds: AtomicU64,
     pub kept: Mutex<Vec<String>>,
@@ -53,6 +57,8 @@ impl Shelf {
             on_disk: Mutex::default(),
             failures: Mutex::default(),
             fetches: AtomicUsize::new(0),
+            provided: Mutex::default(),
+            asked: Mutex::default(),
             seconds: AtomicU64::new(0),
             kept: Mutex::default(),
         })
@@ -66,6 +72,16 @@ impl Shelf {
     /// The model lies here already.
     pub fn has(&self, reference: &str) {
         self.write(reference);
+    }
+
+    /// The model comes from a provider of its own.
+    pub fn provides(&self, reference: &str) {
+        self.provided.lock().insert(reference.into());
+    }
+
+    /// What was asked for since the last call.
+    pub fn asked(&self) -> Vec<Binding> {
+        std::mem::take(&mut self.asked.lock())
     }
 
     pub fn forget(&self, reference: &str) {
@@ -91,6 +107,7 @@ impl ModelSource for Shelf {
         async move {
             let reference = binding.wire_ref();
             self.fetches.fetch_add(1, Ordering::SeqCst);
+            self.asked.lock().push(binding.clone());
             let failure = self
                 .failures
                 .lock()
@@ -100,7 +117,7 @@ impl ModelSource for Shelf {
                 return Err(failure(&reference));
             }
             if !self.on_disk.lock().contains(&reference) {
-                if snapshot.is_none() {
+                if snapshot.is_none() && !self.provided.lock().contains(&reference) {
                     return Err(ModelError::Unknown(reference));
                 }
                 for second in 0..self.seconds.load(Ordering::SeqCst) {
@@ -149,6 +166,17 @@ pub fn reader(
     setup: &Setup,
     probe: &Probe,
 ) -> RegistryBuilder {
+    functions.endpoint(reading(name, hub(reference).build(), gibibytes, setup, probe))
+}
+
+/// The type of such a function, of any model.
+pub fn reading(
+    name: &'static str,
+    binding: std::result::Result<Binding, BindingError>,
+    gibibytes: u64,
+    setup: &Setup,
+    probe: &Probe,
+) -> EndpointDecl {
     let (own, gone) = (setup.clone(), setup.clone());
     let lifecycle = LifecycleDecl {
         parameters: vec![SetupParameter::All],
@@ -185,9 +213,15 @@ pub fn reader(
         })),
     };
     let mut endpoint = EndpointDecl::of_type("conformance", name, lifecycle);
-    endpoint.slots.named.push(("weights", hub(reference).build()));
+    endpoint.slots.named.push(("weights", binding));
+    endpoint.handlers.push(handler(name, probe));
+    endpoint
+}
+
+/// A function of such a type: says what the model is, when it is told to. `fails` and `panics` do just that.
+pub fn handler(name: &'static str, probe: &Probe) -> HandlerDecl {
     let probe = probe.clone();
-    endpoint.handlers.push(HandlerDecl {
+    HandlerDecl {
         method: name,
         name: None,
         payload: <Text as Payload>::type_decl(),
@@ -205,13 +239,16 @@ pub fn reader(
                     if input.text.starts_with("wait") {
                         gate.notified().await;
                     }
+                    assert!(!input.text.ends_with("panics"), "as told");
+                    if input.text.ends_with("fails") {
+                        return Err(WorkerError::fatal("Told", "as told"));
+                    }
                     codec::encode(&Text { text: weights.clone() })
                 }
                 .boxed(),
             ))
         }),
-    });
-    functions.endpoint(endpoint)
+    }
 }
 
 /// A function that needs this machine.

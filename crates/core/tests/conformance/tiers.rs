@@ -21,14 +21,14 @@ use gen_worker_core::{
     memory::MemoryProbe,
     residency::Memory,
 };
-use gen_worker_proto::pb::{JobStatus, ModelOpKind, ModelState, ResidencyTier, worker_message::Msg};
+use gen_worker_proto::pb::{Hello, JobStatus, ModelOpKind, ModelState, ResidencyTier, worker_message::Msg};
 
 use crate::{
     fixture::Fixture,
     functions::{Probe, Text, text},
     models::op,
     orchestrator::Session,
-    shelf::Shelf,
+    shelf::{Setup, Shelf, reader},
 };
 
 const GIB: i64 = 1 << 30;
@@ -132,6 +132,37 @@ async fn moved(session: &mut Session) -> (ModelState, i64) {
             _ => {}
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn m9_14_hello_lists_every_model_with_its_tier_and_bytes() {
+    let machine = Arc::new(Machine {
+        free_ram: AtomicI64::new(60 * GIB),
+        free_vram: AtomicI64::new(24 * GIB),
+        setups: AtomicUsize::new(0),
+    });
+    let (shelf, probe, memory) = (Shelf::new(), Probe::default(), machine.clone());
+    for reference in ["o/a", "o/ram", "o/disk"] {
+        shelf.has(reference);
+    }
+    let functions =
+        reader(Registry::builder().endpoint(endpoint(&machine)), "read", "o/ram", 1, &Setup::default(), &probe);
+    let mut fixture = Fixture::with_models(functions, probe, shelf, move |worker| {
+        worker.gpus = vec![Gpu { name: "L4".into(), capability: (8, 9), total_bytes: 24 << 30 }];
+        worker.memory = memory;
+    });
+    let (mut session, first) = fixture.orchestrator.connect().await;
+    let held = |hello: &Hello| {
+        let held = hello.models.iter().map(|held| (held.r#ref.clone(), held.tier(), held.vram_bytes / GIB));
+        held.collect::<Vec<_>>()
+    };
+    let of = |reference: &str, tier, gib| (reference.to_owned(), tier, gib);
+    let disk = |reference| of(reference, ResidencyTier::Disk, 0);
+    assert_eq!(held(&first), [disk("o/a"), disk("o/disk"), disk("o/ram")]);
+    session.ready().await;
+    session.cut();
+    let (_session, second) = fixture.orchestrator.connect().await;
+    assert_eq!(held(&second), [of("o/a", ResidencyTier::Vram, 4), disk("o/disk"), of("o/ram", ResidencyTier::Ram, 0)]);
 }
 
 #[tokio::test(start_paused = true)]

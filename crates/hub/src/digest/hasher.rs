@@ -3,8 +3,10 @@
 use super::{Blake3Hash, DIGEST_BYTES, Digest, DigestAlgorithm};
 
 /// Hashes pieces as if they were one. Memory does not grow with them.
+#[derive(Clone)]
 pub struct DigestHasher(State);
 
+#[derive(Clone)]
 enum State {
     Blake3(Box<blake3::Hasher>),
     Sha256(Box<ring::digest::Context>),

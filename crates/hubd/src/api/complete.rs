@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     blobs::merge,
-    hub::{Hub, hashed},
-    metadata::{Segment, Upload, UploadOwner},
+    hub::Hub,
+    metadata::{Upload, UploadOwner},
 };
 
 /// Who verifies an upload; the others are told to come again.
@@ -87,8 +87,6 @@ async fn sha256(hub: &Hub, upload: &Upload) -> Result<Option<String>, ApiError> 
     if !matches!(upload.new.owner, UploadOwner::Media { .. }) {
         return Ok(None);
     }
-    let segments: Vec<Segment> = upload.parts.iter().map(|part| part.segment.clone()).collect();
     let _turn = hub.verifying_turns.acquire().await.map_err(|error| ApiError::unavailable(&error))?;
-    let sha256 = hashed(&hub.blobs, segments, upload.new.size_bytes).await;
-    Ok(Some(sha256.map_err(|error| ApiError::unavailable(&error))?))
+    hub.hash_to_end(upload).await.map(Some).map_err(|error| ApiError::unavailable(&error))
 }

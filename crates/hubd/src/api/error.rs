@@ -113,7 +113,7 @@ impl From<ReceiveError> for ApiError {
             ReceiveError::Size => Self::new(StatusCode::BAD_REQUEST, "wrong_size", error.to_string()),
             ReceiveError::Body => Self::new(StatusCode::BAD_REQUEST, "incomplete_body", error.to_string()),
             ReceiveError::Stall => Self::stalled(),
-            ReceiveError::Store(_) | ReceiveError::Sync(_) => Self::unavailable(&error),
+            ReceiveError::Store(_) => Self::unavailable(&error),
         }
     }
 }

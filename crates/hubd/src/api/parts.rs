@@ -63,8 +63,8 @@ pub(crate) async fn put(
     let id: ServerId = upload.parse().map_err(|_| ApiError::not_found("upload"))?;
     let now_s = hub.options.clock.now_s();
     let upload = hub.metadata.upload(id.clone(), now_s).await?.filter(|upload| !upload.complete);
-    let new = upload.ok_or_else(|| ApiError::not_found("upload"))?.new;
-    let expected = expected(&hub, &new, number).ok_or_else(|| ApiError::not_found("part"))?;
+    let upload = upload.ok_or_else(|| ApiError::not_found("upload"))?;
+    let expected = expected(&hub, &upload.new, number).ok_or_else(|| ApiError::not_found("part"))?;
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length != expected.size_bytes) {
         return Err(ReceiveError::Size.into());
@@ -76,6 +76,7 @@ pub(crate) async fn put(
     if !is_open {
         return Err(ApiError::not_found("upload"));
     }
+    hub.hash_ahead(&upload);
     Ok((StatusCode::OK, [(header::ETAG, etag)]).into_response())
 }
 

@@ -1,61 +1,84 @@
-//! An upload to the object store that is not complete. It is given up when its request is.
+//! An object that is not complete. It is given up when its request is.
 
 use std::sync::Arc;
 
 use gen_worker_tasks::Scope;
 use object_store::{MultipartUpload, PutPayload, Result};
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, task::JoinHandle};
 
-/// An upload that has begun.
+use super::{read::failed, staged::Staged};
+
+/// An object that has begun.
 #[derive(Debug)]
 pub(super) struct Pending {
-    upload: Option<Box<dyn MultipartUpload>>,
+    place: Option<Place>,
+    key: Arc<str>,
     scope: Arc<Scope>,
 }
 
+/// Where its pieces go.
+#[derive(Debug)]
+pub(super) enum Place {
+    Directory(Staged),
+    Store(Box<dyn MultipartUpload>),
+}
+
 impl Pending {
-    /// Watches over `upload`; what is left of it is removed in `scope`.
-    pub fn new(upload: Box<dyn MultipartUpload>, scope: Arc<Scope>) -> Self {
-        Self { upload: Some(upload), scope }
+    /// Watches over the object `key`; what is left of it is removed in `scope`.
+    pub fn new(place: Place, key: &str, scope: Arc<Scope>) -> Self {
+        Self { place: Some(place), key: key.into(), scope }
     }
 
     /// Sends the next piece.
     pub async fn put(&mut self, piece: PutPayload) -> Result<()> {
-        match &mut self.upload {
-            Some(upload) => upload.put_part(piece).await,
+        match &mut self.place {
+            Some(Place::Directory(file)) => {
+                file.write(piece, &self.scope).await.map_err(|error| failed(&self.key, error))
+            }
+            Some(Place::Store(upload)) => upload.put_part(piece).await,
             None => Ok(()),
         }
     }
 
-    /// Makes an object of the pieces.
+    /// Makes an object of the pieces. It outlives a loss of power on return.
     pub async fn complete(mut self) -> Result<()> {
-        if let Some(upload) = &mut self.upload {
-            upload.complete().await?;
+        match &mut self.place {
+            Some(Place::Directory(file)) => {
+                file.complete(&self.scope).await.map_err(|error| failed(&self.key, error))?;
+            }
+            Some(Place::Store(upload)) => drop(upload.complete().await?),
+            None => {}
         }
-        self.upload = None;
+        self.place = None;
         Ok(())
     }
 
     /// Removes the pieces.
     pub async fn abort(mut self) {
-        if let Some(upload) = self.upload.take() {
-            abort(upload).await;
+        if let Some(place) = self.place.take() {
+            // It ends well, or with the process.
+            drop(abort(place, &self.scope).await);
         }
     }
 }
 
 impl Drop for Pending {
     fn drop(&mut self) {
-        let Some(upload) = self.upload.take() else { return };
+        let Some(place) = self.place.take() else { return };
         // Without a runtime the process is about to end.
         if Handle::try_current().is_ok() {
-            drop(self.scope.spawn_bare(abort(upload)));
+            drop(abort(place, &self.scope));
         }
     }
 }
 
-async fn abort(mut upload: Box<dyn MultipartUpload>) {
-    if let Err(error) = upload.abort().await {
-        tracing::debug!(%error, "a part that failed was not removed at once");
+fn abort(place: Place, scope: &Scope) -> JoinHandle<()> {
+    match place {
+        Place::Directory(file) => scope.spawn_blocking(move || drop(file)),
+        Place::Store(mut upload) => scope.spawn_bare(async move {
+            if let Err(error) = upload.abort().await {
+                tracing::debug!(%error, "a part that failed was not removed at once");
+            }
+        }),
     }
 }

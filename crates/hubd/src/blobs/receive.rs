@@ -11,7 +11,13 @@ use gen_worker_hub::{
 };
 use object_store::{ObjectStoreExt as _, PutPayload, path::Path};
 
-use super::{BlobStore, pending::Pending, room::Held};
+use super::{
+    BlobStore,
+    pending::{Pending, Place},
+    read::failed,
+    room::Held,
+    staged::Staged,
+};
 use crate::patience::Stalled;
 
 /// Bytes for which room is taken at once: so little that all connections together have room for one step each.
@@ -52,14 +58,10 @@ pub enum ReceiveError {
     /// The object store refuses.
     #[error("the part cannot be stored")]
     Store(#[from] object_store::Error),
-    /// The disk refuses.
-    #[error("the part cannot be made to last")]
-    Sync(#[source] std::io::Error),
 }
 
 impl BlobStore {
     /// Stores `body` under `key`, so that it outlives a loss of power: a part that is on record is not asked for again.
-    ///
     ///
     /// # Errors
     /// See [`ReceiveError`].
@@ -72,24 +74,22 @@ impl BlobStore {
     where
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let path = Path::from(key);
         let mut body = Incoming { body: std::pin::pin!(body), rest: Bytes::new() };
         let mut hash = PartHash::new(expected);
-        if expected.size_bytes <= self.piece_bytes as u64 {
+        if self.directory.is_none() && expected.size_bytes <= self.piece_bytes as u64 {
             let (piece, mut held) = self.piece(&mut body, expected.size_bytes, &mut hash).await?;
             body.end(&mut held).await?;
-            self.objects.put(&path, piece).await?;
+            self.objects.put(&Path::from(key), piece).await?;
         } else {
-            self.receive_pieces(&path, expected.size_bytes, &mut body, &mut hash).await?;
+            self.receive_pieces(key, expected.size_bytes, &mut body, &mut hash).await?;
         }
-        self.sync(key).await.map_err(ReceiveError::Sync)?;
         Ok(hash.finish())
     }
 
     /// The same in pieces. When this fails nothing is there, and when it is dropped nothing will be soon.
     async fn receive_pieces<S, E>(
         &self,
-        path: &Path,
+        key: &str,
         size_bytes: u64,
         body: &mut Incoming<'_, S>,
         hash: &mut PartHash,
@@ -98,7 +98,7 @@ impl BlobStore {
         S: Stream<Item = Result<Bytes, E>>,
         E: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        let mut upload = Pending::new(self.objects.put_multipart(path).await?, Arc::clone(&self.scope));
+        let mut upload = Pending::new(self.begin(key).await?, key, Arc::clone(&self.scope));
         let sent = async {
             let mut left = size_bytes;
             while left > 0 {
@@ -115,6 +115,16 @@ impl BlobStore {
                 Err(error)
             }
         }
+    }
+
+    async fn begin(&self, key: &str) -> object_store::Result<Place> {
+        Ok(match &self.directory {
+            Some(directory) => {
+                let staged = Staged::create(directory.join(key), &self.scope).await;
+                Place::Directory(staged.map_err(|error| failed(key, error))?)
+            }
+            None => Place::Store(self.objects.put_multipart(&Path::from(key)).await?),
+        })
     }
 
     /// The next piece of `left` bytes, hashed, and its room.

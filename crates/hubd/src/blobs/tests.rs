@@ -1,6 +1,8 @@
-use futures::stream;
+use bytes::Bytes;
+use futures::{Stream, stream};
 
 use super::*;
+use crate::metadata::Segment;
 use gen_worker_hub::Blake3Hash;
 
 const PART: usize = 4096;
@@ -57,6 +59,20 @@ async fn h7_4_a_range_crosses_the_borders_of_parts() {
 }
 
 #[tokio::test]
+async fn an_object_that_is_gone_or_shorter_than_its_record_is_an_error() {
+    let (directory, store) = store();
+    let all = content(PART);
+    let (_, segments) = put_parts(&store, &all).await;
+    let read = async || store.read(segments.clone(), 0..PART as u64).try_collect::<Vec<Bytes>>().await;
+    assert_eq!(read().await.unwrap().concat(), all);
+    let at = directory.path().join(&segments[0].key);
+    std::fs::OpenOptions::new().write(true).open(&at).unwrap().set_len(100).unwrap();
+    assert!(matches!(read().await, Err(object_store::Error::Generic { .. })));
+    std::fs::remove_file(at).unwrap();
+    assert!(matches!(read().await, Err(object_store::Error::NotFound { .. })));
+}
+
+#[tokio::test]
 async fn h4_19_a_part_of_another_size_or_that_breaks_off_leaves_nothing() {
     let (_directory, store) = store();
     let receive = |size_bytes, broken: bool| {
@@ -72,6 +88,43 @@ async fn h4_19_a_part_of_another_size_or_that_breaks_off_leaves_nothing() {
     receive(100, false).await.unwrap();
     assert_eq!(store.keys().try_collect::<Vec<_>>().await.unwrap(), ["blobs/u1/1-x"]);
     assert_eq!(store.delete(vec!["blobs/u1/1-x".to_owned(), "blobs/none".to_owned()]).await.len(), 2);
+}
+
+fn names(folder: &std::path::Path) -> Vec<String> {
+    std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn an_object_of_a_directory_is_there_whole_or_not_at_all() {
+    let directory = tempfile::tempdir().unwrap();
+    let scope = Arc::new(Scope::new("test"));
+    let store = BlobStore::local(directory.path().to_owned(), Arc::clone(&scope)).unwrap();
+    let (folder, size) = (directory.path().join("blobs/u1"), 17 * MIB + 5);
+    let mut receive = Box::pin(store.receive("blobs/u1/1-x", whole(size), zeros(9 * MIB).chain(stream::pending())));
+    while !folder.is_dir() || names(&folder).is_empty() {
+        assert!(futures::poll!(receive.as_mut()).is_pending());
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(names(&folder), ["1-x#1"]);
+    assert_eq!(store.keys().count().await, 0);
+    drop(receive);
+    scope.join(Duration::from_secs(60)).await;
+    assert!(names(&folder).is_empty());
+    store.receive("blobs/u1/1-x", whole(size), zeros(size)).await.unwrap();
+    let nothing = Expected { is_whole: true, ..whole(0) };
+    store.receive("blobs/u1/2-x", nothing, zeros(0)).await.unwrap();
+    assert_eq!(std::fs::read(folder.join("1-x")).unwrap(), vec![0; size]);
+    assert_eq!(std::fs::read(folder.join("2-x")).unwrap(), [0; 0]);
+    assert_eq!(names(&folder).len(), 2);
+}
+
+#[tokio::test]
+async fn a_disk_that_refuses_is_an_error_that_names_the_object() {
+    let (directory, store) = store();
+    // No folder can be made where a file is.
+    std::fs::write(directory.path().join("blobs"), "").unwrap();
+    let refused = store.receive("blobs/u1/1-x", whole(5), zeros(5)).await;
+    assert!(matches!(refused, Err(ReceiveError::Store(object_store::Error::Generic { .. }))), "{refused:?}");
 }
 
 #[tokio::test]

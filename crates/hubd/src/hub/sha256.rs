@@ -70,7 +70,7 @@ impl Hub {
 }
 
 /// SHA-256 of the bytes of `segments`.
-pub(crate) async fn hashed(blobs: &BlobStore, segments: Vec<Segment>, size_bytes: u64) -> object_store::Result<String> {
+async fn hashed(blobs: &BlobStore, segments: Vec<Segment>, size_bytes: u64) -> object_store::Result<String> {
     let mut bytes = std::pin::pin!(blobs.read(segments, 0..size_bytes));
     let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
     while let Some(piece) = bytes.next().await {

@@ -28,7 +28,7 @@ impl Place {
             } else {
                 fs::create_dir_all(&path).unwrap()
             }
-            let model = StoredModel { path, bytes: 100, last_used: at as f64, pinned: false };
+            let model = StoredModel { path, bytes: 100, last_used: at as f64, pinned: false, missing: false };
             index.change(true, |models| models.insert((*reference).to_owned(), model)).unwrap();
         }
         Self { dir, layout, index }

@@ -14,9 +14,9 @@ pub(super) const BATCH_BYTES: usize = 256 * 1024;
 pub(super) struct Batch(Vec<u8>);
 
 impl Batch {
-    /// An empty one.
-    pub(super) fn new() -> Self {
-        Self(Vec::with_capacity(BATCH_BYTES))
+    /// An empty one, where `rest` bytes at most are to come: small files keep little memory.
+    pub(super) fn new(rest: u64) -> Self {
+        Self(Vec::with_capacity(usize::try_from(rest).unwrap_or(usize::MAX).min(BATCH_BYTES)))
     }
 
     /// Takes as much of `piece` as fits.

@@ -57,7 +57,7 @@ pub(super) struct Pump<'a> {
 impl Pump<'_> {
     /// Moves the body of `response`.
     pub(super) async fn run(mut self, response: &mut Response) -> Ended {
-        let (mut batch, mut at) = (Batch::new(), self.from);
+        let (mut batch, mut at) = (Batch::new(self.limit.saturating_sub(self.from)), self.from);
         let (mut deadline, mut paced) = (Instant::now() + self.stall, 0);
         loop {
             let mut piece = match tokio::time::timeout_at(deadline, response.chunk()).await {
@@ -74,11 +74,12 @@ impl Pump<'_> {
             while !piece.is_empty() {
                 batch.fill(&mut piece);
                 if batch.is_full() {
-                    let next = self.free.try_recv().unwrap_or_else(|_| Batch::new());
+                    let bytes_done = at - piece.len() as u64;
+                    let rest = self.limit.saturating_sub(bytes_done);
+                    let next = self.free.try_recv().unwrap_or_else(|_| Batch::new(rest));
                     if self.batches.send(std::mem::replace(&mut batch, next)).await.is_err() {
                         return Ended::Unwanted;
                     }
-                    let bytes_done = at - piece.len() as u64;
                     self.progress.transferred(Transferred { bytes_done, bytes_total: self.total });
                 }
             }

@@ -38,6 +38,19 @@ pub enum InputError {
         /// What it is.
         mime_type: String,
     },
+    /// It is a picture that is larger than it may be.
+    #[error("the {measure} of the picture is {found}, more than {most}")]
+    Picture {
+        /// What of it.
+        measure: &'static str,
+        /// How much that is, in pixels.
+        found: u64,
+        /// How much it may be.
+        most: u64,
+    },
+    /// It may be a picture of some size only, and it is none whose size can be known.
+    #[error("the file is no whole picture in a format whose size can be checked (PNG, JPEG, WebP, GIF)")]
+    NoPicture,
     /// Its bytes are not those that were announced.
     #[error("the file is not the one that was announced: its {algorithm} is another")]
     Digest {

@@ -13,7 +13,10 @@ use gen_worker_hub::{Digest, digest::DigestHasher};
 use gen_worker_tasks::Scope;
 use reqwest::{Response, Url, header};
 
-use super::{error::InputError, mime::MimeList, public_address::AddressRule, storage::StorageBase, web::Web};
+use super::{
+    error::InputError, mime::MimeList, picture::PictureLimits, public_address::AddressRule, storage::StorageBase,
+    web::Web,
+};
 
 /// Kind of a file whose server does not say it.
 const BYTES: &str = "application/octet-stream";
@@ -62,6 +65,8 @@ pub struct InputRequest<'a> {
     pub accepted: &'a MimeList,
     /// Hashes that it has to have.
     pub expected: &'a [Digest],
+    /// How large it may be when it is a picture. With any limit it has to be one.
+    pub picture: PictureLimits,
     /// An address of the pool's own storage: files of the same origin are fetched wherever that is.
     pub own: Option<&'a str>,
 }
@@ -138,7 +143,7 @@ impl InputFetcher {
         if !request.accepted.accepts(&mime_type) {
             return Err(InputError::Type { mime_type });
         }
-        let size_bytes = self.write(response, &path, bytes_max, request.expected).await?;
+        let size_bytes = self.write(response, &path, bytes_max, request).await?;
         Ok(InputAsset { path, size_bytes, mime_type })
     }
 
@@ -148,10 +153,10 @@ impl InputFetcher {
         mut response: Response,
         path: &Path,
         bytes_max: u64,
-        expected: &[Digest],
+        request: &InputRequest<'_>,
     ) -> Result<u64, InputError> {
         let own = path.to_owned();
-        let hashers = expected.iter().map(|digest| (*digest, DigestHasher::new(digest.algorithm()))).collect();
+        let hashers = request.expected.iter().map(|digest| (*digest, DigestHasher::new(digest.algorithm()))).collect();
         let created = self.on_disk(path, move || {
             let file = File::create_new(&own)?;
             // Made here, so that the file goes also when nobody waits for it any more.
@@ -174,10 +179,20 @@ impl InputFetcher {
             }
             if is_last {
                 writing.verify()?;
+                self.measure(path, request.picture).await?;
                 unfinished.kept = true;
                 return Ok(size_bytes);
             }
         }
+    }
+
+    /// Whether a picture is as large as it may be.
+    async fn measure(&self, path: &Path, limits: PictureLimits) -> Result<(), InputError> {
+        if !limits.is_any() {
+            return Ok(());
+        }
+        let own = path.to_owned();
+        self.on_disk(path, move || limits.check(File::open(own)?)).await?
     }
 
     async fn on_disk<T: Send + 'static>(

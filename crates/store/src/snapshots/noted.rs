@@ -13,7 +13,7 @@ use tracing::warn;
 use super::Snapshots;
 use crate::{
     fetch_error::FetchError,
-    format_gate::{FormatError, check_headers},
+    format_gate::{FormatError, check_headers, check_names},
     integrity::Presence,
     lock::Hold,
     manifest,
@@ -81,6 +81,19 @@ impl Snapshots {
     }
 }
 
+/// Whether what is in `dir` may be loaded whoever chose it (rules 11.1 to 11.3).
+pub(crate) fn check_safe(dir: &Path) -> io::Result<Result<(), FormatError>> {
+    let files = files(dir)?;
+    let mut sized = Vec::new();
+    for file in &files {
+        sized.push((file, fs::metadata(dir.join(file.as_str()))?.len()));
+    }
+    match check_names(sized) {
+        Ok(()) => check_headers(dir, &files),
+        refused => Ok(refused),
+    }
+}
+
 /// The first broken safetensors file of `dir`. None when there is no such directory.
 fn broken(dir: &Path) -> io::Result<Option<Vec<RepoPath>>> {
     match fs::symlink_metadata(dir) {
@@ -108,10 +121,11 @@ fn files(dir: &Path) -> io::Result<Vec<RepoPath>> {
             let path = entry.path();
             if kind.is_dir() {
                 open.push(path);
-            } else if let Some(path) = path.strip_prefix(dir).ok().and_then(Path::to_str).and_then(|p| p.parse().ok())
-                && kind.is_file()
+            } else if let Some(name) = path.strip_prefix(dir).ok().and_then(Path::to_str).and_then(|p| p.parse().ok())
+                // Peers link where they cannot give a file a second name; a link to nothing is no file.
+                && fs::metadata(&path).is_ok_and(|found| found.is_file())
             {
-                found.push(path);
+                found.push(name);
             }
             if found.len() >= SNAPSHOT_FILES_MAX {
                 return Ok(found);

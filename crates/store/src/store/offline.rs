@@ -1,45 +1,35 @@
 //! Models without a hub: what a ref was the last time, and whether it is still on disk (rule 3.8).
 
-use std::sync::Arc;
-
 use gen_worker_hub::{HubRef, names::SnapshotId};
 
 use super::{HeldModel, Store};
 use crate::{fetch_error::FetchError, remembered};
 
 impl Store {
-    /// Notes that the hub resolved `reference` to `snapshot`: for the day that it cannot be asked. Durable on return.
+    /// Notes that the hub resolved `wanted` to `snapshot`: for the day that it cannot be asked. Durable on return.
     ///
     /// # Errors
     /// [`FetchError::Disk`].
-    pub async fn remember(&self, reference: &HubRef, snapshot: &SnapshotId) -> Result<(), FetchError> {
-        let (layout, reference, snapshot) = (self.room.layout.clone(), reference.clone(), snapshot.clone());
+    pub async fn remember(&self, wanted: &HubRef, snapshot: &SnapshotId) -> Result<(), FetchError> {
+        let (layout, wanted, snapshot) = (self.room.layout.clone(), wanted.clone(), snapshot.clone());
         let failed = FetchError::disk("note what a ref is", &layout.refs());
-        self.room.disk.run(move || remembered::remember(&layout, &reference, &snapshot).map_err(failed)).await
+        self.room.disk.run(move || remembered::remember(&layout, &wanted, &snapshot).map_err(failed)).await
     }
 
-    /// What `reference` was the last time that somebody asked, held; none when nobody did or it has left. The start of a digest
-    /// is enough when only one snapshot has it. Nothing is hashed: nobody is there who says what the hashes are.
+    /// As [`Store::find_snapshot`], of what `wanted` was the last time that somebody asked the hub; none when nobody did. The
+    /// start of a digest is enough when only one snapshot has it.
     ///
     /// # Errors
     /// [`FetchError::Disk`].
-    pub async fn recall(&self, reference: &HubRef) -> Result<Option<HeldModel>, FetchError> {
-        let Some(id) = self.look_up(reference).await? else { return Ok(None) };
-        let dir = self.room.layout.snapshot(&id);
-        let held = self.hold(&dir).await?;
-        // Again, now that nobody evicts it.
-        if self.look_up(reference).await? != Some(id) {
-            return Ok(None);
-        }
-        let (room, path) = (Arc::clone(&self.room), dir.clone());
-        let failed = FetchError::disk("note a model", &path);
-        self.room.disk.run(move || room.index.touch(&path, None).map_err(failed)).await?;
-        Ok(Some(HeldModel { dir, _use: held }))
-    }
-
-    async fn look_up(&self, reference: &HubRef) -> Result<Option<SnapshotId>, FetchError> {
-        let (layout, reference) = (self.room.layout.clone(), reference.clone());
+    ///
+    /// # Cancel safety
+    /// May be dropped.
+    pub async fn recall(&self, reference: &str, wanted: &HubRef) -> Result<Option<HeldModel>, FetchError> {
+        let (layout, wanted) = (self.room.layout.clone(), wanted.clone());
         let failed = FetchError::disk("look up a ref", &layout.refs());
-        self.room.disk.run(move || remembered::recall(&layout, &reference).map_err(failed)).await
+        match self.room.disk.run(move || remembered::recall(&layout, &wanted).map_err(failed)).await? {
+            Some(id) => self.find_snapshot(reference, &id).await,
+            None => Ok(None),
+        }
     }
 }

@@ -5,7 +5,13 @@ use std::sync::Arc;
 use gen_worker_hub::{RepoPath, api::Resolved, names::SnapshotId};
 
 use super::{HeldModel, Store};
-use crate::{fetch_error::FetchError, integrity::Presence, snapshots::Look, tree::Tree};
+use crate::{
+    fetch_error::FetchError,
+    integrity::Presence,
+    quarantine::take_refs,
+    snapshots::{Look, check_safe},
+    tree::Tree,
+};
 
 /// What a check of a model found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +65,17 @@ impl Store {
         Ok(Some(HeldModel { dir, _use: held }))
     }
 
+    /// Whether a model that was found may be loaded when it was not its author who chose it (rule 11.2). Those that come are
+    /// checked as they come.
+    ///
+    /// # Errors
+    /// [`FetchError::Format`] when it may not, [`FetchError::Disk`].
+    pub async fn check_safe(&self, model: &HeldModel) -> Result<(), FetchError> {
+        let dir = model.dir().to_owned();
+        let failed = FetchError::disk("look into weights", &dir);
+        self.room.disk.run(move || check_safe(&dir).map_err(failed)?.map_err(FetchError::Format)).await
+    }
+
     /// Whether all files of `resolved` are there with their sizes. Nothing is hashed.
     ///
     /// # Errors
@@ -98,18 +115,12 @@ impl Store {
     async fn examine(&self, id: &SnapshotId, again: bool) -> Result<Look, FetchError> {
         let found = self.snapshots.look(id, again).await?;
         if !matches!(found, Look::Whole { .. }) {
-            let (index, layout) = (self.room.index.clone(), self.room.layout.clone());
-            let unit = layout.snapshot(id);
-            let failed = FetchError::disk("forget a model", &layout.index());
+            let (room, unit) = (Arc::clone(&self.room), self.room.layout.snapshot(id));
+            let failed = FetchError::disk("forget a model", &self.room.layout.index());
             let left = move || {
-                let left = index.change(true, |models| {
-                    let gone =
-                        models.extract_if(.., |_, model| layout.eviction_unit(&model.path).as_ref() == Some(&unit));
-                    gone.map(|(reference, _)| reference).collect::<Vec<_>>()
-                });
-                left.map_err(failed)
+                take_refs(&room, |path| room.layout.eviction_unit(path).as_ref() == Some(&unit)).map_err(failed)
             };
-            self.room.disk.run(left).await?.iter().for_each(|reference| self.room.observer.evicted(reference));
+            self.room.disk.run(left).await?;
         }
         Ok(found)
     }

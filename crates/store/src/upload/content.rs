@@ -14,7 +14,7 @@ use gen_worker_hub::{
 };
 
 use super::error::UploadError;
-use crate::blob::feed;
+use crate::{blob::feed, parallel_hash};
 
 /// What is uploaded.
 #[derive(Clone, Debug)]
@@ -65,10 +65,12 @@ impl Measured {
             UploadContent::File(path) => {
                 let (file, stamp) = open(&path)?;
                 let size_bytes = bounded(stamp.size_bytes)?;
-                let digest = hashed(file, &path, size_bytes, DigestAlgorithm::Blake3)?;
+                let blake3 = parallel_hash::hash(&file, size_bytes);
+                let blake3 = blake3.map_err(UploadError::disk("read of a file to upload", &path))?;
+                let blake3 = blake3.ok_or_else(|| UploadError::Changed { path: path.clone() })?;
                 let source = Source::File { path, stamp };
                 source.unchanged()?;
-                Ok(Self { size_bytes, blake3: Blake3Hash::from_bytes(*digest.as_bytes()), source })
+                Ok(Self { size_bytes, blake3, source })
             }
         }
     }
@@ -79,7 +81,7 @@ impl Measured {
             Source::Bytes(bytes) => Ok(Digest::sha256(bytes).hex()),
             Source::File { path, .. } => {
                 let file = self.source.open(path)?;
-                let digest = hashed(file, path, self.size_bytes, DigestAlgorithm::Sha256)?;
+                let digest = sha256(file, path, self.size_bytes)?;
                 self.source.unchanged()?;
                 Ok(digest.hex())
             }
@@ -140,9 +142,9 @@ pub(super) fn read_at(file: &File, path: &Path, piece: &mut [u8], at: u64) -> Re
     })
 }
 
-/// Hashes the file at `path`, which is open as `file` and has so many bytes in this state.
-fn hashed(file: File, path: &Path, size_bytes: u64, algorithm: DigestAlgorithm) -> Result<Digest, UploadError> {
-    let mut hasher = DigestHasher::new(algorithm);
+/// SHA-256 of the file at `path`, which is open as `file` and has so many bytes in this state.
+fn sha256(file: File, path: &Path, size_bytes: u64) -> Result<Digest, UploadError> {
+    let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
     feed(&mut hasher, file, size_bytes).map_err(UploadError::disk("read of a file to upload", path))?;
     Ok(hasher.digest())
 }

@@ -46,6 +46,24 @@ async fn m8_5_what_is_kept_leaves_last_and_says_so() {
 }
 
 #[tokio::test]
+async fn m8_8_the_list_of_what_is_kept_is_replaced_as_a_whole_and_brings_nothing() {
+    let place = Place::with_budget(10_000).await;
+    let store = place.store().await;
+    for id in ["a", "b"] {
+        drop(fetch(&store, &model(&place, id, 4000)).await.unwrap());
+    }
+    let requests = place.server.seen().len();
+    store.spare(["a".to_owned(), "nowhere".to_owned()]);
+    store.spare(["b".to_owned(), "nowhere".to_owned()]);
+    assert_eq!(place.server.seen().len(), requests, "what is not here is not fetched");
+    // The older one, which the first list had.
+    assert_eq!(store.collect(4000).await.unwrap(), ["a"]);
+    store.spare([]);
+    drop(fetch(&store, &model(&place, "c", 4000)).await.unwrap());
+    assert_eq!(store.collect(6000).await.unwrap(), ["b"], "nothing is kept any more: the oldest leaves");
+}
+
+#[tokio::test]
 async fn m8_3_what_can_never_fit_evicts_nothing() {
     let place = Place::with_budget(10_000).await;
     let store = place.store().await;

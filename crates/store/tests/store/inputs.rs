@@ -3,7 +3,9 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use gen_worker_hub::{Blake3Hash, Digest};
-use gen_worker_store::{AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList};
+use gen_worker_store::{
+    AddressRule, InputAsset, InputError, InputFetcher, InputOptions, InputRequest, MimeList, PictureLimits,
+};
 use gen_worker_tasks::Scope;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -12,6 +14,9 @@ use tokio::{
 
 /// More than is written at once.
 const LARGE: usize = 5 * 1024 * 1024 / 2;
+
+/// A picture of 37 by 21 pixels.
+const PICTURE: &[u8] = include_bytes!("../../src/input/picture/tests/plain.png");
 
 struct Server {
     base: String,
@@ -51,8 +56,16 @@ impl Server {
     ) -> Result<InputAsset, InputError> {
         let url = format!("{}{path}", self.base);
         let directory = self.directory.path();
-        let request =
-            InputRequest { url: &url, number: 3, directory, bytes_max: None, accepted, expected: &[], own: None };
+        let request = InputRequest {
+            url: &url,
+            number: 3,
+            directory,
+            bytes_max: None,
+            accepted,
+            expected: &[],
+            picture: PictureLimits::default(),
+            own: None,
+        };
         self.fetcher(options).fetch(&request).await
     }
 
@@ -75,6 +88,7 @@ async fn answer(mut socket: TcpStream) -> std::io::Result<()> {
     let large = vec![7; LARGE];
     let (status, headers, body): (_, _, &[u8]) = match path {
         "/a.PNG" | "/models/a.PNG" => (200, "Content-Type: Image/PNG; q=1\r\nContent-Length: 4\r\n", b"1234"),
+        "/37x21.png" => (200, "Content-Type: text/plain\r\n", PICTURE),
         "/large" => (200, "", &large),
         "/long" => (200, "Content-Length: 99999999999\r\n", b""),
         "/short" => (200, "Content-Length: 9\r\n", b"1234"),
@@ -127,6 +141,7 @@ async fn h14_1_names_and_addresses_of_private_networks_are_not_asked() {
             bytes_max: None,
             accepted: &accepted,
             expected: &[],
+            picture: PictureLimits::default(),
             own: None,
         };
         let error = fetcher.fetch(&request).await.unwrap_err();
@@ -196,6 +211,7 @@ async fn h14_1_the_own_storage_is_asked_wherever_it_is_and_nobody_else_through_i
             bytes_max: None,
             accepted: &accepted,
             expected: &[],
+            picture: PictureLimits::default(),
             own: Some(base),
         };
         fetcher.fetch(&request).await
@@ -220,8 +236,16 @@ async fn h14_2_other_bytes_than_were_announced_leave_no_file() {
     let right = [Digest::sha256(b"1234"), Blake3Hash::of(b"1234").into()];
     let fetch = async |expected: &[Digest]| {
         let directory = server.directory.path();
-        let request =
-            InputRequest { url: &url, number: 0, directory, bytes_max: None, accepted: &accepted, expected, own: None };
+        let request = InputRequest {
+            url: &url,
+            number: 0,
+            directory,
+            bytes_max: None,
+            accepted: &accepted,
+            expected,
+            picture: PictureLimits::default(),
+            own: None,
+        };
         fetcher.fetch(&request).await
     };
     for wrong in [[right[0], Blake3Hash::of(b"1235").into()], [Digest::sha256(b""), right[1]]] {
@@ -230,6 +254,36 @@ async fn h14_2_other_bytes_than_were_announced_leave_no_file() {
         assert_eq!(server.left(), 0);
     }
     assert_eq!(fetch(&right).await.unwrap().size_bytes, 4);
+}
+
+#[tokio::test]
+async fn e120_a_picture_that_is_too_large_or_none_at_all_leaves_no_file() {
+    let server = Server::start().await;
+    let options = InputOptions { addresses: AddressRule::Any, ..InputOptions::default() };
+    let (fetcher, accepted) = (server.fetcher(options), MimeList::default());
+    let fetch = async |path: &str, picture: PictureLimits| {
+        let (url, directory) = (format!("{}{path}", server.base), server.directory.path());
+        let own = None;
+        let request = InputRequest {
+            url: &url,
+            number: 0,
+            directory,
+            bytes_max: None,
+            accepted: &accepted,
+            expected: &[],
+            picture,
+            own,
+        };
+        fetcher.fetch(&request).await
+    };
+    let wide = |width| PictureLimits { width_max: Some(width), ..PictureLimits::default() };
+    let error = fetch("/37x21.png", wide(36)).await.unwrap_err();
+    assert!(matches!(error, InputError::Picture { measure: "width", found: 37, most: 36 }), "{error:?}");
+    assert!(error.is_invalid_input() && server.left() == 0);
+    let error = fetch("/a.PNG", wide(u64::MAX)).await.unwrap_err();
+    assert!(matches!(error, InputError::NoPicture) && error.is_invalid_input(), "{error:?}");
+    assert_eq!(server.left(), 0);
+    assert_eq!(fetch("/37x21.png", wide(37)).await.unwrap().size_bytes, PICTURE.len() as u64);
 }
 
 #[tokio::test]
@@ -247,6 +301,7 @@ async fn h14_1_the_buckets_of_the_pool_are_asked_wherever_they_are_and_nothing_b
             bytes_max: None,
             accepted: &accepted,
             expected: &[],
+            picture: PictureLimits::default(),
             own,
         };
         fetcher.fetch(&request).await

@@ -84,6 +84,22 @@ async fn m6_25_a_damaged_model_is_told_to_be_gone_and_comes_anew() {
 }
 
 #[tokio::test]
+async fn m9_3_only_news_of_the_disk_are_told() {
+    let place = Place::new().await;
+    let store = place.store().await;
+    let tree = place.tree("t", &[("w", b"weights")]);
+    fetch(&store, &tree).await.unwrap();
+    fetch(&store, &tree).await.unwrap();
+    drop(store.find("o/t").await.unwrap());
+    assert_eq!(place.events.take(), ["+o/t"], "the first time");
+    let held = store.find_snapshot("o/other", &tree.snapshot).await.unwrap().unwrap();
+    assert_eq!(
+        (place.events.take(), store.models().await.unwrap()["o/other"].path.as_path()),
+        (vec!["+o/other".into()], held.dir())
+    );
+}
+
+#[tokio::test]
 async fn m6_24_without_a_manifest_the_structure_is_what_is_checked() {
     let place = Place::new().await;
     let weights = [2u64.to_le_bytes().as_slice(), b"{}"].concat();

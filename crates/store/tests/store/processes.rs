@@ -3,11 +3,12 @@
 use std::{fs, sync::Arc};
 
 use gen_worker_hub::Blake3Hash;
+use gen_worker_store::FetchError;
 use tokio::sync::Notify;
 
 use crate::{
-    child::{Child, order},
-    pool::{Place, bytes, files},
+    child::{BUDGET, Child, order},
+    pool::{Place, bytes, fetch, files},
     server::Answer,
 };
 
@@ -54,5 +55,28 @@ async fn m6_22_processes_that_want_the_same_share_one_transfer() {
     }
     assert_eq!(place.server.seen().len(), 2);
     assert_eq!(files(&place.layout().snapshot(&tree.snapshot)).len(), 2);
+    place.assert_sound();
+}
+
+#[tokio::test]
+async fn m6_14_what_another_process_was_promised_is_not_promised_again_before_that_has_ended() {
+    let place = Place::with_budget(100).await;
+    let (large, other) = (bytes(60), [&bytes(59)[..], b"x"].concat());
+    let (first, second) = (place.tree("first", &[("f", &large)]), place.tree("second", &[("f", &other)]));
+    order(place.dir.path(), &[&first]);
+    fs::write(place.dir.path().join(BUDGET), "100").unwrap();
+    place.server.script(&Blake3Hash::of(&large).to_string(), [Answer::Wait(Arc::new(Notify::new()))]);
+    let worker = Child::start(&place);
+    place.server.arrival().await;
+    let store = place.store().await;
+    let error = fetch(&store, &second).await.unwrap_err();
+    assert!(matches!(error, FetchError::InsufficientDisk { required_bytes: 60, available_bytes: 40, .. }), "{error:?}");
+    fetch(&store, &place.tree("third", &[("f", &bytes(40))])).await.unwrap();
+    worker.killed().await;
+    // What it was promised ended with it, and what is in nobody's use leaves.
+    fetch(&store, &second).await.unwrap();
+    let promises = |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(|name| name.starts_with("room-"));
+    let left = fs::read_dir(place.layout().locks()).unwrap().flatten().filter(promises).count();
+    assert_eq!(left, 1, "its own, and none of who is no more");
     place.assert_sound();
 }

@@ -7,12 +7,14 @@ use std::{
 };
 
 use gen_worker_hub::Blake3Hash;
-use gen_worker_store::{FetchError, FormatError, FormatGate, Store, StoreObserver, StoreOptions, TreeError, Unheard};
+use gen_worker_store::{
+    FetchError, FormatError, FormatGate, Store, StoreObserver, StoreOptions, Transferred, TreeError, Unheard,
+};
 use gen_worker_tasks::Cancel;
 use tokio::sync::Notify;
 
 use crate::{
-    pool::{Place, bytes, fetch, files},
+    pool::{Heard, Place, bytes, fetch, files},
     server::Answer,
 };
 
@@ -94,6 +96,19 @@ async fn m6_14_what_others_were_promised_is_not_promised_twice() {
     fetch(&store, &place.tree("third", &[("f", &bytes(40))])).await.unwrap();
     go.notify_one();
     coming.await.unwrap();
+    place.assert_sound();
+}
+
+#[tokio::test]
+async fn m6_14_what_is_filled_is_promised_no_more_whoever_asks() {
+    let place = Place::with_budget(100).await;
+    let (large, other) = (bytes(60), [&bytes(39)[..], b"x"].concat());
+    let (one, two) = (place.store().await, place.store().await);
+    fetch(&one, &place.tree("first", &[("f", &large)])).await.unwrap();
+    let error = fetch(&two, &place.tree("second", &[("f", &bytes(101))])).await.unwrap_err();
+    assert!(matches!(error, FetchError::InsufficientDisk { required_bytes: 101, .. }), "{error:?}");
+    // What came is on the disk, and what failed is not to come: nothing is left of either promise.
+    fetch(&two, &place.tree("third", &[("f", &other)])).await.unwrap();
     place.assert_sound();
 }
 
@@ -278,6 +293,57 @@ async fn m6_25_refs_and_pins_of_a_damaged_model_are_back_with_it() {
 }
 
 #[tokio::test]
+async fn m6_25_a_pin_outlives_a_model_that_could_not_come_again_at_once() {
+    let place = Place::new().await;
+    let tree = place.tree("t", &[("a", b"one"), ("b", b"two")]);
+    let store = place.store().await;
+    for reference in ["pinned", "let-go", "plain"] {
+        store.fetch(reference, &tree, FormatGate::Any, &Unheard).await.unwrap();
+    }
+    for reference in ["pinned", "let-go"] {
+        assert!(store.pin(reference, true).await.unwrap());
+    }
+    place.events.take();
+    flip(&place.layout().snapshot(&tree.snapshot).join("b"));
+    assert!(!store.is_sound(&tree).await.unwrap());
+    place.server.script(&Blake3Hash::of(b"two").to_string(), [Answer::Status(403)]);
+    store.fetch("plain", &tree, FormatGate::Any, &Unheard).await.unwrap_err();
+    assert_eq!(place.events.take(), ["-let-go", "-pinned", "-plain"]);
+    assert!(store.models().await.unwrap().is_empty(), "none of them is there");
+    assert!(store.find("pinned").await.unwrap().is_none());
+    assert!(store.pin("let-go", false).await.unwrap() && !store.pin("let-go", false).await.unwrap());
+    // A process that begins later does not tell that it is there, and does not forget what somebody said.
+    let store = place.store().await;
+    assert_eq!(place.events.take(), [""; 0]);
+    for reference in ["pinned", "let-go"] {
+        store.fetch(reference, &tree, FormatGate::Any, &Unheard).await.unwrap();
+    }
+    assert_eq!(place.events.take(), ["+pinned", "+let-go"]);
+    let models = store.models().await.unwrap();
+    let pinned: Vec<_> = models.iter().map(|(reference, model)| (reference.as_str(), model.pinned)).collect();
+    assert_eq!(pinned, [("let-go", false), ("pinned", true)]);
+    assert!(models.values().all(|model| model.bytes > 0));
+}
+
+#[tokio::test]
+async fn m6_18_progress_begins_with_what_is_there_and_ends_with_all() {
+    let place = Place::new().await;
+    let (large, begun, small) = (bytes(100_000), bytes(50_000), b"small");
+    let store = place.store().await;
+    fetch(&store, &place.tree("first", &[("f", small)])).await.unwrap();
+    let part = place.layout().part(Blake3Hash::of(&begun));
+    fs::create_dir_all(part.parent().unwrap()).unwrap();
+    fs::write(&part, &begun[..20_000]).unwrap();
+    let tree = place.tree("t", &[("a", &large), ("b", &begun), ("c", small), ("d", small)]);
+    let heard = Heard::default();
+    store.fetch("o/t", &tree, FormatGate::Any, &heard).await.unwrap();
+    let (told, total) = (heard.0.into_inner(), 150_005);
+    assert_eq!(told.first(), Some(&Transferred { bytes_done: 20_005, bytes_total: total }));
+    assert_eq!(told.last(), Some(&Transferred { bytes_done: total, bytes_total: total }));
+    assert!(told.iter().all(|so_far| so_far.bytes_total == total && so_far.bytes_done <= total));
+}
+
+#[tokio::test]
 async fn m6_26_after_a_failed_load_all_is_hashed_and_only_what_is_wrong_comes_again() {
     let place = Place::new().await;
     let tree = place.tree("t", &[("a", b"one"), ("b", b"two")]);
@@ -379,11 +445,15 @@ async fn m3_8_without_a_hub_a_ref_is_what_it_was() {
     let store = place.store().await;
     let tree = place.one(b"content");
     let reference = |text: &str| gen_worker_hub::HubRef::parse_for_lookup(text).unwrap();
-    assert!(store.recall(&reference("o/r")).await.unwrap().is_none());
+    let recall = async |store: &Store, text: &str| store.recall(text, &reference(text)).await.unwrap();
+    assert!(recall(&store, "o/r").await.is_none());
     let held = fetch(&store, &tree).await.unwrap();
     store.remember(&reference("o/r#fp8"), &tree.snapshot).await.unwrap();
     let store = place.store().await;
-    assert_eq!(store.recall(&reference("o/r#fp8")).await.unwrap().unwrap().dir(), held.dir());
-    assert!(store.recall(&reference("o/r")).await.unwrap().is_none());
+    assert_eq!(recall(&store, "o/r#fp8").await.unwrap().dir(), held.dir());
+    assert!(recall(&store, "o/r").await.is_none());
+    assert!(store.models().await.unwrap().contains_key("o/r#fp8"), "noted: it leaves as others do");
+    flip(&held.dir().join("file"));
+    assert!(recall(&place.store().await, "o/r#fp8").await.is_none(), "what is damaged is not loaded");
     assert_eq!(place.server.seen().len(), 1);
 }

@@ -3,6 +3,7 @@
 //!
 //! An argument names the directory to work in, instead of one on the disk of the build.
 
+mod kill;
 mod pull;
 mod server;
 mod source;
@@ -61,6 +62,7 @@ async fn bench(dir: Option<PathBuf>) -> Result<()> {
     let bench = Bench { server: Server::start(dir.clone()).await?, dir: own.path().to_owned() };
     tokio::task::block_in_place(|| {
         bench.large(&Source::make(&dir, 1, LARGE_BYTES)?)?;
+        bench.killed(&Source::make(&dir, 1, LARGE_BYTES)?)?;
         bench.small(&Source::make(&dir, SMALL_FILES, SMALL_BYTES)?)?;
         bench.crumbs(&Source::make(&dir, CRUMBED_FILES, CRUMBED_BYTES)?)
     })
@@ -94,6 +96,18 @@ impl Bench {
         beside("pull of 2 GiB, hashed and durable", "MB/s", ours, ("curl, not durable", written), 0.9);
         figure("peak memory, 2 GiB", "MB", peak).at_most(64.0).print();
         figure("verification of 2 GiB at the first use", "MB/s", rate(&mut checked)).at_least(2_000.0).print();
+        Ok(())
+    }
+
+    /// The bar is a chunk of what the contract calls one: 4 MiB.
+    fn killed(&self, source: &Source) -> Result<()> {
+        let (order, store) = (self.order(source, "killed", "")?, self.dir.join("store"));
+        let (file, mut twice) = (source.files.first().context("no file")?, 0);
+        for round in 1..=ROUNDS as u64 {
+            emptied(&store)?;
+            twice = kill::came_twice(&self.server, &store, &order, file.blake3, LARGE_BYTES * round / 4)?.max(twice);
+        }
+        figure("bytes of 2 GiB that came twice after kill -9, most", "MB", twice as f64 / 1e6).at_most(4.194).print();
         Ok(())
     }
 

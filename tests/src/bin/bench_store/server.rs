@@ -1,11 +1,14 @@
-//! A server of files that costs as little as possible: the kernel moves the bytes.
+//! A server of files that costs as little as possible: the kernel moves the bytes. It knows what it has sent.
 
 use std::{
-    fs::File,
-    io::{BufRead as _, BufReader, BufWriter, Read as _, Write as _},
+    fs::{self, File},
+    io::{BufRead as _, BufReader, BufWriter, Read as _, Seek as _, SeekFrom, Write as _},
     net::TcpStream,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use anyhow::{Context as _, Result};
@@ -15,36 +18,85 @@ use tokio::net::TcpListener;
 /// The query that asks for a file in chunks of one byte.
 pub const CRUMBS: &str = "crumbs";
 
+/// Bytes that are given to the kernel at once.
+const STEP_BYTES: u64 = 64 * 1024;
+
 /// Gives the files of one directory.
 pub struct Server {
     base: String,
+    port: u16,
+    seen: Arc<Seen>,
     _scope: Scope,
+}
+
+/// Of the last file that was asked for whole, and then for the rest of it.
+#[derive(Default)]
+struct Seen {
+    /// Bytes that the kernel took of the whole.
+    sent: AtomicU64,
+    /// Where the rest began; 0 when it was not asked for.
+    resumed_at: AtomicU64,
 }
 
 impl Server {
     pub async fn start(dir: PathBuf) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let (base, scope, dir) = (format!("http://{}", listener.local_addr()?), Scope::new("server"), Arc::new(dir));
+        let address = listener.local_addr()?;
+        let (base, scope, dir) = (format!("http://{address}"), Scope::new("server"), Arc::new(dir));
+        let seen = Arc::new(Seen::default());
+        let watched = Arc::clone(&seen);
         let cancel = scope.cancel().clone();
         scope.spawn("accept", async move {
             let connections = Scope::under("connections", &cancel);
             while let Ok((socket, _)) = listener.accept().await {
                 let Ok(socket) = socket.into_std() else { continue };
-                let dir = Arc::clone(&dir);
+                let (dir, seen) = (Arc::clone(&dir), Arc::clone(&watched));
                 // A client that goes away ends its connection.
-                connections.spawn_blocking(move || drop(serve(&socket, &dir)));
+                connections.spawn_blocking(move || drop(serve(&socket, &dir, &seen)));
             }
         });
-        Ok(Self { base, _scope: scope })
+        Ok(Self { base, port: address.port(), seen, _scope: scope })
     }
 
     /// Where the file `name` is.
     pub fn url(&self, name: &str) -> String {
         format!("{}/{name}", self.base)
     }
+
+    /// Bytes that a client may have taken of the one file that it asked for: what was sent, without what the kernel still holds.
+    pub fn taken(&self) -> Result<u64> {
+        // Of the step that is under way nobody knows how much was sent.
+        let sent = self.seen.sent.load(Ordering::Relaxed) + STEP_BYTES;
+        Ok(sent.saturating_sub(queued(&fs::read_to_string("/proc/net/tcp")?, self.port)?))
+    }
+
+    /// Where the last rest of a file began.
+    pub fn resumed_at(&self) -> Option<u64> {
+        Some(self.seen.resumed_at.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
 }
 
-fn serve(mut socket: &TcpStream, dir: &Path) -> Result<()> {
+/// Bytes in the kernel's buffers on their way from `port`, on either side, by the table of all connections.
+fn queued(table: &str, port: u16) -> Result<u64> {
+    let port = format!(":{port:04X}");
+    let mut bytes = 0;
+    for line in table.lines().skip(1) {
+        let mut words = line.split_whitespace().skip(1);
+        let (Some(local), Some(remote), _, Some(queues)) = (words.next(), words.next(), words.next(), words.next())
+        else {
+            continue;
+        };
+        let (to_send, to_read) = queues.split_once(':').context("no queues")?;
+        if local.ends_with(&port) {
+            bytes += u64::from_str_radix(to_send, 16)?;
+        } else if remote.ends_with(&port) {
+            bytes += u64::from_str_radix(to_read, 16)?;
+        }
+    }
+    Ok(bytes)
+}
+
+fn serve(socket: &TcpStream, dir: &Path, seen: &Seen) -> Result<()> {
     socket.set_nonblocking(false)?;
     socket.set_nodelay(true)?;
     let mut requests = BufReader::new(socket);
@@ -53,8 +105,11 @@ fn serve(mut socket: &TcpStream, dir: &Path) -> Result<()> {
         if requests.read_line(&mut first)? == 0 {
             return Ok(());
         }
-        let mut line = String::new();
+        let (mut line, mut from) = (String::new(), 0);
         while requests.read_line(&mut line)? > 2 {
+            if let Some(range) = line.to_ascii_lowercase().strip_prefix("range: bytes=") {
+                from = range.trim_end().trim_end_matches('-').parse()?;
+            }
             line.clear();
         }
         let target = first.split(' ').nth(1).context("no target")?.trim_start_matches('/');
@@ -63,8 +118,30 @@ fn serve(mut socket: &TcpStream, dir: &Path) -> Result<()> {
         if query == CRUMBS {
             crumbs(&file, socket)?;
         } else {
-            write!(socket, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", file.metadata()?.len())?;
-            std::io::copy(&mut file, &mut socket)?;
+            send(&mut file, from, socket, seen)?;
+        }
+    }
+}
+
+fn send(file: &mut File, from: u64, mut socket: &TcpStream, seen: &Seen) -> Result<()> {
+    let bytes = file.metadata()?.len();
+    if from == 0 {
+        write!(socket, "HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n")?;
+        seen.sent.store(0, Ordering::Relaxed);
+    } else {
+        let (last, rest) = (bytes.saturating_sub(1), bytes.saturating_sub(from));
+        let range = format!("Content-Range: bytes {from}-{last}/{bytes}");
+        write!(socket, "HTTP/1.1 206 Partial Content\r\n{range}\r\nContent-Length: {rest}\r\n\r\n")?;
+        seen.resumed_at.store(from, Ordering::Relaxed);
+        file.seek(SeekFrom::Start(from))?;
+    }
+    loop {
+        let sent = std::io::copy(&mut (&mut *file).take(STEP_BYTES), &mut socket)?;
+        if sent == 0 {
+            return Ok(());
+        }
+        if from == 0 {
+            seen.sent.fetch_add(sent, Ordering::Relaxed);
         }
     }
 }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use anyhow::Result;
+use gen_worker_hub::Blake3Hash;
 use serde_json::{Value, json};
 
 use crate::server::Server;
@@ -21,7 +22,7 @@ pub struct Source {
 pub struct SourceFile {
     pub name: String,
     size_bytes: u64,
-    blake3: String,
+    pub blake3: Blake3Hash,
 }
 
 impl Source {
@@ -45,7 +46,11 @@ impl Source {
                 file.write_all(&block)?;
             }
             file.flush()?;
-            files.push(SourceFile { name, size_bytes: bytes, blake3: hasher.finalize().to_string() });
+            files.push(SourceFile {
+                name,
+                size_bytes: bytes,
+                blake3: Blake3Hash::from_bytes(*hasher.finalize().as_bytes()),
+            });
         }
         Ok(Self { dir: dir.to_owned(), files })
     }

@@ -73,6 +73,23 @@ async fn m10_1_what_fits_stays_whole_and_is_sliced_when_little_is_left() {
 }
 
 #[tokio::test]
+async fn m10_12_the_set_up_is_told_what_follows_from_the_probes_and_is_booked_as_measured() {
+    for (gib, declared) in [(4, None), (10, None), (11, None), (4, Some(18)), (19, None), (25, None), (60, Some(70))] {
+        let bench = bench(gib, true, declared, 0);
+        let (needed, free) = (bytes_of(declared), bench.loader.memory.free_vram()[0].expect("asked"));
+        let decided = OffloadMode::choose(free, gib * GIB, needed);
+        bench.load().await.expect("one way or another");
+        assert_eq!(*bench.modes.lock(), [decided], "{gib} GiB, {declared:?} declared");
+        let taken = free - bench.loader.memory.free_vram()[0].expect("asked");
+        assert_eq!(bench.loader.vram_of("o/a"), taken, "{gib} GiB: measured, neither declared nor decided");
+    }
+}
+
+fn bytes_of(gib: Option<u64>) -> u64 {
+    gib.unwrap_or(0) * GIB
+}
+
+#[tokio::test]
 async fn m10_3_a_load_that_runs_out_of_memory_is_tried_twice_more_one_rung_up_each_time() {
     let bench = bench(12, true, None, 2);
     bench.load().await.expect("the third try");

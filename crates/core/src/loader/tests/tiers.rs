@@ -208,3 +208,30 @@ async fn m9_8_an_instance_that_waits_is_released_to_disk_and_set_up_again() {
     drop(bench.load(0).await.expect("set up again"));
     assert_eq!((bench.tiers(), bench.setups()), (vec![Some((0, 6))], 2));
 }
+
+#[tokio::test]
+async fn m9_1_the_most_a_model_was_measured_to_take_outlives_its_tiers() {
+    let bench = bench(40, &[("a", 6)]);
+    let needed = |on_disk| {
+        let models = bench.cells[0].next_models();
+        bench.loader.needs(&bench.loader.entries[0], &models, on_disk, 0).vram_bytes
+    };
+    assert_eq!(needed(GIB), GIB, "nothing was measured: the files count");
+    drop(bench.load(0).await.expect("fits"));
+    assert_eq!((bench.loader.vram_of("o/a"), needed(GIB)), (6 * GIB, 6 * GIB));
+    assert!(bench.loader.demote(&bench.cells[0]).await);
+    assert_eq!((bench.loader.vram_of("o/a"), needed(GIB)), (0, 6 * GIB));
+    assert!(bench.cells[0].shutdown_if_idle().await);
+    assert_eq!((bench.loader.vram_of("o/a"), needed(GIB)), (0, 6 * GIB));
+}
+
+#[tokio::test]
+async fn m9_3_without_a_measure_the_files_count_and_in_host_memory_nothing_does() {
+    let bench = bench(40, &[("a", 6)]);
+    // Nobody can ask the cards.
+    *bench.cards.free.lock() = vec![None; 2];
+    drop(bench.load(0).await.expect("fits"));
+    assert_eq!((bench.tiers(), bench.loader.vram_of("o/a")), (vec![Some((0, 6))], 6 * GIB));
+    assert!(bench.loader.demote(&bench.cells[0]).await);
+    assert_eq!((bench.tiers(), bench.loader.vram_of("o/a")), (vec![Some((6, 0))], 0));
+}

@@ -90,7 +90,7 @@ impl From<ReceiveError> for S3Error {
         match error {
             ReceiveError::Size | ReceiveError::Body => Self::invalid("IncompleteBody", error.to_string()),
             ReceiveError::Stall => Self::invalid("RequestTimeout", error.to_string()),
-            ReceiveError::Store(_) | ReceiveError::Sync(_) => Self::unavailable(&error),
+            ReceiveError::Store(_) => Self::unavailable(&error),
         }
     }
 }

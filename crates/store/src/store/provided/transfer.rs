@@ -53,7 +53,12 @@ impl Store {
     }
 
     /// Space for what is missing (rule 8.9), where the files go. Who calls holds what they are part of.
-    pub(super) async fn make_room(&self, reference: &str, root: &Path, missing: u64) -> Result<Claim, FetchError> {
+    pub(super) async fn make_room(
+        &self,
+        reference: &str,
+        root: &Path,
+        missing: u64,
+    ) -> Result<Option<Claim>, FetchError> {
         let (layout, at) = (self.room.layout.clone(), root.to_owned());
         let same = move || {
             std::fs::create_dir_all(&at).map_err(FetchError::disk("make of a directory", &at))?;
@@ -69,7 +74,7 @@ impl Store {
                 Err(FetchError::InsufficientDisk { path: root.to_owned(), required_bytes, available_bytes })
             }
             // Nor is what others were promised.
-            _ => Ok(self.room.claims.claim(0)),
+            _ => Ok(None),
         }
     }
 
