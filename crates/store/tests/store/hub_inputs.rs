@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use gen_worker_hub::{api::MediaUrlsRequest, token::ByteLimits};
-use gen_worker_store::{InputError, InputFetcher, InputOptions, InputRequest, MimeList, UploadContent};
+use gen_worker_store::{InputError, InputFetcher, InputOptions, InputRequest, MimeList, PictureLimits, UploadContent};
 use gen_worker_tasks::Scope;
 
 use crate::{hub_server::served, upload_server::media};
@@ -28,6 +28,7 @@ async fn h14_2_a_file_of_the_hub_is_of_the_kind_that_it_was_saved_as() {
             bytes_max: None,
             accepted: &accepted,
             expected: &[],
+            picture: PictureLimits::default(),
             own: Some(&url),
         };
         fetcher.fetch(&request).await
