@@ -19,6 +19,7 @@ mod peer;
 mod pool;
 mod process;
 mod proxy;
+mod read_gate;
 mod relay;
 mod scripted;
 mod slow;

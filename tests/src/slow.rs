@@ -15,24 +15,21 @@ use axum::{
 };
 use gen_worker_hubd::{Hub, router};
 use gen_worker_tasks::{Cancel, Scope};
-use object_store::{GetResult, ObjectStore, ObjectStoreExt as _, limit::LimitStore, memory::InMemory, path::Path};
+use object_store::ObjectStore;
 use parking_lot::Mutex;
 use tokio::net::TcpListener;
 
-/// An object that is read for as long as nobody else may read.
-const HELD: &str = "held";
+use crate::read_gate::ReadGate;
 
 /// Largest body of a call.
 const BODY_BYTES_MAX: usize = 1 << 20;
 
-/// Holds up the bytes of a hub from the first call of one kind on, until its client has been told to come again.
+/// Holds up whoever reads the bytes of a hub, until the client of one kind of call has been told to come again.
 #[derive(Debug)]
 pub struct Slow {
     /// The last part of the path of the call.
     call: &'static str,
-    objects: Arc<LimitStore<InMemory>>,
-    /// Keeps the only place at the objects.
-    held: Mutex<Option<GetResult>>,
+    objects: ReadGate,
     is_first: AtomicBool,
     told: Mutex<Vec<u16>>,
     scope: Scope,
@@ -44,8 +41,8 @@ impl Slow {
     pub fn at(call: &'static str) -> Arc<Self> {
         Arc::new(Self {
             call,
-            objects: Arc::new(LimitStore::new(InMemory::new(), 1)),
-            held: Mutex::default(),
+            // Parts are read as soon as they come; then nothing would be left to do at the end.
+            objects: ReadGate::new(call == "complete"),
             is_first: AtomicBool::new(true),
             told: Mutex::default(),
             scope: Scope::new("slow"),
@@ -60,7 +57,7 @@ impl Slow {
 
     /// The bytes of the hub.
     pub(crate) fn objects(&self) -> Arc<dyn ObjectStore> {
-        Arc::<LimitStore<InMemory>>::clone(&self.objects)
+        Arc::new(self.objects.clone())
     }
 
     /// Serves `hub` until the end.
@@ -72,23 +69,16 @@ impl Slow {
         }
     }
 
-    async fn hold(&self) -> Result<()> {
-        self.objects.put(&Path::from(HELD), "it".into()).await?;
-        let held = self.objects.get(&Path::from(HELD)).await?;
-        *self.held.lock() = Some(held);
-        Ok(())
-    }
-
     async fn answer(&self, request: Request, next: Next) -> Result<Response> {
         if self.is_first.swap(false, SeqCst) {
-            self.hold().await?;
+            self.objects.close();
             if self.call == "complete" {
                 return self.give_up(request, next).await;
             }
         }
         let reply = next.run(request).await;
         if matches!(reply.status(), StatusCode::ACCEPTED | StatusCode::CONFLICT) {
-            drop(self.held.lock().take());
+            self.objects.open();
         }
         Ok(reply)
     }

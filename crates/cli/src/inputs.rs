@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What such a list is.
-const STORAGE: &str = "at most 16 addresses such as https://minio.internal:9000/models/, with commas in between";
+const STORAGE: &str = "at most 16 addresses such as https://minio.example:9000/models/, with commas in between";
 
 /// Places of a storage: every address of a payload is compared with each.
 const STORAGE_MAX: usize = 16;

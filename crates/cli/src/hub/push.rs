@@ -16,7 +16,7 @@ use std::{
 
 use gen_worker_hub::{
     BearerToken, HubRef,
-    api::{CommitCreate, CommitCreated, CommitMode, CommitOperation, CommitTag, CompleteRequest, UploadSource},
+    api::{CommitCreate, CommitCreated, CommitMode, CommitTag, CompleteRequest, ProducedFlavor, UploadSource},
     client::{HubClient, HubClientOptions, HubError},
     model_ref::RepoName,
     snapshot::SnapshotFile,
@@ -86,13 +86,13 @@ async fn push(args: PushArgs, env: &Environment) -> Outcome {
     let read = scope.spawn_blocking(move || tree::read(&dir)).await;
     let files = read.map_err(|error| Failure::failed(format!("could not read the files: {error}")))?;
     let files = files.map_err(|error| Failure::usage(chain(&error)))?;
-    let size_bytes: u64 = files.iter().map(|file| file.size_bytes).sum();
-    info!(files = files.len(), bytes = size_bytes, "read {}", args.dir.display());
+    let (count, size_bytes) = (files.len(), files.iter().map(|file| file.size_bytes).sum::<u64>());
+    info!(files = count, bytes = size_bytes, "read {}", args.dir.display());
     let push = Push {
         repo: format!("{}/{}", reference.owner(), reference.repo())
             .parse()
             .map_err(|error| Failure::usage(format!("ref {}: {error}", args.reference)))?,
-        commit: commit(&args, &reference, &files)?,
+        commit: commit(&args, &reference, files)?,
         sender: Sender::new().map_err(|error| Failure::failed(chain(&error)))?,
         dir: args.dir,
         client,
@@ -100,7 +100,7 @@ async fn push(args: PushArgs, env: &Environment) -> Outcome {
     match push.run(&mut signals).await {
         Ok((checkpoint, sent_bytes)) => {
             let result = json!({
-                "checkpoint_id": checkpoint, "ref": reference.to_string(), "files": files.len(),
+                "checkpoint_id": checkpoint, "ref": reference.to_string(), "files": count,
                 "size_bytes": size_bytes, "sent_bytes": sent_bytes,
             });
             crate::embedded::print_text(&format!("{result}\n"))
@@ -128,22 +128,15 @@ fn client(args: &PushArgs, env: &Environment) -> Result<HubClient, Failure> {
     HubClient::new(options).map_err(|error| Failure::usage(chain(&error)))
 }
 
-fn commit(args: &PushArgs, reference: &HubRef, files: &[SnapshotFile]) -> Result<CommitCreate, Failure> {
-    let add = |file: &SnapshotFile| CommitOperation::Add {
-        path: file.path.clone(),
-        blake3: file.blake3,
-        size_bytes: file.size_bytes,
-    };
-    let mode = if args.merge { CommitMode::Merge } else { CommitMode::Replace };
-    let mut commit = CommitCreate::new(mode, files.iter().map(add).collect());
+fn commit(args: &PushArgs, reference: &HubRef, files: Vec<SnapshotFile>) -> Result<CommitCreate, Failure> {
+    let mode = if args.merge { CommitMode::Merge } else { CommitMode::default() };
+    let flavor = reference.flavor().map(ToString::to_string).unwrap_or_default();
+    let mut commit = ProducedFlavor { flavor, files, ..ProducedFlavor::default() }.commit(mode);
     commit.message.clone_from(&args.message);
     if reference.tag() != LATEST {
         let tag = reference.tag().parse();
         let tag = tag.map_err(|error| Failure::usage(format!("tag {}: {error}", reference.tag())))?;
         commit.tags.push(CommitTag { tag, default_flavor: None });
-    }
-    if let Some(flavor) = reference.flavor() {
-        commit.flavor = flavor.to_string();
     }
     Ok(commit)
 }

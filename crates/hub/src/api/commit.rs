@@ -94,13 +94,14 @@ pub enum CommitOperation {
     },
 }
 
-/// What becomes of the files that a commit does not name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What becomes of the files that a commit does not name. To publish means the default unless something else is said.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommitMode {
     /// They stay.
     Merge,
     /// They go.
+    #[default]
     Replace,
 }
 

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use reqwest::Url;
 
-/// A place in the pool's own storage, such as `https://minio.internal:9000/models/`.
+/// A place in the pool's own storage, such as `https://minio.example:9000/models/`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StorageBase(Url);
 

@@ -51,7 +51,7 @@ rows! {
     }
     GEN_WORKER_STORAGE {
         default: "none",
-        meaning: "Buckets of the pool's own storage, such as `https://minio.internal:9000/models/`, with commas in between. Files \
+        meaning: "Buckets of the pool's own storage, such as `https://minio.example:9000/models/`, with commas in between. Files \
                   of payloads below them are fetched also when they are in a private network. Whoever sends payloads can read \
                   what needs no signature there."
     }

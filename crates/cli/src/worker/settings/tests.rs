@@ -191,8 +191,8 @@ fn h14_1_h14_2_files_of_payloads_are_bounded_as_the_environment_says() {
     assert_eq!(inputs(&[("WORKER_MAX_INPUT_FILE_BYTES", "0")]).file_bytes_max, u64::MAX);
     assert_eq!(inputs(&[("GEN_WORKER_PRIVATE_INPUTS", "1")]).fetch.addresses, AddressRule::Any);
     assert_eq!(refused(&[("WORKER_MAX_INPUT_FILE_BYTES", "-1")]), 2);
-    let storage = inputs(&[("GEN_WORKER_STORAGE", " http://10.0.0.7/a, https://b.internal/ ,")]).fetch.storage;
-    assert_eq!(storage, ["http://10.0.0.7/a/", "https://b.internal"].map(|base| base.parse().expect("a place")));
+    let storage = inputs(&[("GEN_WORKER_STORAGE", " http://10.0.0.7/a, https://b.example/ ,")]).fetch.storage;
+    assert_eq!(storage, ["http://10.0.0.7/a/", "https://b.example"].map(|base| base.parse().expect("a place")));
     assert!(usual.fetch.storage.is_empty());
     let many = vec!["http://h/a"; 17].join(",");
     for bad in ["models", "http://h/a?b", &many] {

@@ -1,3 +1,5 @@
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
 use std::{sync::Arc, time::Duration};
 
 use gen_worker_hub::{Blake3Hash, ServerId};

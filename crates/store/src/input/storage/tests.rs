@@ -26,7 +26,7 @@ fn h14_1_a_storage_is_what_lies_below_its_address() {
             assert!(!covers(base, other), "{base} {other}");
         }
     }
-    assert!(covers("https://models.s3.internal", "https://models.s3.internal/a"), "a bucket with a host of its own");
+    assert!(covers("https://models.s3.example", "https://models.s3.example/a"), "a bucket with a host of its own");
     for bad in ["", "models", "ftp://h/models", "http://h/models?a", "http://me:pw@h/models", "http://h/#a"] {
         assert_eq!(bad.parse::<StorageBase>(), Err(NoStorage), "{bad}");
     }
