@@ -2,6 +2,9 @@
 //!
 //! Its arenas ask for no huge pages: a thread that allocates a little would hold two MiB of each of them, and a worker has dozens of
 //! threads. Weights and tensors do gain from them: they are touched a hundred times faster, and found with fewer misses.
+//!
+//! This is for kernels that give huge pages to who asks (`madvise` in `/sys/kernel/mm/transparent_hugepage/enabled`, as most systems
+//! have it). Where it says `always` small buffers get them, too. Memory of a large buffer that was freed keeps the advice.
 #![expect(unsafe_code, reason = "an allocator hands out raw memory; see the SAFETY notes")]
 
 use std::alloc::{GlobalAlloc, Layout};

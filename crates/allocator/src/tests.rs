@@ -7,7 +7,7 @@ static ALLOCATOR: Allocator = Allocator;
 
 /// Whether the kernel may use huge pages for the memory at `at`; none when this kernel does not tell.
 fn is_welcome(at: usize) -> Option<bool> {
-    let map = fs::read_to_string("/proc/self/smaps").expect("the map of this process");
+    let map = fs::read_to_string("/proc/self/smaps").ok()?;
     let mut inside = false;
     for line in map.lines() {
         if let Some((from, to)) = line.split_once(' ').and_then(|(range, _)| range.split_once('-'))
@@ -27,11 +27,15 @@ fn large_buffers_may_have_huge_pages_and_small_ones_may_not() {
     let zeroed = vec![0u8; 3 * LARGE_BYTES];
     let mut grown = Vec::<u8>::with_capacity(LARGE_BYTES / 2);
     grown.resize(2 * LARGE_BYTES, 3);
-    assert_eq!(is_welcome(small.as_ptr().addr()), Some(false));
+    if let Some(is_welcome) = is_welcome(small.as_ptr().addr()) {
+        assert!(!is_welcome);
+    }
     // Kernels without huge pages refuse the advice.
     let possible = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").is_ok();
     for large in [&zeroed, &grown] {
-        assert_eq!(is_welcome(large.as_ptr().addr() + LARGE_BYTES / 2), Some(possible));
+        if let Some(is_welcome) = is_welcome(large.as_ptr().addr() + LARGE_BYTES / 2) {
+            assert_eq!(is_welcome, possible);
+        }
     }
     assert!(
         zeroed.iter().all(|byte| *byte == 0)

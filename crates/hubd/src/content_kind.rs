@@ -61,9 +61,11 @@ impl ContentKind {
         &self.0
     }
 
-    /// Whether a browser may show it. Everything else it may only keep.
+    /// Whether a browser may show it. Everything else it may only keep. Browsers take any kind that ends so for a document of XML,
+    /// in which scripts may be (MIME Sniffing standard, "XML MIME type").
     pub(crate) fn is_shown(&self) -> bool {
-        self.0.starts_with("audio/") || self.0.starts_with("video/") || SHOWN.contains(&self.0.as_str())
+        let is_film = self.0.starts_with("audio/") || self.0.starts_with("video/");
+        (is_film && !self.0.ends_with("+xml")) || SHOWN.contains(&self.0.as_str())
     }
 }
 

@@ -46,7 +46,10 @@ use crate::{
 /// Contents that are hashed again at once, besides those of completes: each keeps a core and the disk busy.
 const HASHES_AT_ONCE: usize = 2;
 
-/// Uploads in several parts that are read once more, as they come or at their end: each keeps a core and the disk busy.
+/// Uploads that are hashed while they come. They have turns of their own: the end of an upload waits for no other that still comes.
+const AHEAD_AT_ONCE: usize = 2;
+
+/// Uploads in several parts that are read once more at their end: each keeps a core and the disk busy.
 const VERIFIED_AT_ONCE: usize = 4;
 
 /// Headers that are held at once: each may have 16 MiB.
@@ -78,9 +81,10 @@ pub struct Hub {
     finalizing: Flights<(RepoName, ServerId), Told>,
     header_turns: Arc<Semaphore>,
     pub(crate) large_bodies: LargeBodies,
-    pub(crate) verifying_turns: Arc<Semaphore>,
+    pub(crate) verifying_turns: Semaphore,
     /// Uploads that are hashed while they come.
     fronts: Fronts,
+    ahead_turns: Arc<Semaphore>,
     /// Contents whose SHA-256 is computed.
     hashing: Flights<Blake3Hash, Result<String, Sha256Error>>,
     hashing_turns: Arc<Semaphore>,
@@ -125,8 +129,9 @@ impl Hub {
             finalizing: Flights::default(),
             header_turns: Arc::new(Semaphore::new(HEADERS_AT_ONCE)),
             large_bodies: LargeBodies::new(),
-            verifying_turns: Arc::new(Semaphore::new(VERIFIED_AT_ONCE)),
+            verifying_turns: Semaphore::new(VERIFIED_AT_ONCE),
             fronts: Fronts::default(),
+            ahead_turns: Arc::new(Semaphore::new(AHEAD_AT_ONCE)),
             hashing: Flights::default(),
             hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),

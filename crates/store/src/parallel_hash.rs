@@ -75,8 +75,9 @@ pub(crate) fn hash(file: &File, bytes: u64) -> io::Result<Option<Blake3Hash>> {
         }
     };
     let outcomes: Vec<io::Result<_>> = thread::scope(|scope| {
-        // This thread is one of them.
-        let others: Vec<_> = (1..threads().min(parts)).map(|_| scope.spawn(work)).collect();
+        // This thread is one of them, and does the work of those that the system does not give.
+        let other = |_| thread::Builder::new().name("hash".to_owned()).spawn_scoped(scope, work).ok();
+        let others: Vec<_> = (1..threads().min(parts)).filter_map(other).collect();
         let own = work();
         let others = others.into_iter().map(|other| other.join().unwrap_or_else(|_| Err(io::Error::other("panic"))));
         std::iter::once(own).chain(others).collect()

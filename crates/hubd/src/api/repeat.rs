@@ -4,11 +4,15 @@ use axum::http::HeaderMap;
 use gen_worker_hub::{api::CommitCreate, model_ref::RepoName};
 use serde_json::json;
 
-use super::{caller::Caller, error::ApiError};
+use super::{caller::Caller, error::ApiError, uploads::OPEN_S};
 use crate::metadata::Repeat;
 
 /// Longest key of a call, in bytes.
 const KEY_BYTES_MAX: usize = 128;
+
+/// How long a call without a name may come again: clients try for 13 minutes at most (Hub contract, 6.5). Later the same words mean
+/// another commit, of somebody who begins anew.
+const REPEAT_S: u64 = 15 * 60;
 
 /// The name that a client gave its call, under which it sends it again.
 pub(super) fn key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
@@ -25,7 +29,7 @@ pub(super) fn of_commit(
     headers: &HeaderMap,
     repo: &RepoName,
     commit: &CommitCreate,
-    asked_s: u64,
+    now_s: u64,
 ) -> Result<Repeat, ApiError> {
     let key = key(headers)?;
     let author = match caller {
@@ -37,5 +41,7 @@ pub(super) fn of_commit(
     // Lists of JSON: nothing else is written like it. As it is read, it has no size of its own.
     let written = serde_json::to_writer(&mut hasher, &(author, repo.to_string(), &key, commit));
     written.map_err(|error| ApiError::invalid("invalid_commit", error.to_string()))?;
-    Ok(Repeat { key: hasher.finalize().to_hex().to_string(), is_named: key.is_some(), asked_s })
+    let is_named = key.is_some();
+    let live_after_s = if is_named { now_s } else { now_s.saturating_add(OPEN_S - REPEAT_S) };
+    Ok(Repeat { key: hasher.finalize().to_hex().to_string(), is_named, live_after_s })
 }

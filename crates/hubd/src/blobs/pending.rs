@@ -74,7 +74,10 @@ impl Drop for Pending {
 
 fn abort(place: Place, scope: &Scope) -> JoinHandle<()> {
     match place {
-        Place::Directory(file) => scope.spawn_blocking(move || drop(file)),
+        Place::Directory(file) => {
+            file.give_up();
+            scope.spawn_blocking(move || drop(file))
+        }
         Place::Store(mut upload) => scope.spawn_bare(async move {
             if let Err(error) = upload.abort().await {
                 tracing::debug!(%error, "a part that failed was not removed at once");

@@ -1,10 +1,8 @@
-//! An object of a directory while it comes. The disk is kept busy meanwhile: bytes that wait until the object is complete would make
-//! its sender wait for all of them at once.
+//! An object of a directory while it comes: a file beside its place, which is renamed when its bytes are on the disk.
 
 use std::{
     fs::{self, File},
     io::{self, IoSlice, Write as _},
-    num::NonZeroU64,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -15,11 +13,6 @@ use std::{
 use bytes::Bytes;
 use gen_worker_tasks::Scope;
 use object_store::PutPayload;
-use rustix::fs::Advice;
-
-/// Bytes after which the kernel is asked to write what it has: so many that it writes them in one go, so few that little is left
-/// in the end.
-const PUSH_BYTES: u64 = 8 * 1024 * 1024;
 
 /// Folders that lead to an object, and are new with it: its own, and the one of all.
 const FOLDERS: usize = 3;
@@ -32,8 +25,6 @@ const FOLDER_TRIES: usize = 8;
 pub(super) struct Staged {
     open: Arc<Open>,
     place: PathBuf,
-    written: u64,
-    pushed: u64,
 }
 
 /// Its file. Work that blocks has it too, and may go on when nobody waits for it.
@@ -43,6 +34,7 @@ struct Open {
     /// Where it is: beside its place, under a name that lists pass over.
     path: PathBuf,
     renamed: AtomicBool,
+    given_up: AtomicBool,
 }
 
 impl Staged {
@@ -52,31 +44,26 @@ impl Staged {
         staged.push("#1");
         let path = PathBuf::from(staged);
         let create = move || {
-            let open = Arc::new(Open { file: create(&path)?, path, renamed: AtomicBool::new(false) });
-            Ok(Self { open, place, written: 0, pushed: 0 })
+            let open = Arc::new(Open {
+                file: create(&path)?,
+                path,
+                renamed: AtomicBool::new(false),
+                given_up: AtomicBool::new(false),
+            });
+            Ok(Self { open, place })
         };
         scope.spawn_blocking(create).await.map_err(io::Error::other)?
     }
 
     /// Adds the next bytes.
-    pub async fn write(&mut self, piece: PutPayload, scope: &Scope) -> io::Result<()> {
-        let (bytes, open) = (piece.content_length() as u64, Arc::clone(&self.open));
-        let end = self.written.saturating_add(bytes);
-        let push = if end.saturating_sub(self.pushed) >= PUSH_BYTES { Some(self.pushed) } else { None };
-        let write = move || {
-            write_all(&open.file, piece)?;
-            if let Some(from) = push {
-                // A hint. The kernel begins to write these bytes, and lets go of none that it has not written.
-                let _hint = rustix::fs::fadvise(&open.file, from, NonZeroU64::new(end - from), Advice::DontNeed);
-            }
-            Ok(())
-        };
-        scope.spawn_blocking(write).await.map_err(io::Error::other).flatten()?;
-        self.written = end;
-        if push.is_some() {
-            self.pushed = end;
-        }
-        Ok(())
+    pub async fn write(&self, piece: PutPayload, scope: &Scope) -> io::Result<()> {
+        let open = Arc::clone(&self.open);
+        scope.spawn_blocking(move || write_all(&open.file, piece)).await.map_err(io::Error::other)?
+    }
+
+    /// Nobody waits for it any more: what is under way makes no object of it.
+    pub fn give_up(&self) {
+        self.open.given_up.store(true, Ordering::Relaxed);
     }
 
     /// Makes it an object, which outlives a loss of power on return.
@@ -84,6 +71,9 @@ impl Staged {
         let (open, place) = (Arc::clone(&self.open), self.place.clone());
         let complete = move || {
             open.file.sync_all()?;
+            if open.given_up.load(Ordering::Relaxed) {
+                return Err(io::Error::other("the object was given up"));
+            }
             fs::rename(&open.path, &place)?;
             open.renamed.store(true, Ordering::Relaxed);
             place.ancestors().skip(1).take(FOLDERS).try_for_each(|folder| File::open(folder)?.sync_all())

@@ -31,7 +31,9 @@ fn what_may_run_is_not_shown() {
     for kind in ["image/png", "video/mp4", "audio/x-own", "text/plain"] {
         assert!(is_shown(kind), "{kind}");
     }
-    for kind in ["text/html", "image/svg+xml", "application/xml", "text/javascript", "application/pdf", BYTES] {
+    for kind in
+        ["text/html", "image/svg+xml", "application/xml", "text/javascript", "application/pdf", "video/x+xml", BYTES]
+    {
         assert!(!is_shown(kind), "{kind}");
     }
 }

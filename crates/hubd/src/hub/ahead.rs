@@ -113,7 +113,7 @@ impl Hub {
         if !matches!(new.owner, UploadOwner::Media { .. }) || new.size_bytes <= self.options.part_bytes {
             return;
         }
-        let Ok(turn) = Arc::clone(&self.verifying_turns).try_acquire_owned() else { return };
+        let Ok(turn) = Arc::clone(&self.ahead_turns).try_acquire_owned() else { return };
         // Who holds it looks again for parts before it ends; the last of them the end of the upload finds.
         let Ok(mut front) = self.fronts.of(&new.id).try_lock_owned() else { return };
         let (hub, id) = (Arc::clone(self), new.id.clone());

@@ -130,8 +130,9 @@ pub struct Repeat {
     /// may mean a commit of its own: it is the same as long as nothing has come for it, since who did not hear the answer cannot
     /// have sent anything.
     pub is_named: bool,
-    /// When it is asked for, in seconds since 1970.
-    pub asked_s: u64,
+    /// Commits that end before this, in seconds since 1970, are not it: their time is over, or they are too old to be asked for
+    /// again.
+    pub live_after_s: u64,
 }
 
 /// What came of the open of a commit.

@@ -306,6 +306,12 @@ async fn h6_5_a_create_that_comes_again_is_answered_with_the_first() -> Result<(
             assert_ne!(other["revision_id"], first["revision_id"], "another body, or another place");
         }
     }
+    // Without a name the words mean another commit after a while: who comes then begins anew.
+    let plain = create("old", None, &["a"]).await?;
+    let named = create("old", Some("k1"), &["a"]).await?;
+    server.clock.advance(16 * 60);
+    assert_ne!(create("old", None, &["a"]).await?["revision_id"], plain["revision_id"]);
+    assert_eq!(create("old", Some("k1"), &["a"]).await?["revision_id"], named["revision_id"]);
     let other = create("model", Some("k2"), &["a", "b"]).await?;
     assert_ne!(other["revision_id"], create("model", Some("k1"), &["a", "b"]).await?["revision_id"]);
     let long = "k".repeat(129);

@@ -87,7 +87,7 @@ async fn a_hub_that_hashes_enough_hashes_at_the_end() {
     put(&hub, 1, &content[..PART]).await;
     put(&hub, 2, &content[PART..]).await;
     let upload = upload(&hub).await;
-    let busy = Arc::clone(&hub.verifying_turns).try_acquire_many_owned(4).unwrap();
+    let busy = Arc::clone(&hub.ahead_turns).try_acquire_many_owned(2).unwrap();
     hub.hash_ahead(&upload);
     assert!(hub.fronts.0.lock().is_empty());
     drop(busy);

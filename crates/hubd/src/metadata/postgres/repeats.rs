@@ -20,8 +20,8 @@ pub(super) async fn earlier(on: &Transaction, new: &NewCommit) -> Result<Option<
              AND ($7 OR NOT EXISTS (SELECT 1 FROM hub.uploads AS u WHERE u.commit_id = c.id
                   AND (created IS NOT NULL OR EXISTS (SELECT 1 FROM hub.parts AS p WHERE p.upload = u.id))))
          ORDER BY expires_s DESC LIMIT 1";
-    let (owner, name, asked_s) = (new.repo.owner(), new.repo.repo(), stored(repeat.asked_s));
-    let values = values![repeat.key, owner, name, OPEN, asked_s, DONE, repeat.is_named];
+    let (owner, name, after_s) = (new.repo.owner(), new.repo.repo(), stored(repeat.live_after_s));
+    let values = values![repeat.key, owner, name, OPEN, after_s, DONE, repeat.is_named];
     let Some(row) = on.row(sql, values).await? else { return Ok(None) };
     let id: ServerId = parse("id", column(&row, 0)?)?;
     let sql = "SELECT id, blake3, size, mime, expires_s FROM hub.uploads WHERE commit_id = $1 AND created IS NULL";

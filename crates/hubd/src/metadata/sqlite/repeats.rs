@@ -21,8 +21,8 @@ pub(super) fn earlier(on: &Connection, new: &NewCommit) -> Result<Option<CommitO
                   AND (created IS NOT NULL OR EXISTS (SELECT 1 FROM parts WHERE parts.upload = u.id))))
          ORDER BY expires_s DESC LIMIT 1",
     )?;
-    let (owner, name, asked_s) = (new.repo.owner(), new.repo.repo(), stored(repeat.asked_s));
-    let values = params![repeat.key, owner, name, OPEN, asked_s, DONE, repeat.is_named];
+    let (owner, name, after_s) = (new.repo.owner(), new.repo.repo(), stored(repeat.live_after_s));
+    let values = params![repeat.key, owner, name, OPEN, after_s, DONE, repeat.is_named];
     let found: Option<String> = find.query_row(values, |row| row.get(0)).optional()?;
     let Some(id) = found else { return Ok(None) };
     let id: ServerId = parse("id", &id)?;

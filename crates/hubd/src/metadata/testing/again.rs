@@ -5,11 +5,11 @@ use crate::metadata::{CommitOpened, Repeat};
 
 impl Store {
     /// Asks for a commit of one file by some words.
-    async fn ask(&self, id: &str, words: (&str, bool), content: &str, asked_s: u64) -> CommitOpened {
+    async fn ask(&self, id: &str, words: (&str, bool), content: &str, live_after_s: u64) -> CommitOpened {
         let (blake3, size_bytes) = (Blake3Hash::of(content.as_bytes()), content.len() as u64);
         let add = CommitOperation::Add { path: "a".parse().expect("a path"), blake3, size_bytes };
         let body = CommitCreate::new(CommitMode::Replace, vec![add]);
-        let repeat = Some(Repeat { key: words.0.to_owned(), is_named: words.1, asked_s });
+        let repeat = Some(Repeat { key: words.0.to_owned(), is_named: words.1, live_after_s });
         let new = NewCommit { id: parse(id), repo: repo(), private: false, body, expires_s: END_S, repeat };
         self.0.open_commit(new, job("acme", &[Area::Repo])).await.expect("a commit opens")
     }
