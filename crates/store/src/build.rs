@@ -41,7 +41,9 @@ impl Build {
         let (layout, tree) = (self.room.layout.clone(), Arc::clone(&self.tree));
         let on_disk = self.room.disk.run(move || Ok(BytesOnDisk::of(&layout, &tree))).await?;
         let claim = self.room.make(on_disk.missing, Some(reference)).await?;
-        let bytes = self.transfer(on_disk.there, Claiming::over(claim, &self.reporter)).await?;
+        let came = self.transfer(on_disk.there, Claiming::over(claim, &self.reporter)).await;
+        self.room.settle().await;
+        let bytes = came?;
         let (layout, tree, lock) = (self.room.layout.clone(), Arc::clone(&self.tree), Arc::clone(&self.lock));
         let assembled = move || {
             let _lock = lock;

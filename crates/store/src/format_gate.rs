@@ -1,6 +1,10 @@
 //! Weights that could run code when they are loaded are refused (section 11). Owns no state; blocks.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use gen_worker_hub::RepoPath;
 
@@ -34,6 +38,12 @@ pub enum FormatError {
     Index {
         /// The index.
         file: String,
+    },
+    /// Something would be found by who loads the model, and cannot be looked into before.
+    #[error("{path:?} is nothing that can be looked into before the model is loaded")]
+    Unseen {
+        /// Where in the model: a link to a directory, what no file of a tree is called, or one file too many.
+        path: PathBuf,
     },
 }
 
@@ -69,9 +79,25 @@ pub fn check_headers<'a>(
     dir: &Path,
     files: impl IntoIterator<Item = &'a RepoPath>,
 ) -> io::Result<Result<(), FormatError>> {
+    check_headers_at(files, |file| Ok(dir.join(file.as_str())))
+}
+
+/// As [`check_headers`] of a directory that may have links in the place of its files: peers put trees together so where they
+/// cannot give a file a second name (rule 6.15).
+pub(crate) fn check_linked_headers<'a>(
+    dir: &Path,
+    files: impl IntoIterator<Item = &'a RepoPath>,
+) -> io::Result<Result<(), FormatError>> {
+    check_headers_at(files, |file| fs::canonicalize(dir.join(file.as_str())))
+}
+
+fn check_headers_at<'a>(
+    files: impl IntoIterator<Item = &'a RepoPath>,
+    at: impl Fn(&RepoPath) -> io::Result<PathBuf>,
+) -> io::Result<Result<(), FormatError>> {
     for file in files {
         if file.file_name().to_ascii_lowercase().ends_with(SAFE)
-            && let Err(source) = check_safetensors(&dir.join(file.as_str()))?
+            && let Err(source) = check_safetensors(&at(file)?)?
         {
             return Ok(Err(FormatError::Broken { file: file.clone(), source }));
         }

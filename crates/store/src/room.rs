@@ -75,7 +75,7 @@ impl Room {
         // One decision at a time: two at once would both be promised the last free bytes, or both evict for them.
         let deciding = self.lock(self.layout.room_lock(), Hold::Alone).await?;
         let required_bytes = self.required_bytes(missing_bytes);
-        let (available, promised) = (self.available().await?, self.promised().await?);
+        let (available, promised) = self.free().await?;
         let is_short = |available: Option<u64>, promised| {
             let available = available?.saturating_sub(promised);
             (available < required_bytes).then_some(available)
@@ -83,7 +83,7 @@ impl Room {
         if is_short(available, promised).is_some() {
             self.collect(required_bytes.saturating_add(promised), reference.map(str::to_owned)).await?;
             // Less may be promised by now.
-            let (available, promised) = (self.available().await?, self.promised().await?);
+            let (available, promised) = self.free().await?;
             if let Some(available_bytes) = is_short(available, promised) {
                 let path = self.layout.root().to_owned();
                 return Err(FetchError::InsufficientDisk { path, required_bytes, available_bytes });
@@ -96,6 +96,32 @@ impl Room {
             claims.claim(missing_bytes).map(Some).map_err(failed)
         };
         self.disk.run(claim).await
+    }
+
+    /// Bytes that fit on the disk, when the system says, and what of them is promised.
+    async fn free(&self) -> Result<(Option<u64>, u64), FetchError> {
+        // In this order: what another process writes in between is then promised and gone. The other way round it would be
+        // free and promised no more, and somebody would be promised it again.
+        let promised = self.promised().await?;
+        Ok((self.available().await?, promised))
+    }
+
+    /// Waits until others know how much is promised. For the end of a transfer, good or bad: what it was promised is free for
+    /// whoever asks next.
+    ///
+    /// # Cancel safety
+    /// May be dropped: then they know soon.
+    pub(crate) async fn settle(&self) {
+        if self.claims.are_told() {
+            return;
+        }
+        let claims = self.claims.clone();
+        let told = move || {
+            claims.settle();
+            Ok(())
+        };
+        // Only a store that is closed refuses, and then its promises end with it.
+        drop(self.disk.run(told).await);
     }
 
     async fn promised(&self) -> Result<u64, FetchError> {

@@ -90,7 +90,7 @@ impl Store {
             disk.run(move || rescan(&at, &entries).map_err(FetchError::disk("open the store", at.root()))).await?;
         present.iter().for_each(|reference| observer.on_disk(reference));
         let (keep, verified) = (Mutex::new(BTreeSet::new()), Mutex::new(HashSet::new()));
-        let claims = Claims::new(layout.clone());
+        let claims = Claims::new(layout.clone(), Arc::clone(disk.scope()));
         let room = Room { layout, disk, index, observer, space, headroom_bytes, reserve_bytes, claims, keep, verified };
         let room = Arc::new(room);
         let blobs = Arc::new(Blobs::new(Arc::clone(&room), downloader.clone()));

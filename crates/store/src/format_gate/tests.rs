@@ -26,7 +26,7 @@ fn m11_3_each_component_is_judged_alone() {
 #[test]
 fn m11_2_a_broken_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("m.safetensors"), [255; 16]).unwrap();
+    fs::write(dir.path().join("m.safetensors"), [255; 16]).unwrap();
     let file: RepoPath = "m.safetensors".parse().unwrap();
     let found = check_headers(dir.path(), [&file]).unwrap();
     assert!(matches!(found, Err(FormatError::Broken { source: HeaderError::Length(_), .. })));

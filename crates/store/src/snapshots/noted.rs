@@ -13,7 +13,7 @@ use tracing::warn;
 use super::Snapshots;
 use crate::{
     fetch_error::FetchError,
-    format_gate::{FormatError, check_headers, check_names},
+    format_gate::{FormatError, check_linked_headers, check_names},
     integrity::Presence,
     lock::Hold,
     manifest,
@@ -81,15 +81,28 @@ impl Snapshots {
     }
 }
 
-/// Whether what is in `dir` may be loaded whoever chose it (rules 11.1 to 11.3).
+/// What a walk over a tree found.
+#[derive(Default)]
+struct Found {
+    /// Its files, not more than a tree may have.
+    files: Vec<RepoPath>,
+    /// One thing, of any others, that is there and is none of them.
+    unseen: Option<PathBuf>,
+}
+
+/// Whether what is in `dir` may be loaded whoever chose it (rules 11.1 to 11.3). What cannot be looked at may not: who loads it
+/// looks at names in a way of his own.
 pub(crate) fn check_safe(dir: &Path) -> io::Result<Result<(), FormatError>> {
-    let files = files(dir)?;
+    let Found { files, unseen } = found(dir)?;
+    if let Some(path) = unseen {
+        return Ok(Err(FormatError::Unseen { path }));
+    }
     let mut sized = Vec::new();
     for file in &files {
         sized.push((file, fs::metadata(dir.join(file.as_str()))?.len()));
     }
     match check_names(sized) {
-        Ok(()) => check_headers(dir, &files),
+        Ok(()) => check_linked_headers(dir, &files),
         refused => Ok(refused),
     }
 }
@@ -102,32 +115,41 @@ fn broken(dir: &Path) -> io::Result<Option<Vec<RepoPath>>> {
         Ok(metadata) if !metadata.is_dir() => return Err(io::ErrorKind::NotADirectory.into()),
         Ok(_) => {}
     }
-    let files = files(dir)?;
-    Ok(Some(match check_headers(dir, &files)? {
+    let Found { files, .. } = found(dir)?;
+    Ok(Some(match check_linked_headers(dir, &files)? {
         Err(FormatError::Broken { file, .. } | FormatError::Unsafe { file }) => vec![file],
-        // Indexes are looked at when a checkpoint is merged.
-        Ok(()) | Err(FormatError::Index { .. }) => Vec::new(),
+        // Indexes are looked at when a checkpoint is merged, and what is beside the files when somebody asks whether it is safe.
+        Ok(()) | Err(FormatError::Index { .. } | FormatError::Unseen { .. }) => Vec::new(),
     }))
 }
 
-/// The files of `dir`, not more than a tree may have. What has no name that a file of a tree could have is left out.
-fn files(dir: &Path) -> io::Result<Vec<RepoPath>> {
-    let mut found = Vec::new();
+/// What is in `dir`. Ends with the first file that is one too many.
+fn found(dir: &Path) -> io::Result<Found> {
+    let mut found = Found::default();
     let mut open: Vec<PathBuf> = vec![dir.to_owned()];
     while let Some(at) = open.pop() {
         for entry in fs::read_dir(at)? {
             let entry = entry?;
-            let kind = entry.file_type()?;
             let path = entry.path();
-            if kind.is_dir() {
+            if entry.file_type()?.is_dir() {
                 open.push(path);
-            } else if let Some(name) = path.strip_prefix(dir).ok().and_then(Path::to_str).and_then(|p| p.parse().ok())
-                // Peers link where they cannot give a file a second name; a link to nothing is no file.
-                && fs::metadata(&path).is_ok_and(|found| found.is_file())
-            {
-                found.push(name);
+                continue;
             }
-            if found.len() >= SNAPSHOT_FILES_MAX {
+            // Peers link where they cannot give a file a second name.
+            let is_file = match fs::metadata(&path) {
+                Ok(metadata) => metadata.is_file(),
+                // A link to nothing: nobody finds anything there.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(_) => false,
+            };
+            let below = path.strip_prefix(dir).unwrap_or(&path);
+            let name: Option<RepoPath> = below.to_str().and_then(|name| name.parse().ok());
+            let fits = found.files.len() < SNAPSHOT_FILES_MAX;
+            match name {
+                Some(name) if is_file && fits => found.files.push(name),
+                _ => found.unseen = Some(below.to_owned()),
+            }
+            if !fits {
                 return Ok(found);
             }
         }

@@ -45,7 +45,9 @@ impl Store {
                     room.index.touch(&dir, Some(durable::bytes_below(&dir)?))?;
                     Ok(Some(path))
                 };
-                self.room.disk.run(move || work().map_err(failed)).await
+                let made = self.room.disk.run(move || work().map_err(failed)).await;
+                self.room.settle().await;
+                made
             }
         }
     }

@@ -66,7 +66,7 @@ impl Store {
     }
 
     /// Whether a model that was found may be loaded when it was not its author who chose it (rule 11.2). Those that come are
-    /// checked as they come.
+    /// checked as they come. What cannot be looked into, such as a link to a directory, is refused.
     ///
     /// # Errors
     /// [`FetchError::Format`] when it may not, [`FetchError::Disk`].

@@ -91,7 +91,9 @@ impl Store {
         let missing = incoming.iter().map(|next| next.file.size.roughly().unwrap_or(0).saturating_sub(next.there));
         let missing = missing.fold(0u64, u64::saturating_add);
         let claim = self.make_room(reference, model.place.root(), missing).await?;
-        self.transfer(&model, incoming, Claiming::over(claim, &reporter)).await?;
+        let came = self.transfer(&model, incoming, Claiming::over(claim, &reporter)).await;
+        self.room.settle().await;
+        came?;
         self.finish(request, model, held).await
     }
 

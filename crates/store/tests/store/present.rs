@@ -1,8 +1,9 @@
 //! Models that are there already: sections 3 and 6d without a server.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
-use gen_worker_store::{FormatGate, Unheard, Verified};
+use gen_worker_hub::Blake3Hash;
+use gen_worker_store::{FetchError, FormatError, FormatGate, Unheard, Verified};
 
 use crate::pool::{Place, bytes, fetch};
 
@@ -111,6 +112,55 @@ async fn m6_24_without_a_manifest_the_structure_is_what_is_checked() {
     fs::remove_file(&file).unwrap();
     fs::write(&file, [9u64.to_le_bytes().as_slice(), b"{}"].concat()).unwrap();
     assert_eq!(store.verify("o/t").await.unwrap(), Verified::Damaged(vec!["model.safetensors".parse().unwrap()]));
+}
+
+#[tokio::test]
+async fn m6_15_a_tree_that_a_peer_put_together_of_links_is_found_and_checked() {
+    let place = Place::new().await;
+    let weights = [2u64.to_le_bytes().as_slice(), b"{}"].concat();
+    let tree = place.tree("t", &[("unet/model.safetensors", &weights)]);
+    let file = fetch(&place.store().await, &tree).await.unwrap().dir().join("unet/model.safetensors");
+    fs::remove_dir_all(place.layout().manifests()).unwrap();
+    let blob = place.layout().blob(Blake3Hash::of(&weights));
+    fs::remove_file(&file).unwrap();
+    symlink(&blob, &file).unwrap();
+    let store = place.store().await;
+    let held = store.find("o/t").await.unwrap().expect("it is there");
+    store.check_safe(&held).await.unwrap();
+    drop(held);
+    assert_eq!(store.verify("o/t").await.unwrap(), Verified::SoundStructure);
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, [9u64.to_le_bytes().as_slice(), b"{}"].concat()).unwrap();
+    let wrong = vec!["unet/model.safetensors".parse().unwrap()];
+    assert_eq!(store.verify("o/t").await.unwrap(), Verified::Damaged(wrong));
+}
+
+#[tokio::test]
+async fn m11_2_what_cannot_be_looked_into_is_not_safe_but_there() {
+    let place = Place::new().await;
+    let tree = place.tree("t", &[("config.json", b"{}")]);
+    let dir = fetch(&place.store().await, &tree).await.unwrap().dir().to_owned();
+    fs::remove_dir_all(place.layout().manifests()).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("model.bin"), b"pickle").unwrap();
+    // Nobody can load this one.
+    symlink(elsewhere.path().join("nothing"), dir.join("nothing")).unwrap();
+    let store = place.store().await;
+    let held = store.find("o/t").await.unwrap().expect("it is there");
+    store.check_safe(&held).await.unwrap();
+    // A directory that is a link, and a file whose name no tree can have.
+    symlink(elsewhere.path(), dir.join("unet")).unwrap();
+    for name in ["unet", "a\\b.bin"] {
+        if name != "unet" {
+            fs::write(dir.join(name), b"pickle").unwrap();
+        }
+        let error = store.check_safe(&held).await.unwrap_err();
+        let named = matches!(&error, FetchError::Format(FormatError::Unseen { path }) if path == Path::new(name));
+        assert!(named, "{error:?}");
+        assert!(place.store().await.find("o/t").await.unwrap().is_some());
+        fs::remove_file(dir.join(name)).unwrap();
+    }
+    store.check_safe(&held).await.unwrap();
 }
 
 #[tokio::test]
