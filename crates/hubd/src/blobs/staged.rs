@@ -1,10 +1,8 @@
-//! An object of a directory while it comes: a file beside its place, which is renamed when its bytes are on the disk. The disk begins
-//! with them while others still come: parts of one upload come side by side, and would all wait for it in the end.
+//! An object of a directory while it comes: a file beside its place, which is renamed when its bytes are on the disk.
 
 use std::{
     fs::{self, File},
     io::{self, IoSlice, Write as _},
-    mem,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -15,10 +13,6 @@ use std::{
 use bytes::Bytes;
 use gen_worker_tasks::Scope;
 use object_store::PutPayload;
-use parking_lot::Mutex;
-
-/// Bytes after which the disk begins: so many that it is not asked all the time, so few that little is left in the end.
-const SYNC_BYTES: u64 = 16 * 1024 * 1024;
 
 /// Folders that lead to an object, and are new with it: its own, and the one of all.
 const FOLDERS: usize = 3;
@@ -31,8 +25,6 @@ const FOLDER_TRIES: usize = 8;
 pub(super) struct Staged {
     open: Arc<Open>,
     place: PathBuf,
-    /// Bytes since the disk was last asked to begin.
-    fresh: u64,
 }
 
 /// Its file. Work that blocks has it too, and may go on when nobody waits for it.
@@ -41,8 +33,6 @@ struct Open {
     file: File,
     /// Where it is: beside its place, under a name that lists pass over.
     path: PathBuf,
-    /// Held by who syncs. An error is told once by the kernel, so it stays here for who completes.
-    synced: Mutex<io::Result<()>>,
     renamed: AtomicBool,
     given_up: AtomicBool,
 }
@@ -57,26 +47,18 @@ impl Staged {
             let open = Arc::new(Open {
                 file: create(&path)?,
                 path,
-                synced: Mutex::new(Ok(())),
                 renamed: AtomicBool::new(false),
                 given_up: AtomicBool::new(false),
             });
-            Ok(Self { open, place, fresh: 0 })
+            Ok(Self { open, place })
         };
         scope.spawn_blocking(create).await.map_err(io::Error::other)?
     }
 
     /// Adds the next bytes.
-    pub async fn write(&mut self, piece: PutPayload, scope: &Scope) -> io::Result<()> {
-        let (bytes, open) = (piece.content_length() as u64, Arc::clone(&self.open));
-        scope.spawn_blocking(move || write_all(&open.file, piece)).await.map_err(io::Error::other).flatten()?;
-        self.fresh = self.fresh.saturating_add(bytes);
-        if self.fresh >= SYNC_BYTES {
-            self.fresh = 0;
-            let open = Arc::clone(&self.open);
-            drop(scope.spawn_blocking(move || open.sync_ahead()));
-        }
-        Ok(())
+    pub async fn write(&self, piece: PutPayload, scope: &Scope) -> io::Result<()> {
+        let open = Arc::clone(&self.open);
+        scope.spawn_blocking(move || write_all(&open.file, piece)).await.map_err(io::Error::other)?
     }
 
     /// Nobody waits for it any more: what is under way makes no object of it.
@@ -88,7 +70,6 @@ impl Staged {
     pub async fn complete(&self, scope: &Scope) -> io::Result<()> {
         let (open, place) = (Arc::clone(&self.open), self.place.clone());
         let complete = move || {
-            mem::replace(&mut *open.synced.lock(), Ok(()))?;
             open.file.sync_all()?;
             if open.given_up.load(Ordering::Relaxed) {
                 return Err(io::Error::other("the object was given up"));
@@ -98,17 +79,6 @@ impl Staged {
             place.ancestors().skip(1).take(FOLDERS).try_for_each(|folder| File::open(folder)?.sync_all())
         };
         scope.spawn_blocking(complete).await.map_err(io::Error::other)?
-    }
-}
-
-impl Open {
-    /// Syncs what is there, unless somebody is at it.
-    fn sync_ahead(&self) {
-        if let Some(mut synced) = self.synced.try_lock()
-            && synced.is_ok()
-        {
-            *synced = self.file.sync_data();
-        }
     }
 }
 
