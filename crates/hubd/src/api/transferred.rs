@@ -2,7 +2,6 @@
 //! contract, 4.16 and 4.19).
 
 use axum::http::StatusCode;
-use futures::StreamExt as _;
 use gen_worker_hub::{
     Blake3Hash,
     api::TransferDone,
@@ -56,12 +55,12 @@ async fn hashes(hub: &Hub, upload: &Upload) -> Result<(Blake3Hash, String), ApiE
     }
     let segments: Vec<Segment> = upload.parts.iter().map(|part| part.segment.clone()).collect();
     let _turn = hub.verifying_turns.acquire().await.map_err(|error| ApiError::unavailable(&error))?;
-    let mut bytes = std::pin::pin!(hub.blobs.read(segments, 0..upload.new.size_bytes));
     let (mut blake3, mut sha256) = (blake3::Hasher::new(), DigestHasher::new(DigestAlgorithm::Sha256));
-    while let Some(piece) = bytes.next().await {
-        let piece = piece.map_err(|error| ApiError::unavailable(&error))?;
-        blake3.update(&piece);
-        sha256.update(&piece);
-    }
+    let mut take = |piece: &[u8]| {
+        blake3.update(piece);
+        sha256.update(piece);
+    };
+    let read = hub.blobs.feed(segments, 0..upload.new.size_bytes, &mut take).await;
+    read.map_err(|error| ApiError::unavailable(&error))?;
     Ok((Blake3Hash::from_bytes(*blake3.finalize().as_bytes()), sha256.digest().hex()))
 }

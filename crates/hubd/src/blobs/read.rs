@@ -53,6 +53,22 @@ impl BlobStore {
     }
 }
 
+impl BlobStore {
+    /// Gives the bytes of `segments` to `take`, in their order.
+    pub(crate) async fn feed(
+        &self,
+        segments: Vec<Segment>,
+        range: Range<u64>,
+        take: &mut (dyn FnMut(&[u8]) + Send),
+    ) -> object_store::Result<()> {
+        let mut bytes = std::pin::pin!(self.read(segments, range));
+        while let Some(piece) = bytes.next().await {
+            take(&piece?);
+        }
+        Ok(())
+    }
+}
+
 async fn open_object(
     objects: Arc<dyn ObjectStore>,
     (key, range): Piece,

@@ -3,7 +3,6 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use futures::StreamExt as _;
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     digest::{DigestAlgorithm, DigestHasher},
@@ -77,10 +76,8 @@ impl Front {
             && part.number as usize == self.parts + 1
         {
             let mut sha256 = self.sha256.clone();
-            let mut bytes = std::pin::pin!(blobs.read(vec![part.segment.clone()], 0..part.segment.size_bytes));
-            while let Some(piece) = bytes.next().await {
-                sha256.update(&piece?);
-            }
+            let whole = 0..part.segment.size_bytes;
+            blobs.feed(vec![part.segment.clone()], whole, &mut |piece| sha256.update(piece)).await?;
             self.parts += 1;
             self.objects = after(self.objects, part);
             self.sha256 = sha256;

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{CommitCreate, CommitOperation},
@@ -98,11 +98,8 @@ async fn inspect(metadata: &dyn Metadata, blobs: &BlobStore, hash: Blake3Hash) -
 /// The header of a content; none of what has none.
 async fn header(blobs: &BlobStore, blob: &BlobRecord) -> Result<Option<Vec<u8>>, object_store::Error> {
     let read = async |range| {
-        let mut pieces = std::pin::pin!(blobs.read(blob.segments.clone(), range));
         let mut bytes = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            bytes.extend_from_slice(&piece?);
-        }
+        blobs.feed(blob.segments.clone(), range, &mut |piece| bytes.extend_from_slice(piece)).await?;
         Ok::<_, object_store::Error>(bytes)
     };
     let Ok(length) = <[u8; 8]>::try_from(read(0..LENGTH_BYTES).await?) else { return Ok(None) };

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use futures::{FutureExt as _, StreamExt as _};
+use futures::FutureExt as _;
 use gen_worker_hub::{
     Blake3Hash,
     digest::{DigestAlgorithm, DigestHasher},
@@ -71,10 +71,7 @@ impl Hub {
 
 /// SHA-256 of the bytes of `segments`.
 async fn hashed(blobs: &BlobStore, segments: Vec<Segment>, size_bytes: u64) -> object_store::Result<String> {
-    let mut bytes = std::pin::pin!(blobs.read(segments, 0..size_bytes));
     let mut hasher = DigestHasher::new(DigestAlgorithm::Sha256);
-    while let Some(piece) = bytes.next().await {
-        hasher.update(&piece?);
-    }
+    blobs.feed(segments, 0..size_bytes, &mut |piece| hasher.update(piece)).await?;
     Ok(hasher.digest().hex())
 }

@@ -3,7 +3,7 @@
 use std::fs;
 
 use gen_worker_hub::Digest;
-use gen_worker_store::{ProviderError, Reach};
+use gen_worker_store::{ProviderError, Reach, Store};
 use serde_json::json;
 
 use super::{COMMIT, Hub, REVISION, git_id};
@@ -14,6 +14,26 @@ use crate::{
         world::{provider_error, safetensors},
     },
 };
+
+/// Writes other bytes of the same size over the weights of the small model.
+fn damage(hub: &Hub) {
+    let blob = hub.repo().join("blobs").join(Digest::sha256(&safetensors(3000)).hex());
+    let len = fs::metadata(&blob).unwrap().len() as usize;
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, vec![0; len]).unwrap();
+}
+
+/// A store whose one model is pinned, and damaged since.
+async fn damaged() -> (Hub, Store, String) {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let store = hub.0.store().await;
+    drop(hub.fetch(&store, "o/r", Reach::Cached).await.unwrap());
+    let reference = store.models().await.unwrap().into_keys().next().unwrap();
+    assert!(store.pin(&reference, true).await.unwrap());
+    damage(&hub);
+    (hub, store, reference)
+}
 
 #[tokio::test]
 async fn m3_2_a_failure_leaves_no_poison() {
@@ -93,10 +113,7 @@ async fn m6_25_a_damaged_file_leaves_and_comes_again() {
     hub.publish_small();
     let store = hub.0.store().await;
     hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
-    let blob = hub.repo().join("blobs").join(Digest::sha256(&safetensors(3000)).hex());
-    let len = fs::metadata(&blob).unwrap().len() as usize;
-    fs::remove_file(&blob).unwrap();
-    fs::write(&blob, vec![0; len]).unwrap();
+    damage(&hub);
     hub.0.site.asked();
     provider_error(hub.fetch(&hub.0.store().await, "o/r", Reach::Offline).await);
     let held = hub.fetch(&hub.0.store().await, "o/r", Reach::Cached).await.unwrap();
@@ -105,16 +122,7 @@ async fn m6_25_a_damaged_file_leaves_and_comes_again() {
 
 #[tokio::test]
 async fn m6_25_refs_and_pins_of_a_damaged_file_are_back_with_it() {
-    let hub = Hub::new().await;
-    hub.publish_small();
-    let store = hub.0.store().await;
-    drop(hub.fetch(&store, "o/r", Reach::Cached).await.unwrap());
-    let reference = store.models().await.unwrap().into_keys().next().unwrap();
-    assert!(store.pin(&reference, true).await.unwrap());
-    let blob = hub.repo().join("blobs").join(Digest::sha256(&safetensors(3000)).hex());
-    let len = fs::metadata(&blob).unwrap().len() as usize;
-    fs::remove_file(&blob).unwrap();
-    fs::write(&blob, vec![0; len]).unwrap();
+    let (hub, store, reference) = damaged().await;
     hub.0.events.take();
     hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
     assert_eq!(hub.0.events.take(), [format!("-{reference}"), format!("+{reference}")]);
@@ -123,16 +131,7 @@ async fn m6_25_refs_and_pins_of_a_damaged_file_are_back_with_it() {
 
 #[tokio::test]
 async fn m6_25_a_pin_outlives_a_file_that_could_not_come_again_at_once() {
-    let hub = Hub::new().await;
-    hub.publish_small();
-    let store = hub.0.store().await;
-    drop(hub.fetch(&store, "o/r", Reach::Cached).await.unwrap());
-    let reference = store.models().await.unwrap().into_keys().next().unwrap();
-    assert!(store.pin(&reference, true).await.unwrap());
-    let blob = hub.repo().join("blobs").join(Digest::sha256(&safetensors(3000)).hex());
-    let len = fs::metadata(&blob).unwrap().len() as usize;
-    fs::remove_file(&blob).unwrap();
-    fs::write(&blob, vec![0; len]).unwrap();
+    let (hub, store, reference) = damaged().await;
     provider_error(hub.fetch(&store, "o/r", Reach::Offline).await);
     assert!(store.models().await.unwrap().is_empty());
     let store = hub.0.store().await;
