@@ -43,3 +43,27 @@ fn large_buffers_may_have_huge_pages_and_small_ones_may_not() {
             && small.iter().all(|byte| *byte == 1)
     );
 }
+
+/// The number of an option is not part of mimalloc's interface, but its name in the environment is.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "the environment is what is tested")]
+fn a_thread_that_frees_keeps_no_page_unless_the_environment_says_so() {
+    unsafe extern "C" {
+        fn mi_option_get(option: c_int) -> c_long;
+    }
+    // SAFETY: reads an option that exists.
+    let is = || unsafe { mi_option_get(PAGE_RECLAIM_ON_FREE) };
+    if let Ok(expected) = std::env::var("EXPECTED_OPTION") {
+        assert_eq!(is().to_string(), expected);
+        return;
+    }
+    let name = "tests::a_thread_that_frees_keeps_no_page_unless_the_environment_says_so";
+    for (set, expected) in [(None, "-1"), (Some("1"), "1")] {
+        let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+        again.args(["--exact", name]).env_remove("MIMALLOC_PAGE_RECLAIM_ON_FREE").env("EXPECTED_OPTION", expected);
+        again.envs(set.map(|set| ("MIMALLOC_PAGE_RECLAIM_ON_FREE", set)));
+        let output = again.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+        assert!(String::from_utf8_lossy(&output.stdout).contains("1 passed"));
+    }
+}

@@ -28,7 +28,7 @@ pub use subtree::merge;
 use room::Room;
 
 /// Bytes that are written to a disk at once.
-const LOCAL_PIECE_BYTES: usize = 512 * 1024;
+const LOCAL_PIECE_BYTES: usize = 256 * 1024;
 
 /// Bytes that are sent to another store at once: what S3 takes at least for every part of an upload but the last. Some of its
 /// kind want all parts alike, so pieces have this size exactly.

@@ -16,11 +16,12 @@ use futures::{
 };
 use gen_worker_tasks::Scope;
 use object_store::{Error, GetOptions, GetRange, GetResult, ObjectStore, path::Path as Key};
+use tokio::task::JoinHandle;
 
 use super::BlobStore;
 use crate::metadata::Segment;
 
-/// Bytes of one read of a file. A reply holds two of them or three, so this bounds the memory of many downloads; with twice as
+/// Bytes of one read of a file. A reply holds three of them or four, so this bounds the memory of many downloads; with twice as
 /// many a download gains next to nothing.
 const READ_BYTES: usize = 256 * 1024;
 
@@ -44,9 +45,9 @@ impl BlobStore {
         let read = move |(key, range): Piece| {
             let file = FileRead { at: directory.join(&key).into(), key: key.into(), open: None, range };
             let scope = Arc::clone(&scope);
-            stream::try_unfold(file, move |file| {
+            stream::try_unfold(Ahead::No(file), move |ahead| {
                 let scope = Arc::clone(&scope);
-                async move { if file.range.is_empty() { Ok(None) } else { file.next(&scope).await.map(Some) } }
+                async move { ahead.next(&scope).await }
             })
         };
         Either::Left(pieces.flat_map(read))
@@ -77,6 +78,30 @@ async fn open_object(
     objects.get_opts(&Key::from(key), options).await.map(GetResult::into_stream)
 }
 
+/// The next read of a file: it is under way while the bytes of the last one are used.
+enum Ahead {
+    No(FileRead),
+    Yes(Arc<str>, JoinHandle<io::Result<(Bytes, FileRead)>>),
+}
+
+impl Ahead {
+    /// The next bytes, and the rest; none at the end.
+    async fn next(self, scope: &Scope) -> object_store::Result<Option<(Bytes, Self)>> {
+        let (key, reading) = match self {
+            Self::No(file) if file.range.is_empty() => return Ok(None),
+            Self::No(file) => file.begin(scope),
+            Self::Yes(key, reading) => (key, reading),
+        };
+        let read = reading.await.map_err(io::Error::other).flatten();
+        let (bytes, file) = read.map_err(|error| failed(&key, error))?;
+        if file.range.is_empty() {
+            return Ok(Some((bytes, Self::No(file))));
+        }
+        let (key, reading) = file.begin(scope);
+        Ok(Some((bytes, Self::Yes(key, reading))))
+    }
+}
+
 /// A file that is read from its front. It is opened once: one that is deleted meanwhile is read to its end.
 struct FileRead {
     key: Arc<str>,
@@ -87,19 +112,21 @@ struct FileRead {
 }
 
 impl FileRead {
-    /// The next bytes, and the rest.
-    async fn next(mut self, scope: &Scope) -> object_store::Result<(Bytes, Self)> {
+    /// Begins to read the next bytes.
+    fn begin(mut self, scope: &Scope) -> (Arc<str>, JoinHandle<io::Result<(Bytes, Self)>>) {
         let key = Arc::clone(&self.key);
+        let wanted = self.range.end.saturating_sub(self.range.start).min(READ_BYTES as u64) as usize;
+        // Made here: of what a thread allocates the allocator may keep something for it, and there are many that block.
+        let bytes = Vec::with_capacity(wanted);
         let read = move || {
-            let bytes = self.read()?;
+            let bytes = self.read(bytes, wanted)?;
             Ok((bytes, self))
         };
-        let read = scope.spawn_blocking(read).await.map_err(io::Error::other);
-        read.flatten().map_err(|error: io::Error| failed(&key, error))
+        (key, scope.spawn_blocking(read))
     }
 
     /// Blocks.
-    fn read(&mut self) -> io::Result<Bytes> {
+    fn read(&mut self, mut bytes: Vec<u8>, wanted: usize) -> io::Result<Bytes> {
         let file = match &mut self.open {
             Some(file) => file,
             None => {
@@ -108,9 +135,6 @@ impl FileRead {
                 self.open.insert(file)
             }
         };
-        let left = self.range.end.saturating_sub(self.range.start);
-        let wanted = usize::try_from(left).unwrap_or(usize::MAX).min(READ_BYTES);
-        let mut bytes = Vec::with_capacity(wanted);
         if file.take(wanted as u64).read_to_end(&mut bytes)? < wanted {
             return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the object is shorter than its record"));
         }

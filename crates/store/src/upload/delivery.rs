@@ -8,6 +8,7 @@ use gen_worker_hub::{
     api::{PartRange, TransferGrant},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::sync::Semaphore;
 
 use super::{
     content::{Measured, UploadContent},
@@ -88,6 +89,7 @@ impl Uploader {
             needs_etag: false,
             audience: Audience { sum: Arc::new(Sum::of(content.size_bytes)), progress: Arc::new(Unheard) },
             options: &shared.options,
+            turns: Arc::new(Semaphore::new(1)),
             sockets: &shared.sockets,
             scope: &shared.scope,
         };

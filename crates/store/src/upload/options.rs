@@ -15,9 +15,11 @@ pub struct UploadOptions {
     pub part_stall: Duration,
     /// How a part is repeated.
     pub part_retry: RetryPolicy,
-    /// Parts of one file at once.
+    /// Parts of one file that are sent at once.
     pub parts_per_file: usize,
-    /// Parts at once in all.
+    /// Parts of one file, besides, that are sent and not answered yet: while a server makes durable what it has, it is sent more.
+    pub unanswered_per_file: usize,
+    /// Parts at once in all, those that are not answered yet among them.
     pub parts: usize,
     /// Files at once.
     pub files: usize,
@@ -54,6 +56,7 @@ impl Default for UploadOptions {
             part_stall: Duration::from_secs(120),
             part_retry: RetryPolicy::PART,
             parts_per_file: 4,
+            unanswered_per_file: 4,
             parts: 8,
             files: 4,
             file_bytes_max: 20 << 30,
@@ -73,6 +76,13 @@ impl Default for GrantOptions {
             parts_at_once: vec![10, 5, 1],
             part_bytes: PART_SIZE_DEFAULT,
         }
+    }
+}
+
+impl UploadOptions {
+    /// Parts of one file that are sent or not answered yet.
+    pub(super) fn open_per_file(&self) -> usize {
+        self.parts_per_file.max(1).saturating_add(self.unanswered_per_file)
     }
 }
 

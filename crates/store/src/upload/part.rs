@@ -41,6 +41,8 @@ pub(super) struct PartSender<'a> {
     pub(super) needs_etag: bool,
     pub(super) audience: Audience,
     pub(super) options: &'a UploadOptions,
+    /// Who sends a part of this file has one of them until its last byte is on the way.
+    pub(super) turns: Arc<Semaphore>,
     /// Parts at once, of all files of the process.
     pub(super) sockets: &'a Semaphore,
     pub(super) scope: &'a Scope,
@@ -91,10 +93,11 @@ impl PartSender<'_> {
 
     async fn attempt(&self, range: PartRange, url: &SignedUrl, first: bool) -> Result<String, Fault> {
         // Nobody closes the semaphore.
+        let turn = self.turns.clone().acquire_owned().await.map_err(|_| Fault::Final(UploadError::Closed))?;
         let _socket = self.sockets.acquire().await.map_err(|_| Fault::Final(UploadError::Closed))?;
         let client = if first { self.connections.kept() } else { self.connections.fresh() };
         let pace = Arc::new(Pace::new(self.audience.clone()));
-        let (body, reader) = PartBody::of(self.source, range, pace.clone(), self.scope);
+        let (body, reader) = PartBody::of(self.source, range, pace.clone(), turn, self.scope);
         let request = put(&client.map_err(Fault::Final)?, url, range.length, first).headers(self.headers.clone());
         let answered = answered(request.body(Body::wrap(body)), range.number);
         let sent = pace.watch(self.options.part_stall, answered).await;

@@ -10,7 +10,10 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use gen_worker_hub::api::PartRange;
 use http_body::{Body, Frame, SizeHint};
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc},
+    task::JoinHandle,
+};
 
 use super::{
     content::{Source, read_at},
@@ -30,6 +33,8 @@ pub(super) struct PartBody {
     pieces: Pieces,
     left: u64,
     pace: Arc<Pace>,
+    /// Kept until the last byte is on its way.
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Reads the file of a body; what went wrong there.
@@ -47,7 +52,13 @@ pub(super) struct Unread;
 
 impl PartBody {
     /// The bytes of `range`. A file is opened anew and read by a thread that ends with the body.
-    pub(super) fn of(source: &Source, range: PartRange, pace: Arc<Pace>, scope: &Scope) -> (Self, Option<Reader>) {
+    pub(super) fn of(
+        source: &Source,
+        range: PartRange,
+        pace: Arc<Pace>,
+        turn: OwnedSemaphorePermit,
+        scope: &Scope,
+    ) -> (Self, Option<Reader>) {
         let (pieces, reader) = match source {
             Source::Bytes(bytes) => (Pieces::There(part_of(bytes, range)), None),
             Source::File { path, .. } => {
@@ -57,7 +68,7 @@ impl PartBody {
                 (Pieces::Read(pieces), Some(reader))
             }
         };
-        (Self { pieces, left: range.length, pace }, reader)
+        (Self { pieces, left: range.length, pace, turn: Some(turn) }, reader)
     }
 }
 
@@ -78,6 +89,9 @@ impl Body for PartBody {
         let Some(piece) = piece else { return Poll::Ready(Some(Err(Unread))) };
         this.left = this.left.saturating_sub(piece.len() as u64);
         this.pace.moved(piece.len() as u64);
+        if this.left == 0 {
+            this.turn = None;
+        }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }
 

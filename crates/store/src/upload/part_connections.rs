@@ -30,7 +30,7 @@ impl ConnectionMaker {
     }
 
     fn of(options: &UploadOptions, tls: impl Any + Clone + Send + Sync, rule: AddressRule) -> Self {
-        let (connect, idle) = (options.part_connect, options.parts_per_file);
+        let (connect, idle) = (options.part_connect, options.open_per_file());
         Self(Arc::new(move || {
             let builder = Client::builder()
                 .tls_backend_preconfigured(tls.clone())

@@ -7,18 +7,15 @@ use gen_worker_hub::api::{PartEtag, PartUrls};
 
 use super::{error::UploadError, part::PartSender};
 
-/// Sends all parts, `at_once` at a time. When one fails the others are dropped.
-pub(super) async fn send_all(
-    sender: PartSender<'_>,
-    urls: &PartUrls,
-    at_once: usize,
-) -> Result<Vec<PartEtag>, UploadError> {
+/// Sends all parts, so many at a time. When one fails the others are dropped.
+pub(super) async fn send_all(sender: PartSender<'_>, urls: &PartUrls) -> Result<Vec<PartEtag>, UploadError> {
+    let open_max = sender.options.open_per_file();
     let sender = Arc::new(sender);
     let mut waiting = urls.parts();
     let mut running = FuturesUnordered::new();
     let mut etags = Vec::new();
     loop {
-        while running.len() < at_once.max(1) {
+        while running.len() < open_max {
             let Some((range, url)) = waiting.next() else { break };
             let sender = sender.clone();
             running.push(async move { sender.send(range, url).await });

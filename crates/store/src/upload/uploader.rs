@@ -189,10 +189,11 @@ impl Shared {
             needs_etag: true,
             audience,
             options: &self.options,
+            turns: Arc::new(Semaphore::new(self.options.parts_per_file.max(1))),
             sockets: &self.sockets,
             scope: &self.scope,
         };
-        let parts = send_all(sender, urls, self.options.parts_per_file).await?;
+        let parts = send_all(sender, urls).await?;
         let content = content.clone();
         self.blocking(move || content.source.unchanged()).await?;
         Ok(parts)

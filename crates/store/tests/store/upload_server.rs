@@ -26,7 +26,9 @@ pub enum Say {
     Reset,
     /// Reads the request and says nothing more.
     Stall,
-    /// Takes the part once the test allows it.
+    /// Reads nothing of the part until the test allows it.
+    Hold(Arc<Semaphore>),
+    /// Reads the part, and takes it once the test allows it.
     Wait(Arc<Semaphore>),
 }
 
@@ -189,6 +191,12 @@ async fn serve(
             answers.and_then(|(_, answers)| answers.pop())
         };
         let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+        if let Some(Say::Hold(go)) = &say {
+            let (line, headers) = (line.clone(), headers.clone());
+            script.lock().seen.push(Seen { line, headers, body: Vec::new(), connection });
+            arrived.notify_waiters();
+            go.acquire().await.unwrap().forget();
+        }
         let reset = matches!(say, Some(Say::Reset));
         while !reset && buffer.len() < length {
             if socket.read_buf(&mut buffer).await? == 0 {
@@ -198,10 +206,12 @@ async fn serve(
         let body: Vec<u8> = buffer.drain(..length.min(buffer.len())).collect();
         let part_size = script.lock().part_size;
         let usual = usual(&line, &body, base, part_size);
-        script.lock().seen.push(Seen { line, headers, body, connection });
-        arrived.notify_waiters();
+        if !matches!(say, Some(Say::Hold(_))) {
+            script.lock().seen.push(Seen { line, headers, body, connection });
+            arrived.notify_waiters();
+        }
         match say {
-            None => answer(&mut socket, usual).await?,
+            None | Some(Say::Hold(_)) => answer(&mut socket, usual).await?,
             Some(Say::Reset) => return Ok(()),
             Some(Say::Stall) => {
                 // Ends when the client has gone.
@@ -257,7 +267,7 @@ async fn answer(socket: &mut TcpStream, say: Say) -> std::io::Result<()> {
         Say::Json(status, body) => (status, String::new(), body.to_string()),
         Say::Xml(body) => (200, String::new(), body.to_owned()),
         Say::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
-        Say::Reset | Say::Stall | Say::Wait(_) => return Ok(()),
+        Say::Reset | Say::Stall | Say::Hold(_) | Say::Wait(_) => return Ok(()),
     };
     let head = format!("HTTP/1.1 {status} S\r\n{header}Content-Length: {}\r\n\r\n", body.len());
     socket.write_all(format!("{head}{body}").as_bytes()).await

@@ -156,7 +156,7 @@ async fn h4_10_a_server_that_takes_nothing_more_has_failed() {
 #[tokio::test]
 async fn h4_11_a_retry_has_a_connection_of_its_own_and_saves_share_none() {
     let hub = Hub::start(10).await;
-    let one_by_one = UploadOptions { parts_per_file: 1, ..Hub::options() };
+    let one_by_one = UploadOptions { parts_per_file: 1, unanswered_per_file: 0, ..Hub::options() };
     let uploader = hub.uploader(one_by_one);
     hub.script("PUT /part/2", [Say::Json(500, json!({}))]);
     uploader.upload(&hub.client(), media("a", memory(3))).await.unwrap();
@@ -200,33 +200,48 @@ async fn h4_12_an_upload_that_is_dropped_sends_nothing_more_and_tells_the_hub() 
 }
 
 #[tokio::test]
-async fn h4_13_so_many_parts_of_one_file_and_of_all_go_at_once() {
+async fn h4_13_so_many_parts_of_one_file_are_sent_at_once_and_as_many_wait_for_their_answers() {
+    /// More than the sockets of both sides hold.
+    const PART_BYTES: usize = 16 << 20;
+    let hub = Hub::start(PART_BYTES).await;
+    let (read, take) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (uploader, client) = (hub.uploader(Hub::options()), hub.client());
+    let content = || UploadContent::Bytes(vec![0; 12 * PART_BYTES].into());
+    for (says, count) in [(Say::Hold(read), 4), (Say::Wait(take), 8)] {
+        for part in 1..=12 {
+            hub.script(&format!("PUT /part/{part}"), [says.clone()]);
+        }
+        let (before, ended) = (hub.seen_of("PUT").len(), hub.seen_of("DELETE").len());
+        tokio::select! {
+            result = uploader.upload(&client, media("a", content())) => panic!("{result:?}"),
+            _ = hub.arrivals("PUT", before + count) => {}
+        }
+        hub.arrivals("DELETE", ended + 1).await;
+        assert_eq!(hub.seen_of("PUT").len(), before + count);
+    }
+}
+
+#[tokio::test]
+async fn h4_13_so_many_parts_of_all_files_go_at_once() {
     let hub = Hub::start(10).await;
     let go = Arc::new(Semaphore::new(0));
     for part in 1..=6 {
         hub.script(&format!("PUT /part/{part}"), std::iter::repeat_n(Say::Wait(go.clone()), 5));
     }
-    let (uploader, client) = (hub.uploader(Hub::options()), hub.client());
-    let one = uploader.upload(&client, media("a", memory(6)));
-    tokio::select! {
-        result = one => panic!("{result:?}"),
-        _ = hub.arrivals("PUT", 4) => {}
-    }
-    hub.arrivals("DELETE", 1).await;
-    assert_eq!(hub.seen_of("PUT").len(), 4, "of one file");
-
+    let uploader = hub.uploader(UploadOptions { unanswered_per_file: 0, ..Hub::options() });
+    let client = hub.client();
     let names = ["a", "b", "c", "d", "e"];
     let uploads = names.map(|name| uploader.upload(&client, media(name, memory(6))));
     let mut all = Box::pin(futures::future::try_join_all(uploads));
     tokio::select! {
         result = &mut all => panic!("{result:?}"),
-        _ = hub.arrivals("PUT", 4 + 8) => {}
+        _ = hub.arrivals("PUT", 8) => {}
     }
     let created = hub.seen_of("POST").len();
-    assert_eq!((hub.seen_of("PUT").len(), created), (12, 1 + 4), "of all, and of files");
+    assert_eq!((hub.seen_of("PUT").len(), created), (8, 4), "of all, and of files");
     go.add_permits(1000);
     assert_eq!(all.await.unwrap().len(), 5);
-    assert_eq!(hub.seen_of("PUT").len(), 4 + 5 * 6);
+    assert_eq!(hub.seen_of("PUT").len(), 5 * 6);
 }
 
 #[tokio::test]
