@@ -1,8 +1,11 @@
 //! A file while it comes: `<hex>.part`. Owns the open file, the hash of what is in it, and the lock that makes it the only one.
 //!
 //! What survives: a killed process loses what was not written yet, at most the pieces on their way to the disk (see
-//! [`crate::download`]). The part is not synced before it is complete: after a crash of the machine its end may be missing or
-//! wrong, which its hash shows when it is complete, and then it comes again. A file in its final place is always synced.
+//! [`crate::download`]). Nobody waits for the disk before the part is complete: after a crash of the machine its end may be missing or
+//! wrong, which its hash shows when it is complete, and then it comes again. A file in its final place is always synced. A part
+//! that the disk refuses is removed: what the kernel still shows of it may never have been written.
+
+mod early_sync;
 
 use std::{
     fs::File,
@@ -11,6 +14,7 @@ use std::{
     sync::Arc,
 };
 
+use self::early_sync::{EarlySync, STEP_BYTES};
 use crate::{
     blob, durable,
     lock::StoreLock,
@@ -24,6 +28,7 @@ pub(crate) struct Part {
     expected: Expected,
     hasher: Hasher,
     len: u64,
+    early: Option<EarlySync>,
     _lock: Arc<StoreLock>,
 }
 
@@ -42,7 +47,7 @@ impl Part {
             Err(error) => return Err(error),
         };
         let hasher = expected.hasher();
-        let mut part = Self { file, path: path.to_owned(), expected, hasher, len: 0, _lock: lock };
+        let mut part = Self { file, path: path.to_owned(), expected, hasher, len: 0, early: None, _lock: lock };
         let found = part.file.metadata()?.len();
         if expected == Expected::Unsaid || size.at_most().is_none_or(|most| found > most) {
             part.restart()?;
@@ -83,18 +88,36 @@ impl Part {
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
+        let steps = self.len / STEP_BYTES;
         self.len += bytes.len() as u64;
+        if self.len / STEP_BYTES > steps {
+            if self.early.as_ref().is_some_and(EarlySync::has_failed) {
+                self.synced()?;
+            }
+            self.early = self.early.take().or_else(|| EarlySync::of(&self.file));
+            self.early.iter().for_each(EarlySync::ask);
+        }
         Ok(())
+    }
+
+    /// Makes durable what is there.
+    fn synced(&mut self) -> io::Result<()> {
+        let synced = self.early.take().map_or(Ok(()), EarlySync::join).and_then(|()| self.file.sync_all());
+        if synced.is_err() {
+            durable::remove_file(&self.path)?;
+        }
+        synced
     }
 
     /// Moves the file to its final place when it is the right one; it is durable there on return. Else it is removed and the
     /// answer is false.
-    pub(crate) fn finish(self, to: &Path) -> io::Result<bool> {
-        if !self.expected.is(self.hasher) {
+    pub(crate) fn finish(mut self, to: &Path) -> io::Result<bool> {
+        let hasher = std::mem::replace(&mut self.hasher, self.expected.hasher());
+        if !self.expected.is(hasher) {
             durable::remove_file(&self.path)?;
             return Ok(false);
         }
-        self.file.sync_all()?;
+        self.synced()?;
         durable::rename(&self.path, to)?;
         // Last: a part that nobody may write could not be taken up again after a crash.
         durable::seal(&self.file)?;
