@@ -6,9 +6,9 @@
 //! This is for kernels that give huge pages to who asks (`madvise` in `/sys/kernel/mm/transparent_hugepage/enabled`, as most systems
 //! have it). Where it says `always` small buffers get them, too. Memory of a large buffer that was freed keeps the advice.
 //!
-//! A page whose blocks were all given out belongs to nobody, and when some come back mimalloc gives it to the thread that made it.
-//! Threads that block for others come by the hundred and rarely allocate again, so what they have is lost to the rest: a hub that
-//! took 32 uploads held 103 MB so, and 50 MB without. `MIMALLOC_PAGE_RECLAIM_ON_FREE=0` in the environment brings it back.
+//! A page whose blocks were all given out belongs to nobody, and mimalloc gives it back to the thread that made it when that frees
+//! one of them. Threads that block for others come by the hundred and rarely allocate again, so what they have is lost to the rest:
+//! a hub that took 32 uploads held 103 MB so, and 50 MB without. `MIMALLOC_PAGE_RECLAIM_ON_FREE=0` in the environment brings it back.
 #![expect(unsafe_code, reason = "an allocator hands out raw memory; see the SAFETY notes")]
 
 use std::{
@@ -64,7 +64,7 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// Sets the options, once. Options are read when they are used, so what was allocated before needs nothing.
+/// Sets the options, once. This one is read whenever a block of such a page is freed, so what was allocated before needs nothing.
 fn configure() {
     static DONE: AtomicBool = AtomicBool::new(false);
     if !DONE.load(Ordering::Relaxed) {

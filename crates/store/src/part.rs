@@ -3,7 +3,7 @@
 //! What survives: a killed process loses what was not written yet, at most the pieces on their way to the disk (see
 //! [`crate::download`]). Nobody waits for the disk before the part is complete: after a crash of the machine its end may be missing or
 //! wrong, which its hash shows when it is complete, and then it comes again. A file in its final place is always synced. A part
-//! that the disk refuses is removed: what the kernel still shows of it may never have been written.
+//! that the disk refuses is not taken up again: what the kernel still shows of it may never have been written.
 
 mod early_sync;
 
@@ -14,7 +14,8 @@ use std::{
     sync::Arc,
 };
 
-use self::early_sync::{EarlySync, STEP_BYTES};
+pub(crate) use early_sync::EarlySync;
+
 use crate::{
     blob, durable,
     lock::StoreLock,
@@ -28,7 +29,6 @@ pub(crate) struct Part {
     expected: Expected,
     hasher: Hasher,
     len: u64,
-    early: Option<EarlySync>,
     _lock: Arc<StoreLock>,
 }
 
@@ -47,7 +47,7 @@ impl Part {
             Err(error) => return Err(error),
         };
         let hasher = expected.hasher();
-        let mut part = Self { file, path: path.to_owned(), expected, hasher, len: 0, early: None, _lock: lock };
+        let mut part = Self { file, path: path.to_owned(), expected, hasher, len: 0, _lock: lock };
         let found = part.file.metadata()?.len();
         if expected == Expected::Unsaid || size.at_most().is_none_or(|most| found > most) {
             part.restart()?;
@@ -88,25 +88,17 @@ impl Part {
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
-        let steps = self.len / STEP_BYTES;
         self.len += bytes.len() as u64;
-        if self.len / STEP_BYTES > steps {
-            if self.early.as_ref().is_some_and(EarlySync::has_failed) {
-                self.synced()?;
-            }
-            self.early = self.early.take().or_else(|| EarlySync::of(&self.file));
-            self.early.iter().for_each(EarlySync::ask);
-        }
         Ok(())
     }
 
-    /// Makes durable what is there.
-    fn synced(&mut self) -> io::Result<()> {
-        let synced = self.early.take().map_or(Ok(()), EarlySync::join).and_then(|()| self.file.sync_all());
-        if synced.is_err() {
-            durable::remove_file(&self.path)?;
+    /// What became of a sync, whose error the kernel tells once: a part that the disk refuses goes.
+    pub(crate) fn synced(&self, outcome: io::Result<()>) -> io::Result<()> {
+        if outcome.is_err() && durable::remove_file(&self.path).is_err() {
+            // As good: nothing of it is left.
+            self.file.set_len(0)?;
         }
-        synced
+        outcome
     }
 
     /// Moves the file to its final place when it is the right one; it is durable there on return. Else it is removed and the
@@ -117,7 +109,7 @@ impl Part {
             durable::remove_file(&self.path)?;
             return Ok(false);
         }
-        self.synced()?;
+        self.synced(self.file.sync_all())?;
         durable::rename(&self.path, to)?;
         // Last: a part that nobody may write could not be taken up again after a crash.
         durable::seal(&self.file)?;

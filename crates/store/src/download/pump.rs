@@ -1,6 +1,6 @@
 //! From the socket to the writer: bounded in bytes and in time.
 
-use std::{sync::Arc, time::Duration};
+use std::{sync::Arc, thread, time::Duration};
 
 use reqwest::Response;
 use tokio::{sync::mpsc, time::Instant};
@@ -10,7 +10,7 @@ use super::{
     transport::{Cause, Odd, cause},
 };
 use crate::{
-    part::Part,
+    part::{EarlySync, Part},
     progress::{Progress, Transferred},
 };
 
@@ -102,10 +102,22 @@ pub(super) fn write(
     mut batches: mpsc::Receiver<Batch>,
     free: &mpsc::Sender<Batch>,
 ) -> std::io::Result<Part> {
-    while let Some(batch) = batches.blocking_recv() {
-        part.append(batch.bytes())?;
-        // A pump that has enough of them lets this one go.
-        drop(free.try_send(batch.emptied()));
-    }
+    thread::scope(|threads| {
+        let (mut early, mut synced) = (EarlySync::new(threads, &part), Ok(()));
+        let written = loop {
+            let Some(batch) = batches.blocking_recv() else { break Ok(()) };
+            if let Err(error) = part.append(batch.bytes()) {
+                break Err(error);
+            }
+            // A pump that has enough of them lets this one go.
+            drop(free.try_send(batch.emptied()));
+            synced = early.appended(&part);
+            if synced.is_err() {
+                break Ok(());
+            }
+        };
+        part.synced(synced.and(early.end()))?;
+        written
+    })?;
     Ok(part)
 }

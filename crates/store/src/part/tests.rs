@@ -88,31 +88,18 @@ fn what_the_disk_refuses_in_the_end_is_not_taken_up_again() {
 }
 
 #[test]
-fn what_the_disk_refuses_early_ends_the_part() {
+fn an_early_sync_tells_once_that_the_disk_refuses() {
     let place = Place::new();
     let mut part = place.open(Size::Exactly(10));
-    let early = EarlySync::of(&refusing()).unwrap();
-    early.ask();
-    while !early.has_failed() {
-        std::thread::yield_now();
-    }
-    (part.early, part.len) = (Some(early), STEP_BYTES - 1);
-    assert_eq!(part.append(b"0").unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    std::thread::scope(|threads| {
+        let mut early = EarlySync::new(threads, &part);
+        early.appended(&part).unwrap();
+        part.file = refusing();
+        part.len = 1 << 40;
+        early.appended(&part).unwrap();
+        let told = part.synced(early.end());
+        assert_eq!(told.unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    });
     assert!(!place.part().exists());
-}
-
-#[test]
-fn a_part_that_is_synced_early_ends_well() {
-    let content = vec![7; 2 * STEP_BYTES as usize + 1];
-    let dir = tempfile::tempdir().unwrap();
-    let lock = StoreLock::try_take(&dir.path().join("lock"), Hold::Alone).unwrap().unwrap();
-    let (path, last) = (dir.path().join("x.part"), dir.path().join("x"));
-    let size = Size::Exactly(content.len() as u64);
-    let mut part = Part::open(&path, Blake3Hash::of(&content).into(), size, Arc::new(lock)).unwrap();
-    for piece in content.chunks(1 << 20) {
-        part.append(piece).unwrap();
-    }
-    assert!(part.early.is_some());
-    assert!(part.finish(&last).unwrap());
-    assert!(fs::read(last).unwrap() == content);
+    part.synced(Ok(())).unwrap();
 }

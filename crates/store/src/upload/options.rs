@@ -56,7 +56,8 @@ impl Default for UploadOptions {
             part_stall: Duration::from_secs(120),
             part_retry: RetryPolicy::PART,
             parts_per_file: 4,
-            unanswered_per_file: 4,
+            // All but one of those of the process: a file whose server does not answer leaves one to the others.
+            unanswered_per_file: 3,
             parts: 8,
             files: 4,
             file_bytes_max: 20 << 30,

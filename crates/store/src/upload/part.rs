@@ -19,7 +19,7 @@ use super::{
     error::UploadError,
     options::UploadOptions,
     pace::{Audience, Pace},
-    part_body::PartBody,
+    part_body::{PartBody, Turn},
     part_connections::PartConnections,
 };
 use crate::{download::random_unit, input::refused};
@@ -94,6 +94,7 @@ impl PartSender<'_> {
     async fn attempt(&self, range: PartRange, url: &SignedUrl, first: bool) -> Result<String, Fault> {
         // Nobody closes the semaphore.
         let turn = self.turns.clone().acquire_owned().await.map_err(|_| Fault::Final(UploadError::Closed))?;
+        let (turn, _end) = Turn::new(turn);
         let _socket = self.sockets.acquire().await.map_err(|_| Fault::Final(UploadError::Closed))?;
         let client = if first { self.connections.kept() } else { self.connections.fresh() };
         let pace = Arc::new(Pace::new(self.audience.clone()));

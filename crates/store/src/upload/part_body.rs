@@ -10,6 +10,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use gen_worker_hub::api::PartRange;
 use http_body::{Body, Frame, SizeHint};
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc},
     task::JoinHandle,
@@ -34,8 +35,16 @@ pub(super) struct PartBody {
     left: u64,
     pace: Arc<Pace>,
     /// Kept until the last byte is on its way.
-    turn: Option<OwnedSemaphorePermit>,
+    turn: Turn,
 }
+
+/// The turn of an attempt, which ends with the attempt or when the last byte is on its way. It is not the body's alone: a client
+/// may keep a body for long after the answer has come.
+#[derive(Clone)]
+pub(super) struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+/// Ends a turn when it is dropped.
+pub(super) struct EndOfTurn(Turn);
 
 /// Reads the file of a body; what went wrong there.
 pub(super) type Reader = JoinHandle<Result<(), UploadError>>;
@@ -56,7 +65,7 @@ impl PartBody {
         source: &Source,
         range: PartRange,
         pace: Arc<Pace>,
-        turn: OwnedSemaphorePermit,
+        turn: Turn,
         scope: &Scope,
     ) -> (Self, Option<Reader>) {
         let (pieces, reader) = match source {
@@ -68,7 +77,25 @@ impl PartBody {
                 (Pieces::Read(pieces), Some(reader))
             }
         };
-        (Self { pieces, left: range.length, pace, turn: Some(turn) }, reader)
+        (Self { pieces, left: range.length, pace, turn }, reader)
+    }
+}
+
+impl Turn {
+    /// Begins it.
+    pub(super) fn new(permit: OwnedSemaphorePermit) -> (Self, EndOfTurn) {
+        let turn = Self(Arc::new(Mutex::new(Some(permit))));
+        (turn.clone(), EndOfTurn(turn))
+    }
+
+    fn end(&self) {
+        *self.0.lock() = None;
+    }
+}
+
+impl Drop for EndOfTurn {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 
@@ -90,7 +117,7 @@ impl Body for PartBody {
         this.left = this.left.saturating_sub(piece.len() as u64);
         this.pace.moved(piece.len() as u64);
         if this.left == 0 {
-            this.turn = None;
+            this.turn.end();
         }
         Poll::Ready(Some(Ok(Frame::data(piece))))
     }

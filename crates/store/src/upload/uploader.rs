@@ -189,7 +189,7 @@ impl Shared {
             needs_etag: true,
             audience,
             options: &self.options,
-            turns: Arc::new(Semaphore::new(self.options.parts_per_file.max(1))),
+            turns: Arc::new(Semaphore::new(self.options.parts_per_file.clamp(1, Semaphore::MAX_PERMITS))),
             sockets: &self.sockets,
             scope: &self.scope,
         };

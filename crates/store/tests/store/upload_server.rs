@@ -26,6 +26,8 @@ pub enum Say {
     Reset,
     /// Reads the request and says nothing more.
     Stall,
+    /// A status before anything of the part is read, and a connection that stays open.
+    Early(u16),
     /// Reads nothing of the part until the test allows it.
     Hold(Arc<Semaphore>),
     /// Reads the part, and takes it once the test allows it.
@@ -191,11 +193,18 @@ async fn serve(
             answers.and_then(|(_, answers)| answers.pop())
         };
         let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
-        if let Some(Say::Hold(go)) = &say {
+        if let Some(Say::Early(_) | Say::Hold(_)) = &say {
             let (line, headers) = (line.clone(), headers.clone());
             script.lock().seen.push(Seen { line, headers, body: Vec::new(), connection });
             arrived.notify_waiters();
-            go.acquire().await.unwrap().forget();
+        }
+        match &say {
+            Some(Say::Early(status)) => {
+                answer(&mut socket, Say::Json(*status, json!({}))).await?;
+                return std::future::pending().await;
+            }
+            Some(Say::Hold(go)) => go.acquire().await.unwrap().forget(),
+            _ => {}
         }
         let reset = matches!(say, Some(Say::Reset));
         while !reset && buffer.len() < length {
@@ -267,7 +276,7 @@ async fn answer(socket: &mut TcpStream, say: Say) -> std::io::Result<()> {
         Say::Json(status, body) => (status, String::new(), body.to_string()),
         Say::Xml(body) => (200, String::new(), body.to_owned()),
         Say::With(status, name, value) => (status, format!("{name}: {value}\r\n"), String::new()),
-        Say::Reset | Say::Stall | Say::Hold(_) | Say::Wait(_) => return Ok(()),
+        Say::Reset | Say::Stall | Say::Early(_) | Say::Hold(_) | Say::Wait(_) => return Ok(()),
     };
     let head = format!("HTTP/1.1 {status} S\r\n{header}Content-Length: {}\r\n\r\n", body.len());
     socket.write_all(format!("{head}{body}").as_bytes()).await

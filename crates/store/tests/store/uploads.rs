@@ -200,14 +200,14 @@ async fn h4_12_an_upload_that_is_dropped_sends_nothing_more_and_tells_the_hub() 
 }
 
 #[tokio::test]
-async fn h4_13_so_many_parts_of_one_file_are_sent_at_once_and_as_many_wait_for_their_answers() {
+async fn h4_13_so_many_parts_of_one_file_are_sent_at_once_and_so_many_wait_for_their_answers() {
     /// More than the sockets of both sides hold.
     const PART_BYTES: usize = 16 << 20;
     let hub = Hub::start(PART_BYTES).await;
     let (read, take) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let (uploader, client) = (hub.uploader(Hub::options()), hub.client());
+    let (uploader, client) = (hub.uploader(UploadOptions { parts: 16, ..Hub::options() }), hub.client());
     let content = || UploadContent::Bytes(vec![0; 12 * PART_BYTES].into());
-    for (says, count) in [(Say::Hold(read), 4), (Say::Wait(take), 8)] {
+    for (says, count) in [(Say::Hold(read), 4), (Say::Wait(take), 7)] {
         for part in 1..=12 {
             hub.script(&format!("PUT /part/{part}"), [says.clone()]);
         }
@@ -219,6 +219,17 @@ async fn h4_13_so_many_parts_of_one_file_are_sent_at_once_and_as_many_wait_for_t
         hub.arrivals("DELETE", ended + 1).await;
         assert_eq!(hub.seen_of("PUT").len(), before + count);
     }
+}
+
+/// What a client still holds of an attempt that has failed keeps no turn.
+#[tokio::test]
+async fn h4_13_a_part_that_is_refused_before_it_was_read_gives_its_turn_to_the_next_attempt() {
+    let hub = Hub::start(16 << 20).await;
+    hub.script("PUT /part/1", [Say::Early(503), Say::Early(503)]);
+    let uploader = hub.uploader(UploadOptions { parts_per_file: 1, unanswered_per_file: 0, ..Hub::options() });
+    let content = UploadContent::Bytes(vec![0; 16 << 20].into());
+    uploader.upload(&hub.client(), media("a", content)).await.unwrap();
+    assert_eq!(hub.seen_of("PUT").len(), 3);
 }
 
 #[tokio::test]
