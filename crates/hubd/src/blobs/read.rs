@@ -52,9 +52,7 @@ impl BlobStore {
         };
         Either::Left(pieces.flat_map(read))
     }
-}
 
-impl BlobStore {
     /// Gives the bytes of `segments` to `take`, in their order.
     pub(crate) async fn feed(
         &self,

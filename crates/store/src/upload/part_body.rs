@@ -34,7 +34,7 @@ pub(super) struct PartBody {
     pieces: Pieces,
     left: u64,
     pace: Arc<Pace>,
-    /// Kept until the last byte is on its way.
+    /// Ends with the last byte.
     turn: Turn,
 }
 

@@ -7,7 +7,7 @@ use gen_worker_hub::api::{PartEtag, PartUrls};
 
 use super::{error::UploadError, part::PartSender};
 
-/// Sends all parts, so many at a time. When one fails the others are dropped.
+/// Sends all parts, as many at a time as the options say. When one fails the others are dropped.
 pub(super) async fn send_all(sender: PartSender<'_>, urls: &PartUrls) -> Result<Vec<PartEtag>, UploadError> {
     let open_max = sender.options.open_per_file();
     let sender = Arc::new(sender);
