@@ -82,7 +82,10 @@ async fn fetch(store: &Store, tree: &Resolved) -> Result<(), FetchError> {
 fn ended(result: &Result<(), FetchError>) {
     match result {
         Ok(()) => println!("\n{ENDED}ok"),
-        Err(error) => println!("\n{ENDED}{}", error.failure().as_str()),
+        Err(error) => {
+            eprintln!("a child's fetch: {error}");
+            println!("\n{ENDED}{}", error.failure().as_str());
+        }
     }
 }
 
@@ -112,7 +115,7 @@ impl Child {
 
     fn spawn(command: &mut Command, place: &Place) -> Self {
         command.args(["--exact", "child::a_child_fetches_what_it_is_told", "--nocapture"]);
-        command.current_dir(place.dir.path()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+        command.current_dir(place.dir.path()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }
