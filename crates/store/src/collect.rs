@@ -1,9 +1,10 @@
-//! Making space: acts on [`crate::evict`]'s plan. Runs alone: whoever calls holds the lock `gc`. Blocks.
+//! Making space: who could leave, and acting on [`crate::evict`]'s plan. Runs alone: whoever calls holds the lock `gc`. Blocks.
 
 use std::{
     collections::{BTreeSet, HashSet},
     fs, io,
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 use tracing::warn;
@@ -14,9 +15,13 @@ use crate::{
     layout::Layout,
     leaving::{self, Leaving},
     lock::{Hold, StoreLock},
-    ref_index::{RefIndex, now_s},
+    ref_index::{Models, RefIndex, now_s, seconds_of},
     sweep,
+    unfinished::{self, Unfinished},
 };
+
+/// A file that nobody has added to for so long is not waited for any more.
+const PART_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// Makes space in one store.
 pub(crate) struct Collector<'a> {
@@ -42,70 +47,64 @@ impl Collector<'_> {
         let needed = builds::needed(self.layout)?;
         self.remove_unnamed()?;
         sweep::sweep(self.layout, &needed)?;
+        let unfinished = self.recent(unfinished::idle(self.layout, &needed)?)?;
         let missing = target_bytes.saturating_sub((self.available)()?);
         let mut left = Vec::new();
         if missing == 0 {
             return Ok(left);
         }
-        let candidates = self.candidates()?;
+        let candidates = candidates(self.layout, &self.index.read()?, &unfinished, self.reference)?;
         for candidate in plan(&candidates, self.keep, now_s(), missing) {
             if (self.available)()? >= target_bytes {
                 break;
             }
-            match self.evict(candidate) {
-                Ok(true) => left.push(candidate.reference.clone()),
+            // What cannot be removed does not keep the others.
+            let Some(reference) = &candidate.reference else {
+                if let Err(error) = unfinished::remove(self.layout, &candidate.unit) {
+                    warn!(path = %candidate.unit.display(), %error, "a file that came in part cannot be removed");
+                }
+                continue;
+            };
+            match self.evict(reference, &candidate.unit) {
+                Ok(true) => left.push(reference.clone()),
                 Ok(false) => {}
-                // One model that cannot be removed does not keep the others.
-                Err(error) => warn!(reference = %candidate.reference, %error, "a model cannot be evicted"),
+                Err(error) => warn!(reference, %error, "a model cannot be evicted"),
             }
             sweep::sweep_blobs(self.layout, &needed)?;
         }
         Ok(left)
     }
 
-    /// All models that the index knows and the store may delete.
-    fn candidates(&self) -> io::Result<Vec<Candidate>> {
-        let mut candidates = Vec::new();
-        for (reference, model) in self.index.read()? {
-            let Some(unit) = self.layout.eviction_unit(&model.path) else { continue };
-            let held = model.pinned || self.reference == Some(reference.as_str()) || self.in_use(&unit)?;
-            candidates.push(Candidate { reference, unit, bytes: model.bytes, last_used_s: model.last_used, held });
-        }
-        Ok(candidates)
-    }
-
-    /// Whether any process uses or builds what is at `unit`. Nobody can begin to: that takes the lock `gc`.
-    fn in_use(&self, unit: &Path) -> io::Result<bool> {
-        let build = self.layout.snapshot_at(unit).map(|id| self.layout.snapshot_lock(&id));
-        for lock in build.into_iter().chain([self.layout.use_lock(unit)]) {
-            if StoreLock::try_take(&lock, Hold::Alone)?.is_none() {
-                return Ok(true);
-            }
-        }
-        Ok(false)
+    /// Removes those of `unfinished` that nobody waits for any more. Gives the others.
+    fn recent(&self, unfinished: Vec<Unfinished>) -> io::Result<Vec<Unfinished>> {
+        let is_old =
+            |part: &Unfinished| SystemTime::now().duration_since(part.modified).is_ok_and(|age| age > PART_AGE_MAX);
+        let (old, recent) = unfinished.into_iter().partition::<Vec<_>, _>(is_old);
+        old.iter().try_for_each(|part| unfinished::remove(self.layout, &part.path).map(drop))?;
+        Ok(recent)
     }
 
     /// Evicts one ref, and with the last ref of a unit the unit. False when that is not to be any more: the index is looked at
     /// again, because refs can be pinned meanwhile.
-    fn evict(&self, candidate: &Candidate) -> io::Result<bool> {
+    fn evict(&self, reference: &str, unit: &Path) -> io::Result<bool> {
         let leaving = self.index.change(true, |models| {
-            let is_here = |path: &Path| self.layout.eviction_unit(path).as_ref() == Some(&candidate.unit);
+            let is_here = |path: &Path| self.layout.eviction_unit(path).as_deref() == Some(unit);
             let held = models.values().any(|model| model.pinned && is_here(&model.path));
-            if held || !models.get(&candidate.reference).is_some_and(|model| is_here(&model.path)) {
+            if held || !models.get(reference).is_some_and(|model| is_here(&model.path)) {
                 return Ok(None);
             }
-            let others = models.iter().filter(|(reference, _)| **reference != candidate.reference);
+            let others = models.iter().filter(|(other, _)| *other != reference);
             let last = !others.into_iter().any(|(_, model)| is_here(&model.path));
-            let leaving = if last { Some(Leaving::begin(self.layout, &candidate.unit)?) } else { None };
-            models.remove(&candidate.reference);
+            let leaving = if last { Some(Leaving::begin(self.layout, unit)?) } else { None };
+            models.remove(reference);
             Ok::<_, io::Error>(Some(leaving))
         })??;
         let Some(leaving) = leaving else { return Ok(false) };
-        (self.evicted)(&candidate.reference);
+        (self.evicted)(reference);
         if let Some(leaving) = leaving {
-            (self.removed)(&candidate.unit);
+            (self.removed)(unit);
             if let Err(error) = leaving.end() {
-                warn!(reference = %candidate.reference, %error, "an evicted model cannot be removed yet");
+                warn!(reference, %error, "an evicted model cannot be removed yet");
             }
         }
         Ok(true)
@@ -119,7 +118,7 @@ impl Collector<'_> {
             let entry = entry?;
             let path = entry.path();
             let is_tree = entry.file_type()?.is_dir() && self.layout.snapshot_at(&path).is_some();
-            if is_tree && !named.contains(&path) && !self.in_use(&path)? {
+            if is_tree && !named.contains(&path) && !in_use(self.layout, &path)? {
                 (self.removed)(&path);
                 if let Err(error) = Leaving::begin(self.layout, &path).and_then(Leaving::end) {
                     warn!(path = %path.display(), %error, "a tree that no model has cannot be removed");
@@ -128,6 +127,39 @@ impl Collector<'_> {
         }
         Ok(())
     }
+}
+
+/// All that the store may delete: models that `models` has, but for the one of `reference`, and what is `unfinished`. Those that
+/// cannot leave now are held.
+pub(crate) fn candidates(
+    layout: &Layout,
+    models: &Models,
+    unfinished: &[Unfinished],
+    reference: Option<&str>,
+) -> io::Result<Vec<Candidate>> {
+    let mut candidates = Vec::new();
+    for (name, model) in models {
+        let Some(unit) = layout.eviction_unit(&model.path) else { continue };
+        let held = model.pinned || reference == Some(name) || in_use(layout, &unit)?;
+        let (bytes, last_used_s) = (model.bytes, model.last_used);
+        candidates.push(Candidate { reference: Some(name.clone()), unit, bytes, last_used_s, held });
+    }
+    candidates.extend(unfinished.iter().map(|part| {
+        let (unit, bytes, last_used_s) = (part.path.clone(), part.bytes, seconds_of(part.modified));
+        Candidate { reference: None, unit, bytes, last_used_s, held: false }
+    }));
+    Ok(candidates)
+}
+
+/// Whether any process uses or builds what is at `unit`. Who holds the lock `gc` alone knows that nobody begins to.
+fn in_use(layout: &Layout, unit: &Path) -> io::Result<bool> {
+    let build = layout.snapshot_at(unit).map(|id| layout.snapshot_lock(&id));
+    for lock in build.into_iter().chain([layout.use_lock(unit)]) {
+        if StoreLock::try_take(&lock, Hold::Alone)?.is_none() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use std::{
 /// What was used so recently is spared in the first pass of each kind, in seconds.
 const GRACE_S: f64 = 300.0;
 
-/// A model on disk.
+/// A model on disk, or a file that came in part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Candidate {
-    /// Its ref.
-    pub reference: String,
+    /// The ref of the model; none for a file that came in part.
+    pub reference: Option<String>,
     /// What is deleted with it.
     pub unit: PathBuf,
     /// What that frees, at most.
@@ -23,7 +23,7 @@ pub struct Candidate {
     pub held: bool,
 }
 
-/// The order in which models leave, until there is enough space. Empty when even all of them would not free `needed_bytes`:
+/// The order in which they leave, until there is enough space. Empty when even all of them would not free `needed_bytes`:
 /// then nothing leaves for nothing.
 #[must_use]
 pub fn plan<'a>(
@@ -39,7 +39,9 @@ pub fn plan<'a>(
     if units.values().fold(0u64, |sum, bytes| sum.saturating_add(*bytes)) < needed_bytes {
         return Vec::new();
     }
-    let pass = |candidate: &Candidate| (keep.contains(&candidate.reference), now_s - candidate.last_used_s < GRACE_S);
+    let is_kept =
+        |candidate: &Candidate| candidate.reference.as_ref().is_some_and(|reference| keep.contains(reference));
+    let pass = |candidate: &Candidate| (is_kept(candidate), now_s - candidate.last_used_s < GRACE_S);
     free.sort_by(|a, b| {
         let age = a.last_used_s.total_cmp(&b.last_used_s);
         pass(a).cmp(&pass(b)).then(age).then_with(|| a.reference.cmp(&b.reference))

@@ -24,7 +24,13 @@ pub(crate) const SNAPSHOT_LOCK: &str = "snap-";
 /// What the files are called in which processes say what they were promised.
 pub(crate) const PROMISE_LOCK: &str = "room-";
 
-/// Suffix of a blob that is not complete.
+/// Where models of Civitai are, one directory each.
+pub(crate) const CIVITAI_DIR: &str = "civitai";
+
+/// Where models of ModelScope are, by owner and repository.
+pub(crate) const MODEL_SCOPE_DIR: &str = "modelscope";
+
+/// Suffix of a file that is not complete.
 pub(crate) const PART_SUFFIX: &str = ".part";
 
 /// What is called `models--<owner>--<repo>` holds all revisions of one repository.
@@ -52,6 +58,11 @@ impl Layout {
     #[must_use]
     pub fn with_hub_cache(self, hub: impl Into<PathBuf>) -> Self {
         Self { shared: Some(hub.into()), ..self }
+    }
+
+    /// The cache of Hugging Face, when it is below the root: then it is the store's to keep small.
+    pub(crate) fn hub_cache_within(&self) -> Option<&Path> {
+        self.shared.as_deref().filter(|shared| shared.starts_with(&self.root))
     }
 
     /// What the request to a provider that is called `key` got.
@@ -169,6 +180,11 @@ impl Layout {
     #[must_use]
     pub fn blob_lock(&self, hash: Blake3Hash) -> PathBuf {
         self.locks().join(format!("blob-{hash}"))
+    }
+
+    /// Held by who downloads the file of a provider that goes to `place`.
+    pub(crate) fn file_lock(&self, place: &Path) -> PathBuf {
+        self.locks().join(format!("file-{}", Blake3Hash::of(place.as_os_str().as_encoded_bytes())))
     }
 
     /// Held shared by those who use what is deleted as one `unit`.

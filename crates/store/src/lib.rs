@@ -51,6 +51,7 @@ mod snapshots;
 mod store;
 mod sweep;
 mod tree;
+mod unfinished;
 mod upload;
 mod verify;
 mod wanted;
@@ -72,7 +73,9 @@ pub use providers::{
 };
 pub use ref_index::StoredModel;
 pub use safetensors::{HeaderError, check_header, check_safetensors, header_metadata, tensor_dtypes, tensor_names};
-pub use store::{DiskUsage, FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved, Verified};
+pub use store::{
+    DiskUsage, Evictable, FormatGate, HeldModel, Store, StoreObserver, StoreOptions, Unobserved, Verified,
+};
 pub use tree::TreeError;
 pub use upload::{
     Delivered, Destination, GrantOptions, Upload, UploadContent, UploadError, UploadFailure, UploadOptions,

@@ -29,7 +29,7 @@ use hugging_face::{weights_of_index, without_shard};
 pub use options::{CivitaiOptions, HuggingFaceOptions, ModelScopeOptions, ProviderOptions};
 pub use request::{ModelRequest, Reach};
 
-pub(crate) use place::{FilePlace, Place};
+pub(crate) use place::{FilePlace, HUB_CACHE_PART_SUFFIX, Place, hub_cache_lock};
 pub(crate) use receipt::Receipt;
 pub(crate) use remote::{RemoteFile, RemoteModel};
 

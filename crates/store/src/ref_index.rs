@@ -134,7 +134,12 @@ impl RefIndex {
 
 /// Now, in seconds of the wall clock.
 pub(crate) fn now_s() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |now| now.as_secs_f64())
+    seconds_of(SystemTime::now())
+}
+
+/// A time as the index has it.
+pub(crate) fn seconds_of(time: SystemTime) -> f64 {
+    time.duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use std::{
 
 pub use options::{FormatGate, StoreObserver, StoreOptions, Unobserved};
 pub use present::Verified;
-pub use usage::DiskUsage;
+pub use usage::{DiskUsage, Evictable};
 
 use gen_worker_hub::api::Resolved;
 use gen_worker_tasks::{Cancel, Scope};
@@ -188,7 +188,8 @@ impl Store {
         self.room.disk.run(move || read().map_err(failed)).await
     }
 
-    /// Evicts models until `target_bytes` fit, and removes what no model needs. Gives the refs that left.
+    /// Evicts models until `target_bytes` fit, and with them, by their age, downloads that came in part and that nobody goes on
+    /// with; removes what no model needs. Gives the refs that left.
     ///
     /// # Errors
     /// [`FetchError::Disk`].

@@ -1,11 +1,10 @@
-//! Removing what is left over: blobs without a tree, parts and locks without a process. Runs alone: whoever calls holds the lock
-//! `gc`. Owns no state; blocks.
+//! Removing what is left over: blobs without a tree, locks without a process. Runs alone: whoever calls holds the lock `gc`. Owns no
+//! state; blocks.
 
 use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
 };
 
 use gen_worker_hub::Blake3Hash;
@@ -17,16 +16,13 @@ use crate::{
     lock::{Hold, StoreLock},
 };
 
-/// A part that nobody has added to for so long is not waited for any more.
-const PART_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Removes blobs, parts and files of locks.
+/// Removes blobs and files of locks.
 pub(crate) fn sweep(layout: &Layout, needed: &Needed) -> io::Result<()> {
     sweep_blobs(layout, needed)?;
     sweep_locks(layout)
 }
 
-/// Removes blobs that no tree has and no build needs, and parts that nobody waits for.
+/// Removes blobs that no tree has and no build needs.
 pub(crate) fn sweep_blobs(layout: &Layout, needed: &Needed) -> io::Result<()> {
     for first in dirs(&layout.blobs())? {
         for second in dirs(&first)? {
@@ -41,6 +37,7 @@ pub(crate) fn sweep_blobs(layout: &Layout, needed: &Needed) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether a blob is: parts are not (see [`crate::unfinished`]).
 fn is_unused(path: &Path, needed: &Needed) -> io::Result<bool> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -49,12 +46,8 @@ fn is_unused(path: &Path, needed: &Needed) -> io::Result<bool> {
         Err(error) => return Err(error),
     };
     let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    let (hash, unused) = match name.strip_suffix(PART_SUFFIX) {
-        Some(hash) => (hash, metadata.modified().is_ok_and(is_old)),
-        None => (name, metadata.nlink() == 1),
-    };
-    let is_needed = hash.parse::<Blake3Hash>().is_ok_and(|hash| needed.has(&hash));
-    Ok(unused && !is_needed && !metadata.is_dir())
+    let is_needed = name.parse::<Blake3Hash>().is_ok_and(|hash| needed.has(&hash));
+    Ok(!name.ends_with(PART_SUFFIX) && metadata.nlink() == 1 && !is_needed && !metadata.is_dir())
 }
 
 /// Removes the files of locks that nobody holds; they are as many as there were blobs, ever. Those of `gc`, which is held, and of
@@ -68,10 +61,6 @@ fn sweep_locks(layout: &Layout) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn is_old(modified: SystemTime) -> bool {
-    SystemTime::now().duration_since(modified).is_ok_and(|age| age > PART_AGE_MAX)
 }
 
 /// The directories in `dir`, without links.

@@ -97,6 +97,26 @@ fn m8_6_a_model_that_cannot_be_removed_does_not_keep_the_next() {
 }
 
 #[test]
+fn m8_9_what_came_in_part_goes_after_a_week_or_when_the_disk_is_short() {
+    let place = Place::new(&[("a", "snapshots/a")]);
+    let part = |name: &[u8], age: Duration| {
+        let path = place.layout.part(gen_worker_hub::Blake3Hash::of(name));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, [0; 100]).unwrap();
+        fs::File::open(&path).unwrap().set_modified(SystemTime::now() - age).unwrap();
+        path
+    };
+    let (old, recent) = (part(b"old", PART_AGE_MAX + Duration::from_secs(1)), part(b"recent", PART_AGE_MAX / 2));
+    place.collect(&|| 100);
+    assert!(!old.exists() && recent.exists());
+    let (left, _) = place.collect(&|| 100 * u64::from(!place.dir.path().join("snapshots/a").exists()));
+    assert_eq!(left, ["a"], "the index has it as the oldest");
+    assert!(recent.exists());
+    place.collect(&|| 0);
+    assert!(!recent.exists());
+}
+
+#[test]
 fn m8_9_trees_without_a_ref_go_and_those_in_use_or_being_built_stay() {
     let place = Place::new(&[("a", "snapshots/a")]);
     for id in ["idle", "used", "built"] {

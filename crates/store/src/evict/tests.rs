@@ -2,12 +2,15 @@ use super::*;
 
 fn model(reference: &str, bytes: u64, last_used_s: f64) -> Candidate {
     let unit = PathBuf::from(format!("/r/snapshots/{reference}"));
-    Candidate { reference: reference.into(), unit, bytes, last_used_s, held: false }
+    Candidate { reference: Some(reference.into()), unit, bytes, last_used_s, held: false }
 }
 
 fn order(models: &[Candidate], keep: &[&str], needed: u64) -> Vec<String> {
     let keep = keep.iter().map(|reference| (*reference).to_owned()).collect();
-    plan(models, &keep, 10_000.0, needed).into_iter().map(|model| model.reference.clone()).collect()
+    plan(models, &keep, 10_000.0, needed)
+        .into_iter()
+        .map(|model| model.reference.clone().unwrap_or_else(|| model.unit.display().to_string()))
+        .collect()
 }
 
 #[test]
@@ -35,10 +38,18 @@ fn m8_5_what_is_held_stays_and_nothing_leaves_for_nothing() {
 
 #[test]
 fn m8_9_a_snapshot_of_two_refs_counts_once_and_is_held_by_either() {
-    let two = Candidate { reference: "b".into(), ..model("a", 10, 5.0) };
+    let two = Candidate { reference: Some("b".into()), ..model("a", 10, 5.0) };
     assert!(order(&[model("a", 10, 1.0), two.clone()], &[], 11).is_empty());
     assert_eq!(order(&[model("a", 10, 1.0), two.clone()], &[], 10), ["a", "b"]);
     assert!(order(&[model("a", 10, 1.0), Candidate { held: true, ..two }], &[], 1).is_empty());
+}
+
+#[test]
+fn m8_9_what_came_in_part_leaves_by_its_age_among_models_that_nobody_keeps() {
+    let part = |name: &str, last_used_s| Candidate { reference: None, ..model(name, 10, last_used_s) };
+    let all = [model("keep", 10, 1.0), part("old", 2.0), model("a", 10, 3.0), part("new", 9_900.0)];
+    let found = order(&all, &["keep"], 40);
+    assert_eq!(found, ["/r/snapshots/old", "a", "/r/snapshots/new", "keep"]);
 }
 
 #[test]

@@ -18,14 +18,15 @@ use super::{
     place::Directory,
     receipt::ReceivedFile,
 };
-use crate::{disk_pool::DiskPool, fetch_error::FetchError, layout::PART_SUFFIX};
+use crate::{
+    disk_pool::DiskPool,
+    fetch_error::FetchError,
+    layout::{CIVITAI_DIR, PART_SUFFIX},
+};
 use version::{Model, Version};
 
 /// As errors call it.
 const PROVIDER: &str = "civitai";
-
-/// Where its files are, below the root of the store.
-const DIR: &str = "civitai";
 
 /// What is written beside the files.
 const NOTE: &str = ".civitai.json";
@@ -124,7 +125,7 @@ impl Civitai {
     }
 
     fn dir(&self, version: &str) -> PathBuf {
-        self.root.join(DIR).join(version)
+        self.root.join(CIVITAI_DIR).join(version)
     }
 }
 

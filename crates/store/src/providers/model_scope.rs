@@ -14,13 +14,13 @@ use super::{
     pattern,
     place::Directory,
 };
-use crate::wanted::{Expected, Size};
+use crate::{
+    layout::MODEL_SCOPE_DIR,
+    wanted::{Expected, Size},
+};
 
 /// As errors call it.
 const PROVIDER: &str = "modelscope";
-
-/// Where its files are, below the root of the store.
-const DIR: &str = "modelscope";
 
 /// The revision of who names none.
 const DEFAULT_REVISION: &str = "master";
@@ -122,7 +122,7 @@ impl ModelScope {
             files.iter().map(|file| format!("{}\0{:?}\0{:?}\n", file.path, file.size, file.expected)).collect();
         lines.sort();
         let content = Blake3Hash::of(lines.concat().as_bytes()).to_string();
-        let dir = self.root.join(DIR).join(reference.owner()).join(reference.repo()).join(content);
+        let dir = self.root.join(MODEL_SCOPE_DIR).join(reference.owner()).join(reference.repo()).join(content);
         Place::Directory(Directory { root: self.root.clone(), dir, note: None, single: false })
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    ffi::OsStr,
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
@@ -11,6 +12,25 @@ use gen_worker_hub::{Blake3Hash, RepoPath};
 
 use super::RemoteFile;
 use crate::{durable, layout::Layout, lock::StoreLock, wanted::Expected};
+
+/// Suffix of a file in the cache of Hugging Face that is not complete.
+pub(crate) const HUB_CACHE_PART_SUFFIX: &str = ".incomplete";
+
+/// Who has this lock is the only one to bring the file `place` to the cache in `hub`. None when it is not there.
+pub(crate) fn hub_cache_lock(hub: &Path, place: &Path) -> Option<PathBuf> {
+    let repo = place.strip_prefix(hub).ok()?.iter().next()?;
+    let mut name = place.file_name()?.to_owned();
+    name.push(LOCK_SUFFIX);
+    Some(locks(hub, repo).join(name))
+}
+
+/// Where the locks of a repository are, as the library has them.
+fn locks(hub: &Path, repo: &OsStr) -> PathBuf {
+    hub.join(".locks").join(repo)
+}
+
+/// Suffix of the file of a lock there.
+const LOCK_SUFFIX: &str = ".lock";
 
 /// Where the files of one model go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,16 +103,15 @@ impl Place {
                 let name = cache.blob_name(file);
                 let place = cache.repo_dir().join("blobs").join(&name);
                 // As the library names them: what one has begun, the other goes on with.
-                let part = place.with_file_name(format!("{name}.incomplete"));
-                let lock = cache.locks().join(format!("{name}.lock"));
+                let part = place.with_file_name(format!("{name}{HUB_CACHE_PART_SUFFIX}"));
+                let lock = cache.locks().join(format!("{name}{LOCK_SUFFIX}"));
                 FilePlace { place, part, lock }
             }
             Self::Directory(directory) => {
                 let place = directory.dir.join(file.path.as_str());
-                let id = Blake3Hash::of(place.as_os_str().as_encoded_bytes());
                 let mut part = place.clone().into_os_string();
                 part.push(crate::layout::PART_SUFFIX);
-                FilePlace { place, part: part.into(), lock: layout.locks().join(format!("file-{id}")) }
+                FilePlace { lock: layout.file_lock(&place), place, part: part.into() }
             }
         }
     }
@@ -125,9 +144,9 @@ impl HubCache {
         self.hub.join(&self.repo)
     }
 
-    /// Where its locks are, as the library has them.
+    /// Where its locks are.
     fn locks(&self) -> PathBuf {
-        self.hub.join(".locks").join(&self.repo)
+        locks(&self.hub, self.repo.as_ref())
     }
 
     /// What a file is called in `blobs`: its hash, as the library has it from the server.

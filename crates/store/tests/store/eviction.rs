@@ -183,6 +183,21 @@ async fn m8_9_what_came_already_needs_no_room_and_what_is_joined_does() {
 }
 
 #[tokio::test]
+async fn m8_9_what_came_in_part_leaves_when_the_disk_is_short_and_nobody_goes_on_with_it() {
+    let place = Place::with_budget(10_000).await;
+    let part = place.layout().part(gen_worker_hub::Blake3Hash::of(b"what a killed process began"));
+    std::fs::create_dir_all(part.parent().unwrap()).unwrap();
+    std::fs::write(&part, bytes(6000)).unwrap();
+    let store = place.store().await;
+    drop(fetch(&store, &model(&place, "a", 3000)).await.unwrap());
+    let evictable = store.evictable(6000).await.unwrap();
+    assert_eq!((evictable.models.len(), evictable.unfinished_bytes), (0, 6000), "it is older than the model");
+    let _b = fetch(&store, &model(&place, "b", 5000)).await.unwrap();
+    assert!(!part.exists());
+    assert_eq!(place.events.take(), ["+a", "+b"]);
+}
+
+#[tokio::test]
 async fn m6_21_a_download_keeps_nobody_from_evicting_and_loses_nothing_to_it() {
     let place = Place::with_budget(10_000).await;
     let (one, two) = (place.store().await, place.store().await);

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use gen_worker_hub::Blake3Hash;
-use gen_worker_store::{FetchError, FormatError, FormatGate, Unheard, Verified};
+use gen_worker_store::{Evictable, FetchError, FormatError, FormatGate, Unheard, Verified};
 
 use crate::pool::{Place, bytes, fetch};
 
@@ -38,10 +38,11 @@ async fn m8_5_a_model_that_is_held_does_not_leave() {
     let store = place.store().await;
     fetch(&store, &place.tree("t", &[("w", &bytes(6_000))])).await.unwrap();
     let held = store.find("o/t").await.unwrap();
-    assert!(store.evictable(9_000).await.unwrap().is_empty());
+    assert_eq!(store.evictable(9_000).await.unwrap(), Evictable::default());
     assert!(store.collect(9_000).await.unwrap().is_empty());
     drop(held);
-    let leaving: Vec<_> = store.evictable(9_000).await.unwrap().into_iter().map(|(reference, _)| reference).collect();
+    let leaving: Vec<_> =
+        store.evictable(9_000).await.unwrap().models.into_iter().map(|(reference, _)| reference).collect();
     assert_eq!((leaving, place.events.take()), (vec!["o/t".to_owned()], vec!["+o/t".to_owned()]), "nothing left");
     assert_eq!(store.collect(9_000).await.unwrap(), ["o/t"]);
     assert!(store.find("o/t").await.unwrap().is_none());

@@ -1,6 +1,6 @@
 //! `models pin`, `unpin` and `gc`: what stays, what leaves.
 
-use gen_worker_store::Store;
+use gen_worker_store::{Evictable, Store};
 use indicatif::BinaryBytes;
 use serde_json::json;
 
@@ -30,13 +30,15 @@ pub(super) async fn collect(store: &Store, args: GcArgs) -> Outcome {
     let target = target.unwrap_or(0);
     let models = store.models().await.map_err(|error| failed(&error))?;
     let before = store.usage().await.map_err(|error| failed(&error))?;
-    let left: Vec<String> = if dry_run {
-        let leaving = store.evictable(target).await.map_err(|error| failed(&error))?;
-        leaving.into_iter().map(|(reference, _)| reference).collect()
+    let (left, after, unfinished): (Vec<String>, _, _) = if dry_run {
+        let Evictable { models, unfinished_bytes } = store.evictable(target).await.map_err(|error| failed(&error))?;
+        (models.into_iter().map(|(reference, _)| reference).collect(), before.clone(), unfinished_bytes)
     } else {
-        store.collect(target).await.map_err(|error| failed(&error))?
+        let left = store.collect(target).await.map_err(|error| failed(&error))?;
+        let after = store.usage().await.map_err(|error| failed(&error))?;
+        let unfinished = before.unfinished_bytes.saturating_sub(after.unfinished_bytes);
+        (left, after, unfinished)
     };
-    let after = store.usage().await.map_err(|error| failed(&error))?;
     let freed = before.total_bytes.saturating_sub(after.total_bytes);
     if json {
         let evicted: Vec<_> =
@@ -46,6 +48,7 @@ pub(super) async fn collect(store: &Store, args: GcArgs) -> Outcome {
             "dry_run": dry_run,
             "evicted": evicted,
             "freed_bytes": freed,
+            "unfinished_bytes": unfinished,
         });
         print_document(&document, false)?;
     } else {
@@ -53,6 +56,9 @@ pub(super) async fn collect(store: &Store, args: GcArgs) -> Outcome {
         for reference in &left {
             let bytes = models.get(reference).map_or(0, |model| model.bytes);
             print_line(&format!("{word}\t{reference}\t{}", BinaryBytes(bytes)))?;
+        }
+        if unfinished > 0 {
+            print_line(&format!("{word}\t(unfinished downloads)\t{}", BinaryBytes(unfinished)))?;
         }
         if !dry_run {
             print_line(&format!("freed {}", BinaryBytes(freed)))?;

@@ -1,0 +1,125 @@
+//! Files that came in part and that nobody brings now: found, and removed when the disk is short. What is kept of them only spares a
+//! transfer, so they leave like models do. Owns no state; blocks.
+//!
+//! Only what is below the root of the store: in a cache elsewhere other programs have theirs.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::SystemTime,
+};
+
+use gen_worker_hub::Blake3Hash;
+
+use crate::{
+    builds::Needed,
+    durable,
+    layout::{CIVITAI_DIR, Layout, MODEL_SCOPE_DIR, PART_SUFFIX},
+    lock::{Hold, StoreLock},
+    providers::{HUB_CACHE_PART_SUFFIX, hub_cache_lock},
+};
+
+/// A file that came in part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unfinished {
+    pub(crate) path: PathBuf,
+    pub(crate) bytes: u64,
+    /// When something of it came last.
+    pub(crate) modified: SystemTime,
+}
+
+/// All of them, whoever is at them.
+pub(crate) fn all(layout: &Layout) -> io::Result<Vec<Unfinished>> {
+    let mut found = Vec::new();
+    walk(layout.blobs(), PART_SUFFIX, &mut found)?;
+    for dir in [CIVITAI_DIR, MODEL_SCOPE_DIR] {
+        walk(layout.root().join(dir), PART_SUFFIX, &mut found)?;
+    }
+    if let Some(hub) = layout.hub_cache_within() {
+        let mut cached = Vec::new();
+        walk(hub.to_owned(), HUB_CACHE_PART_SUFFIX, &mut cached)?;
+        // The cache has data sets too, which are no models of the store.
+        found.extend(cached.into_iter().filter(|unfinished| layout.eviction_unit(&unfinished.path).is_some()));
+    }
+    Ok(found)
+}
+
+/// Those of them that nobody brings, of any process. Who calls holds the lock `gc` alone, so nobody begins to.
+pub(crate) fn idle(layout: &Layout, needed: &Needed) -> io::Result<Vec<Unfinished>> {
+    let mut idle = Vec::new();
+    for unfinished in all(layout)? {
+        let is_needed = blob_of(layout, &unfinished.path).is_some_and(|hash| needed.has(&hash));
+        if !is_needed && locks(layout, &unfinished.path)?.is_some() {
+            idle.push(unfinished);
+        }
+    }
+    Ok(idle)
+}
+
+/// Removes one, unless somebody is at it. False when it stays.
+pub(crate) fn remove(layout: &Layout, path: &Path) -> io::Result<bool> {
+    let Some(_locks) = locks(layout, path)? else { return Ok(false) };
+    durable::remove_file(path)?;
+    Ok(true)
+}
+
+/// What is unfinished in `dir` and below. Links are not followed.
+fn walk(dir: PathBuf, suffix: &str, found: &mut Vec<Unfinished>) -> io::Result<()> {
+    let mut open = vec![dir];
+    while let Some(dir) = open.pop() {
+        for entry in there(fs::read_dir(dir))?.into_iter().flatten() {
+            let entry = entry?;
+            let kind = entry.file_type()?;
+            if kind.is_dir() {
+                open.push(entry.path());
+            } else if kind.is_file() && entry.file_name().to_str().is_some_and(|name| name.ends_with(suffix)) {
+                let Some(metadata) = there(entry.metadata())? else { continue };
+                let (bytes, modified) = (metadata.len(), metadata.modified()?);
+                found.push(Unfinished { path: entry.path(), bytes, modified });
+            }
+        }
+    }
+    Ok(())
+}
+
+/// None for what is not there, or not any more.
+fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
+}
+
+/// The locks of all who may be at the file; none when somebody is.
+fn locks(layout: &Layout, path: &Path) -> io::Result<Option<Vec<StoreLock>>> {
+    let mut taken = Vec::new();
+    for lock in lock_paths(layout, path) {
+        // Where the directory of a lock is not, nobody holds it.
+        match there(StoreLock::try_take(&lock, Hold::Alone))? {
+            Some(Some(lock)) => taken.push(lock),
+            Some(None) => return Ok(None),
+            None => {}
+        }
+    }
+    Ok(Some(taken))
+}
+
+fn lock_paths(layout: &Layout, path: &Path) -> Vec<PathBuf> {
+    if let Some(hash) = blob_of(layout, path) {
+        return vec![layout.blob_lock(hash)];
+    }
+    // Who brings a model of a provider uses its directory, which is one of these, for as long as that takes.
+    let dirs = path.ancestors().skip(1).take_while(|dir| *dir != layout.root());
+    let place = path.with_extension("");
+    let cached = layout.hub_cache_within().and_then(|hub| hub_cache_lock(hub, &place));
+    dirs.map(|dir| layout.use_lock(dir)).chain([cached.unwrap_or_else(|| layout.file_lock(&place))]).collect()
+}
+
+/// Which blob it is a part of.
+fn blob_of(layout: &Layout, path: &Path) -> Option<Blake3Hash> {
+    path.strip_prefix(layout.blobs()).ok()?;
+    path.file_name()?.to_str()?.strip_suffix(PART_SUFFIX)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,89 @@
+use std::collections::HashSet;
+
+use super::*;
+
+struct Place {
+    dir: tempfile::TempDir,
+    layout: Layout,
+}
+
+impl Place {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout::new(dir.path()).with_hub_cache(dir.path().join("huggingface/hub"));
+        fs::create_dir(layout.locks()).unwrap();
+        Self { dir, layout }
+    }
+
+    fn file(&self, path: impl AsRef<Path>) -> PathBuf {
+        let path = self.dir.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, [0; 7]).unwrap();
+        path
+    }
+
+    fn idle(&self, needed: &Needed) -> HashSet<PathBuf> {
+        idle(&self.layout, needed).unwrap().into_iter().map(|unfinished| unfinished.path).collect()
+    }
+}
+
+fn none() -> Needed {
+    Needed::These(HashSet::new())
+}
+
+fn hash() -> Blake3Hash {
+    Blake3Hash::of(b"blob")
+}
+
+const HUB_FILE: &str = "huggingface/hub/models--o--r/blobs/abc.incomplete";
+
+#[test]
+fn m8_9_what_came_in_part_of_any_provider_is_found_and_nothing_else() {
+    let place = Place::new();
+    assert_eq!(place.idle(&none()), HashSet::new());
+    let found = [
+        place.layout.part(hash()),
+        place.file("civitai/7/m.safetensors.part"),
+        place.file("modelscope/o/r/x/unet/m.bin.part"),
+        place.file(HUB_FILE),
+    ];
+    place.file(&found[0]);
+    for other in [
+        "civitai/7/m.safetensors",
+        "huggingface/hub/models--o--r/blobs/abc",
+        "huggingface/hub/datasets--o--r/blobs/abc.incomplete",
+        "mine/x.part",
+    ] {
+        place.file(other);
+    }
+    std::os::unix::fs::symlink("/", place.dir.path().join("civitai/root.part")).unwrap();
+    assert_eq!(place.idle(&none()), HashSet::from(found));
+    assert!(all(&place.layout).unwrap().iter().all(|unfinished| unfinished.bytes == 7));
+}
+
+#[test]
+fn m8_9_what_somebody_brings_stays() {
+    let place = Place::new();
+    let (blob, civitai, hub) = (place.layout.part(hash()), place.file("civitai/7/a/m.part"), place.file(HUB_FILE));
+    place.file(&blob);
+    assert_eq!(place.idle(&Needed::These(HashSet::from([hash()]))), HashSet::from([civitai.clone(), hub.clone()]));
+    assert_eq!(place.idle(&Needed::Any), HashSet::from([civitai.clone(), hub.clone()]));
+    let hub_lock = place.file("huggingface/hub/.locks/models--o--r/abc.lock");
+    let unit = |path: &str| place.layout.use_lock(&place.dir.path().join(path));
+    for (lock, path) in [
+        (place.layout.blob_lock(hash()), &blob),
+        (unit("civitai/7"), &civitai),
+        (place.layout.file_lock(&civitai.with_extension("")), &civitai),
+        (unit("huggingface/hub/models--o--r"), &hub),
+        (hub_lock, &hub),
+    ] {
+        let held = StoreLock::try_take(&lock, Hold::Alone).unwrap().unwrap();
+        assert!(!place.idle(&none()).contains(path) && place.idle(&none()).len() == 2, "{lock:?}");
+        assert!(!remove(&place.layout, path).unwrap() && path.exists());
+        drop(held);
+    }
+    for path in [&blob, &civitai, &hub] {
+        assert!(remove(&place.layout, path).unwrap() && !path.exists());
+    }
+    assert!(remove(&place.layout, &blob).unwrap(), "what is gone is no failure");
+}
