@@ -12,13 +12,13 @@ use gen_worker_hubd::{
     signing::token_signer,
 };
 use gen_worker_tasks::Scope;
-use object_store::ObjectStore;
+use object_store::{ObjectStore, prefix::PrefixStore};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::{
-    Slow,
+    Moto, Slow,
     hub_peer::{peer_call, succeeded},
 };
 
@@ -40,6 +40,7 @@ pub struct OwnHub {
     /// Its base URL.
     pub url: String,
     scope: Scope,
+    hub: Arc<Hub>,
     // After the scope: its tasks run on it.
     runtime: Runtime,
     dir: TempDir,
@@ -70,6 +71,17 @@ impl OwnHub {
         Self::over(|_, scope| Ok(BlobStore::remote(objects, scope)), None, |options| options.visibility = visibility)
     }
 
+    /// Starts one whose bytes are in a bucket, from which clients read them.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub fn start_beside(moto: &Moto, visibility: Visibility) -> Result<Self> {
+        let (bucket, prefix) = (Arc::new(moto.s3()?), "a prefix");
+        let objects = Arc::new(PrefixStore::new(Arc::clone(&bucket), prefix));
+        let blobs = |_: &Path, scope| Ok(BlobStore::remote(objects, scope).read_directly(bucket, prefix.into()));
+        Self::over(blobs, None, |options| options.visibility = visibility)
+    }
+
     /// Starts one that is slow at one call, as `slow` says.
     ///
     /// # Errors
@@ -90,8 +102,16 @@ impl OwnHub {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let scope = Scope::new("hub");
         let blobs = blobs(dir.path(), Arc::new(Scope::under("hub-blobs", scope.cancel())))?;
-        let url = runtime.block_on(start(dir.path(), blobs, slow, change, &scope))?;
-        Ok(Self { url, scope, runtime, dir })
+        let (url, hub) = runtime.block_on(start(dir.path(), blobs, slow, change, &scope))?;
+        Ok(Self { url, scope, hub, runtime, dir })
+    }
+
+    /// Joins the objects of every content that has several, as a hub does by and by.
+    ///
+    /// # Errors
+    /// When one of them cannot be joined.
+    pub fn join(&self) -> Result<()> {
+        Ok(self.runtime.block_on(self.hub.join_scattered())?)
     }
 
     /// A token of a job of `tenant` with these grants over everything of their owners.
@@ -169,7 +189,7 @@ async fn start(
     slow: Option<Arc<Slow>>,
     change: impl FnOnce(&mut HubOptions),
     scope: &Scope,
-) -> Result<String> {
+) -> Result<(String, Arc<Hub>)> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}", listener.local_addr()?);
     let metadata = Arc::new(SqliteMetadata::open(&dir.join("hub.db"), scope)?);
@@ -179,10 +199,10 @@ async fn start(
     change(&mut options);
     let hub = Arc::new(Hub::new(metadata, blobs, options)?);
     hub.recover().await?;
-    let cancel = scope.cancel().clone();
+    let (cancel, served) = (scope.cancel().clone(), Arc::clone(&hub));
     match slow {
-        Some(slow) => scope.spawn("serve", async move { slow.serve(listener, hub, &cancel).await }),
-        None => scope.spawn("serve", async move { serve(listener, hub, Duration::from_secs(1), &cancel).await }),
+        Some(slow) => scope.spawn("serve", async move { slow.serve(listener, served, &cancel).await }),
+        None => scope.spawn("serve", async move { serve(listener, served, Duration::from_secs(1), &cancel).await }),
     };
-    Ok(url)
+    Ok((url, hub))
 }

@@ -59,7 +59,7 @@ impl Moto {
         Ok(url.to_string())
     }
 
-    fn s3(&self) -> Result<AmazonS3> {
+    pub(crate) fn s3(&self) -> Result<AmazonS3> {
         // Its HTTP client wants one, also without TLS. The first of a process stays.
         drop(tokio_rustls::rustls::crypto::ring::default_provider().install_default());
         let bucket = AmazonS3Builder::new()

@@ -7,6 +7,7 @@
 //! piece at a time, whatever its size, and all transfers together hold [`BUDGET_BYTES`].
 
 mod claim;
+mod direct;
 mod pending;
 mod read;
 mod receive;
@@ -17,7 +18,7 @@ mod subtree;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
-use gen_worker_hub::ServerId;
+use gen_worker_hub::{Blake3Hash, ServerId};
 use gen_worker_tasks::Scope;
 use object_store::{ObjectStore, ObjectStoreExt as _, local::LocalFileSystem, path::Path};
 
@@ -25,6 +26,7 @@ pub use claim::ClaimError;
 pub use receive::{Expected, ReceiveError, Received};
 pub use subtree::merge;
 
+use direct::Direct;
 use room::Room;
 
 /// Bytes that are written to a disk at once.
@@ -33,6 +35,9 @@ const LOCAL_PIECE_BYTES: usize = 256 * 1024;
 /// Bytes that are sent to another store at once: what S3 takes at least for every part of an upload but the last. Some of its
 /// kind want all parts alike, so pieces have this size exactly.
 const REMOTE_PIECE_BYTES: usize = 5 * 1024 * 1024;
+
+/// Largest content that becomes one object of another store: S3 takes 10,000 pieces.
+pub(crate) const JOINED_BYTES_MAX: u64 = 10_000 * REMOTE_PIECE_BYTES as u64;
 
 /// Bytes of all pieces that fill or are being written. Transfers for which there is no room do not read on.
 pub const BUDGET_BYTES: usize = 20 * 1024 * 1024;
@@ -52,6 +57,7 @@ const DELETES_AT_ONCE: usize = 16;
 pub struct BlobStore {
     objects: Arc<dyn ObjectStore>,
     directory: Option<PathBuf>,
+    direct: Option<Direct>,
     scope: Arc<Scope>,
     piece_bytes: usize,
     room: Arc<Room>,
@@ -75,7 +81,7 @@ impl BlobStore {
 
     fn over(objects: Arc<dyn ObjectStore>, scope: Arc<Scope>, piece_bytes: usize) -> Self {
         let room = Arc::new(Room::new(BUDGET_BYTES, piece_bytes));
-        Self { objects, directory: None, scope, piece_bytes, room }
+        Self { objects, directory: None, direct: None, scope, piece_bytes, room }
     }
 
     /// Where work on the bytes runs.
@@ -87,6 +93,12 @@ impl BlobStore {
     #[must_use]
     pub fn key(upload: &ServerId, number: u32) -> String {
         format!("{PREFIX}/{upload}/{number}-{}", uuid::Uuid::new_v4().simple())
+    }
+
+    /// A key for all of `content` that was never used before.
+    #[must_use]
+    pub(crate) fn joined_key(content: Blake3Hash) -> String {
+        format!("{PREFIX}/{content}/{}", uuid::Uuid::new_v4().simple())
     }
 
     /// Deletes objects and answers with those that are gone; of the others another attempt may be made.

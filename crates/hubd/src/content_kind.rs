@@ -42,6 +42,11 @@ pub struct ContentKind(String);
 pub struct NoKind;
 
 impl ContentKind {
+    /// The kind that says nothing.
+    pub(crate) fn bytes() -> Self {
+        Self(BYTES.to_owned())
+    }
+
     /// What the end of a name says.
     pub(crate) fn of_name(name: &str) -> Option<Self> {
         let (_, ending) = name.rsplit('/').next()?.rsplit_once('.')?;

@@ -4,6 +4,7 @@ mod ahead;
 mod direct;
 mod finalize;
 mod flights;
+mod joining;
 mod leftovers;
 mod options;
 mod sha256;
@@ -20,7 +21,7 @@ use gen_worker_hub::{
     token::{TokenCheck, TokenSigner},
 };
 use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 pub(crate) use finalize::{FinalizeError, Progress};
 pub(crate) use sha256::Sha256Error;
@@ -29,6 +30,7 @@ use ahead::Fronts;
 use flights::Flights;
 
 pub use direct::{Asker, Direct, Seen};
+pub use joining::JoinError;
 pub use options::{HubOptions, HubSetupError, TIDY_EVERY, UNUSED_GRACE, Visibility};
 pub use upkeep::TidyError;
 
@@ -90,6 +92,10 @@ pub struct Hub {
     hashing_turns: Arc<Semaphore>,
     /// Objects that may have been written without being recorded: their request was dropped in between.
     strays: Mutex<Vec<String>>,
+    /// A content came that may be in several objects.
+    scattered: Notify,
+    /// Contents whose objects do not have their hash: they are not joined.
+    damaged: Mutex<HashSet<Blake3Hash>>,
 }
 
 impl Hub {
@@ -135,10 +141,12 @@ impl Hub {
             hashing: Flights::default(),
             hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),
+            scattered: Notify::new(),
+            damaged: Mutex::default(),
         })
     }
 
-    /// Where a content is read, as one of this kind if the address tells any. None when the public URL is no address.
+    /// Where a content is read, as one of this kind if the address tells any; one without may lead on to a bucket. None when the public URL is no address.
     pub(crate) fn file_address(
         &self,
         content: Blake3Hash,
@@ -148,9 +156,11 @@ impl Hub {
         self.signer.sign_content(&format!("/api/v1/files/{content}"), kind, expires_s)
     }
 
-    /// Where a file of media is read, as what was said of it or what its ref says.
+    /// Where a file of media is read, as what was said of it or what its ref says. It comes through the hub: who fetches the files
+    /// of a job goes to public addresses only, and a bucket may have none.
     pub(crate) fn media_address(&self, file: &MediaFile, reference: &str, expires_s: u64) -> Option<SignedUrl> {
-        self.file_address(file.blake3, ContentKind::told(&file.mime_type, reference).as_ref(), expires_s)
+        let kind = ContentKind::told(&file.mime_type, reference).unwrap_or_else(ContentKind::bytes);
+        self.file_address(file.blake3, Some(&kind), expires_s)
     }
 
     /// Credentials for an hour that read one content, for clients that speak S3 (Hub contract, 4.28). Whether the client may have

@@ -32,6 +32,8 @@ mod vault;
 
 pub use api::{OperatorToken, router};
 pub use content_kind::{ContentKind, NoKind};
-pub use hub::{Asker, Direct, Hub, HubOptions, HubSetupError, Seen, TIDY_EVERY, TidyError, UNUSED_GRACE, Visibility};
+pub use hub::{
+    Asker, Direct, Hub, HubOptions, HubSetupError, JoinError, Seen, TIDY_EVERY, TidyError, UNUSED_GRACE, Visibility,
+};
 pub use renewal::{NotRunning, RunningJobs};
 pub use server::serve;

@@ -12,6 +12,7 @@ mod author;
 mod columns;
 mod datasets;
 mod environments;
+mod joins;
 mod media;
 mod naming;
 mod pins;
@@ -32,6 +33,7 @@ use serde_json::{Map, Value};
 pub use author::{Author, Budget, Reader};
 pub use datasets::{DatasetChange, DatasetRecord, Datasets};
 pub use environments::{EndpointName, Environments, Variable};
+pub use joins::Joins;
 pub use media::{MediaFile, MediaFiles};
 pub use record::{
     BlobRecord, Checkpoint, CommitOpened, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, Repeat,
@@ -106,7 +108,9 @@ pub enum MetadataError {
 }
 
 /// The seam. All times are in seconds since 1970, all sizes in bytes; owners and names are in lower case.
-pub trait Metadata: Datasets + Environments + MediaFiles + Releases + Sessions + Transfers + Send + Sync {
+pub trait Metadata:
+    Datasets + Environments + Joins + MediaFiles + Releases + Sessions + Transfers + Send + Sync
+{
     /// The name of a store that other processes may use at the same time, with the same objects; none for one that belongs to
     /// this process.
     fn shared(&self) -> Option<&str> {

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use gen_worker_hubd::Visibility;
 use gen_worker_store::{InputError, InputFetcher, InputOptions, InputRequest, MimeList, PictureLimits};
 use gen_worker_tasks::Scope;
 use gen_worker_tests::{Moto, OwnHub};
 use object_store::{ObjectStoreExt as _, path::Path};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{COMMITS, PEERS, content, told, write};
 
@@ -25,6 +25,52 @@ fn h4_30_a_commit_lies_in_a_bucket_and_comes_back() -> Result<()> {
     let call = json!({"token": token.reveal(), "owner": "acme", "repo": "acme/paint", "dir": dir.path()});
     let done = hub.peer_does(COMMITS, "commit", call)?;
     ensure!(done["uploaded"] == 3, "{done}");
+    for version in PEERS {
+        let dir = tempfile::tempdir()?;
+        let pulled = hub.peer_does(version, "pull", json!({"ref": "acme/paint", "dir": dir.path()}))?;
+        ensure!(pulled == hashes, "{version}: {pulled}");
+    }
+    Ok(())
+}
+
+#[test]
+fn h4_30_clients_read_from_the_bucket_what_is_one_object_of_it() -> Result<()> {
+    let moto = Moto::start()?;
+    let hub = OwnHub::start_beside(&moto, Visibility::Public)?;
+    let token = hub.producer("acme")?;
+    let weights = content(3_000_000, 1);
+    let files: [(&str, &[u8]); 2] = [("config.json", b"{}"), ("model.safetensors", &weights)];
+    let dir = tempfile::tempdir()?;
+    let hashes = told(&write(dir.path(), &files)?);
+    let call = json!({"token": token.reveal(), "owner": "acme", "repo": "acme/paint", "dir": dir.path()});
+    hub.peer_does(COMMITS, "commit", call)?;
+    let resolved: Value =
+        ureq::get(format!("{}/api/v1/repos/acme/paint/resolve", hub.url)).call()?.body_mut().read_json()?;
+    let address = |path: &str| {
+        let entries = resolved["files"].as_array().into_iter().flatten();
+        let found = entries.filter(|entry| entry["path"] == path).find_map(|entry| entry["url"].as_str());
+        found.map(str::to_owned).context("an address")
+    };
+    let agent: ureq::Agent = ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false).build().into();
+    let leads = |path: &str| -> Result<Option<String>> {
+        let reply = agent.get(address(path)?).call()?;
+        let location = reply.headers().get("location").map(|to| to.to_str().map(str::to_owned)).transpose()?;
+        ensure!(location.is_some() == (reply.status() == 307), "{reply:?}");
+        Ok(location)
+    };
+    ensure!(leads("model.safetensors")?.is_none(), "it came in three parts, which are three objects");
+    hub.join()?;
+    ensure!(leads("config.json")?.is_none(), "a small one is not worth the way");
+    let to = leads("model.safetensors")?.context("it is one object")?;
+    ensure!(to.starts_with(&moto.url), "{to}");
+    ensure!(agent.get(&to).call()?.body_mut().read_to_vec()? == weights);
+    let range = agent.get(&to).header("range", "bytes=2999990-").call()?.body_mut().read_to_vec()?;
+    ensure!(range == weights[2_999_990..]);
+    // What a bucket would answer in another way than the hub, the hub answers.
+    let plain = agent.head(address("model.safetensors")?).call()?;
+    ensure!(plain.status() == 200 && plain.headers()["content-length"] == "3000000", "{plain:?}");
+    let since = agent.get(address("model.safetensors")?).header("if-range", "\"x\"").call()?;
+    ensure!(since.status() == 200, "{since:?}");
     for version in PEERS {
         let dir = tempfile::tempdir()?;
         let pulled = hub.peer_does(version, "pull", json!({"ref": "acme/paint", "dir": dir.path()}))?;

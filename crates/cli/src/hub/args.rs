@@ -76,6 +76,10 @@ pub(super) struct StoreArgs {
     /// Where the bucket is, when it is not at Amazon
     #[arg(long, value_name = "URL")]
     pub(super) objects_endpoint: Option<String>,
+    /// How clients read what is in the bucket: `bucket` by presigned addresses of it, an address of the bucket that clients
+    /// reach when the hub has another, or `hub` [default: bucket at Amazon, hub with --objects-endpoint]
+    #[arg(long, value_name = "hub|bucket|URL")]
+    pub(super) objects_reads: Option<String>,
     /// Region of the bucket
     #[arg(long, value_name = "NAME")]
     pub(super) objects_region: Option<String>,

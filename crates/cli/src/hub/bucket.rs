@@ -2,7 +2,14 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use object_store::{ClientOptions, ObjectStore, aws::AmazonS3Builder, path::Path, prefix::PrefixStore};
+use gen_worker_hubd::blobs::BlobStore;
+use gen_worker_tasks::Scope;
+use object_store::{
+    ClientOptions,
+    aws::{AmazonS3, AmazonS3Builder},
+    path::Path,
+    prefix::PrefixStore,
+};
 use tokio_rustls::rustls::crypto::ring::default_provider;
 
 use super::args::StoreArgs;
@@ -27,6 +34,15 @@ pub(super) struct Bucket {
     endpoint: Option<String>,
     region: String,
     keys: Option<Keys>,
+    reads: Reads,
+}
+
+/// How clients read what is in a bucket.
+enum Reads {
+    /// Through the hub.
+    Hub,
+    /// By addresses of the bucket, with this endpoint in them when it is not the hub's own.
+    Bucket(Option<String>),
 }
 
 /// Who opens it; without them whoever the machine is.
@@ -62,18 +78,31 @@ impl Bucket {
         };
         let endpoint = or_set(&args.objects_endpoint, &names::AWS_ENDPOINT_URL)?;
         let region = or_set(&args.objects_region, &names::AWS_REGION)?.unwrap_or_else(|| REGION.to_owned());
-        Ok(Some(Self { name: name.to_owned(), prefix, endpoint, region, keys: keys(env)? }))
+        let reads = or_set(&args.objects_reads, &names::GEN_WORKER_HUB_OBJECTS_READS)?;
+        let reads = reads.map_or(Ok(Reads::by_default(endpoint.as_deref())), |text| Reads::parse(&text))?;
+        Ok(Some(Self { name: name.to_owned(), prefix, endpoint, region, keys: keys(env)?, reads }))
     }
 
-    /// The objects in it.
-    pub(super) fn open(&self) -> Result<Arc<dyn ObjectStore>, Failure> {
+    /// The objects in it. Work on them runs in `scope`.
+    ///
+    /// # Errors
+    /// What is no endpoint (exit 2).
+    pub(super) fn open(&self, scope: Arc<Scope>) -> Result<BlobStore, Failure> {
+        let objects = PrefixStore::new(self.s3(self.endpoint.as_deref())?, self.prefix.clone());
+        let blobs = BlobStore::remote(Arc::new(objects), scope);
+        let Reads::Bucket(endpoint) = &self.reads else { return Ok(blobs) };
+        let signer = self.s3(endpoint.as_deref().or(self.endpoint.as_deref()))?;
+        Ok(blobs.read_directly(Arc::new(signer), self.prefix.clone()))
+    }
+
+    fn s3(&self, endpoint: Option<&str>) -> Result<AmazonS3, Failure> {
         // Its HTTP client wants one. The first of a process stays.
         drop(default_provider().install_default());
-        let is_plain = self.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+        let is_plain = endpoint.is_some_and(|endpoint| endpoint.starts_with("http://"));
         let client = ClientOptions::new().with_timeout_disabled().with_read_timeout(SILENCE).with_allow_http(is_plain);
         let mut bucket =
             AmazonS3Builder::new().with_client_options(client).with_bucket_name(&self.name).with_region(&self.region);
-        if let Some(endpoint) = &self.endpoint {
+        if let Some(endpoint) = endpoint {
             bucket = bucket.with_endpoint(endpoint);
         }
         if let Some(Keys { id, secret, token }) = &self.keys {
@@ -82,8 +111,23 @@ impl Bucket {
                 bucket = bucket.with_token(token);
             }
         }
-        let bucket = bucket.build().map_err(|error| Failure::usage(format!("objects: {error}")))?;
-        Ok(Arc::new(PrefixStore::new(bucket, self.prefix.clone())))
+        bucket.build().map_err(|error| Failure::usage(format!("objects: {error}")))
+    }
+}
+
+impl Reads {
+    /// Amazon's buckets can be reached by everybody; whether others can nobody knows.
+    fn by_default(endpoint: Option<&str>) -> Self {
+        if endpoint.is_some() { Self::Hub } else { Self::Bucket(None) }
+    }
+
+    fn parse(text: &str) -> Result<Self, Failure> {
+        match text.trim() {
+            "hub" => Ok(Self::Hub),
+            "bucket" => Ok(Self::Bucket(None)),
+            url if url.starts_with("http://") || url.starts_with("https://") => Ok(Self::Bucket(Some(url.to_owned()))),
+            _ => Err(Failure::usage("objects-reads: `hub`, `bucket` or an http(s) address of the bucket is expected")),
+        }
     }
 }
 

@@ -93,7 +93,7 @@ impl Stores {
             let blobs = BlobStore::local(directory.objects(), Arc::clone(scope));
             return blobs.map_err(|error| Failure::failed(chain(&error)));
         };
-        let blobs = BlobStore::remote(bucket.open()?, Arc::clone(scope));
+        let blobs = bucket.open(Arc::clone(scope))?;
         let mut owner = blake3::Hasher::new_derive_key(CONTEXT);
         owner.update(secret).update(metadata.shared().unwrap_or_default().as_bytes());
         let claimed = blobs.claim(&owner.finalize().to_hex()).await;

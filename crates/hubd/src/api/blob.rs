@@ -5,7 +5,7 @@ use std::{ops::Range, sync::Arc};
 use axum::{
     body::Body,
     extract::{Path, State},
-    http::{HeaderMap, HeaderValue, StatusCode, Uri, header},
+    http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use futures::{StreamExt as _, stream};
@@ -33,16 +33,35 @@ pub(crate) async fn by_token(
 pub(crate) async fn by_address(
     State(hub): State<Arc<Hub>>,
     Path(digest): Path<String>,
+    method: Method,
     uri: Uri,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let kind = check_address(&hub, Use::Read, &uri)?;
     let hash = digest.parse().map_err(|_| ApiError::not_found("blob"))?;
+    // A bucket tells kinds and entity tags of its own, and its addresses are for one method.
+    let is_plain = kind.is_none() && method == Method::GET && !headers.contains_key(header::IF_RANGE);
+    if is_plain && let Some(direct) = direct(&hub, hash).await? {
+        return Ok(direct);
+    }
     let mut response = send(&hub, hash, &headers).await?;
     if response.status().is_success() {
         tell(kind, response.headers_mut());
     }
     Ok(response)
+}
+
+/// The way to the bucket that has the content as one object; none when it comes through the hub.
+async fn direct(hub: &Hub, hash: Blake3Hash) -> Result<Option<Response>, ApiError> {
+    if !hub.blobs.is_read_directly() {
+        return Ok(None);
+    }
+    let blob = hub.metadata.blob(hash).await?.ok_or_else(|| ApiError::not_found("blob"))?;
+    let address = hub.blobs.address(&blob.segments).await.map_err(|error| ApiError::unavailable(&error))?;
+    let location = address.and_then(|address| HeaderValue::try_from(address.reveal()).ok());
+    // The address ends sooner than what leads to it: nobody may keep it.
+    let head = |location| [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
+    Ok(location.map(|location| (StatusCode::TEMPORARY_REDIRECT, head(location)).into_response()))
 }
 
 /// Tells what the content is. A browser takes nobody else's word for it, and shows nothing that could run.

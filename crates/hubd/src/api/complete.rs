@@ -56,7 +56,9 @@ pub(super) async fn complete(hub: &Hub, upload: Upload, request: &CompleteReques
     let sha256 = sha256(hub, &upload).await?;
     let verified = upload.parts.into_iter().map(|part| part.segment.key).collect();
     let now_s = hub.options.clock.now_s();
-    hub.metadata.complete_upload(id, verified, sha256, now_s).await.map_err(ApiError::of_upload)
+    let completed = hub.metadata.complete_upload(id, verified, sha256, now_s).await.map_err(ApiError::of_upload)?;
+    hub.came_in_parts();
+    Ok(completed)
 }
 
 /// Every part is there, and is the one that the client means.

@@ -30,7 +30,10 @@ pub(super) async fn complete(hub: &Hub, upload: Upload, transfer: &TransferDone)
     }
     let verified = upload.parts.into_iter().map(|part| part.segment.key).collect();
     let now_s = hub.options.clock.now_s();
-    hub.metadata.complete_upload(id, verified, Some(sha256), now_s).await.map_err(ApiError::of_upload)
+    let completed =
+        hub.metadata.complete_upload(id, verified, Some(sha256), now_s).await.map_err(ApiError::of_upload)?;
+    hub.came_in_parts();
+    Ok(completed)
 }
 
 /// The client means this upload, and all of its bytes came. Its ETag does not matter: such clients do not tell it.

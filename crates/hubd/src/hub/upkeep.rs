@@ -60,7 +60,7 @@ impl Hub {
         Ok(())
     }
 
-    /// Tidies now and then until `cancel` asks for a stop. What fails is logged and tried again the next time. Call
+    /// Tidies now and then until `cancel` asks for a stop, and joins contents whose parts are objects of their own. What fails is logged and tried again the next time. Call
     /// [`Hub::recover`] before, and before the first request.
     ///
     /// # Cancel safety
@@ -90,6 +90,7 @@ impl Hub {
         tokio::select! {
             () = cancel.stopped() => {}
             () = rounds => {}
+            () = self.keep_joining() => {}
         }
     }
 

@@ -6,6 +6,7 @@ mod commits;
 mod datasets;
 mod environments;
 mod finalize;
+mod joins;
 mod media;
 mod open;
 mod readers;

@@ -3,6 +3,7 @@
 mod again;
 mod datasets;
 mod environments;
+mod joins;
 mod media;
 mod releases;
 mod sessions;
@@ -60,6 +61,7 @@ where
     sessions::ends(Store(make().await)).await;
     datasets::datasets(Store(make().await)).await;
     environments::environments(Store(make().await)).await;
+    joins::joins(Store(make().await)).await;
     media::media(Store(make().await)).await;
     releases::releases(Store(make().await)).await;
     releases::publish_keys(Store(make().await)).await;

@@ -14,6 +14,12 @@ rows! {
         default: "the directory `objects` in the hub's directory",
         meaning: "Bucket of the objects, `s3://bucket/prefix`."
     }
+    GEN_WORKER_HUB_OBJECTS_READS {
+        flag: "hub --objects-reads",
+        default: "`bucket` at Amazon, `hub` with AWS_ENDPOINT_URL",
+        meaning: "How clients read what is in the bucket: `bucket` by presigned addresses of it, an address of the bucket that clients \
+                  reach when the hub has another, or `hub`."
+    }
     GEN_WORKER_HUB_SECRET_FILE {
         flag: "hub --secret-file",
         default: "the file `secret` in the hub's directory",

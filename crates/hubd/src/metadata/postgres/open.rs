@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("releases.sql"),
     include_str!("repeats.sql"),
     include_str!("revisions.sql"),
+    include_str!("joins.sql"),
 ];
 
 /// Marks the tables as ours.

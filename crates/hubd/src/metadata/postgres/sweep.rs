@@ -4,7 +4,7 @@
 use tokio_postgres::Row;
 
 use super::{
-    budgets, commits,
+    budgets, commits, joins,
     row::{column, counted, stored, values},
     transaction::{Lock, Transaction},
     uploads,
@@ -36,8 +36,11 @@ pub(super) async fn sweep(
     let old = on.execute(sql, values![stored(now_s.saturating_sub(COMMIT_KEPT_S)), rows]).await?;
     budgets::expire(on, now_s).await?;
     let idle = collect(on, unused_since_s, rows).await?;
+    let retired = joins::doom_retired(on, unused_since_s, rows).await?;
     let is_full = |count: usize| count >= limit;
-    Ok(more_commits || is_full(ids.len()) || is_full(usize::try_from(old).unwrap_or(limit)) || is_full(idle))
+    let is_any_full =
+        |counts: [u64; 2]| counts.into_iter().any(|count| is_full(usize::try_from(count).unwrap_or(limit)));
+    Ok(more_commits || is_full(ids.len()) || is_full(idle) || is_any_full([old, retired]))
 }
 
 /// Closes commits whose time is over. Whether there may be more.
@@ -93,6 +96,7 @@ pub(super) async fn unknown(on: &Transaction, keys: &[String]) -> Result<Vec<Str
     let sql = "SELECT key FROM unnest($1::text[]) AS k (key)
          WHERE NOT EXISTS (SELECT 1 FROM hub.segments AS s WHERE s.key = k.key)
              AND NOT EXISTS (SELECT 1 FROM hub.parts AS p WHERE p.key = k.key)
+             AND NOT EXISTS (SELECT 1 FROM hub.retired AS r WHERE r.key = k.key)
              AND NOT EXISTS (SELECT 1 FROM hub.doomed AS d WHERE d.key = k.key)";
     let rows = on.rows(sql, values![keys.to_vec()]).await?;
     rows.iter().map(|row| column(row, 0)).collect()

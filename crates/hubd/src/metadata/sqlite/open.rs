@@ -22,6 +22,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("releases.sql"),
     include_str!("repeats.sql"),
     include_str!("revisions.sql"),
+    include_str!("joins.sql"),
 ];
 
 /// How long another program that looks into the file may take to let go.
