@@ -2,6 +2,7 @@
 
 mod clients;
 mod collection;
+mod joining;
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -77,7 +78,8 @@ impl Place {
 
     /// The keys of the objects that the database names and of those that are there.
     fn objects(&self) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
-        let sql = "SELECT key FROM hub.segments UNION SELECT key FROM hub.parts UNION SELECT key FROM hub.doomed";
+        let sql = "SELECT key FROM hub.segments UNION SELECT key FROM hub.parts UNION SELECT key FROM hub.doomed
+             UNION SELECT key FROM hub.retired";
         let named = self.postgres.sql("test0", sql)?.lines().map(str::to_owned).collect();
         let (status, list) = Api::new(&self.moto.url).get_bytes("/hub?list-type=2&prefix=models/a/blobs/")?;
         ensure!(status == 200, "a list: {status}");

@@ -30,7 +30,8 @@ impl BlobStore {
     }
 
     /// Whether clients read objects from their bucket.
-    pub(crate) fn is_read_directly(&self) -> bool {
+    #[must_use]
+    pub fn is_read_directly(&self) -> bool {
         self.direct.is_some()
     }
 

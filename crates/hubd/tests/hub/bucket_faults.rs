@@ -24,14 +24,14 @@ use object_store::{
 use crate::server::{Server, adding, content};
 
 /// A part that is stored in two pieces, as a bucket takes them.
-const PART_BYTES: u64 = 8 * 1024 * 1024;
+pub const PART_BYTES: u64 = 8 * 1024 * 1024;
 
 /// How often writes may have to be refused until none is left: each file has a few.
-const WRITES_MAX: usize = 32;
+pub const WRITES_MAX: usize = 32;
 
 /// Objects in memory, of which one write fails.
 #[derive(Clone, Debug, Default)]
-struct Flaky {
+pub struct Flaky {
     objects: Arc<InMemory>,
     /// Writes until that one; none when it is 0.
     left: Arc<AtomicUsize>,
@@ -39,12 +39,12 @@ struct Flaky {
 
 impl Flaky {
     /// The write that comes after so many more fails.
-    fn fail_at(&self, number: usize) {
+    pub fn fail_at(&self, number: usize) {
         self.left.store(number, SeqCst);
     }
 
     /// Whether it has.
-    fn has_failed(&self) -> bool {
+    pub fn has_failed(&self) -> bool {
         self.left.load(SeqCst) == 0
     }
 

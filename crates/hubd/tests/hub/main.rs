@@ -10,6 +10,7 @@ mod finalize;
 mod gate;
 mod grants;
 mod grants_refused;
+mod joining;
 mod kill;
 mod limits;
 mod old_files;

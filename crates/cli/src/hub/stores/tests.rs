@@ -29,6 +29,33 @@ fn the_command_line_counts_before_the_environment() {
 }
 
 #[test]
+fn clients_read_from_amazon_and_from_where_they_are_told() {
+    let direct = |endpoint: Option<&str>, reads: Option<&str>| {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let (objects_endpoint, objects_reads) = (text(endpoint), text(reads));
+        let args =
+            StoreArgs { objects: text(Some("s3://a-bucket")), objects_endpoint, objects_reads, ..StoreArgs::default() };
+        let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret")];
+        let stores = Stores::given(&args, &Environment::of_pairs(&keys))?;
+        let bucket = stores.bucket.expect("it was given");
+        bucket.open(Arc::new(Scope::new("test"))).map(|blobs| blobs.is_read_directly())
+    };
+    let own = Some("http://127.0.0.1:9");
+    for (endpoint, reads, expected) in [
+        (None, None, true),
+        (None, Some("hub"), false),
+        (own, None, false),
+        (own, Some("bucket"), true),
+        (own, Some("https://s3.example"), true),
+    ] {
+        assert_eq!(direct(endpoint, reads).unwrap(), expected, "{endpoint:?} {reads:?}");
+    }
+    for wrong in ["", "yes", "ftp://s3.example"] {
+        assert!(direct(own, Some(wrong)).unwrap_err().message().contains("objects-reads"));
+    }
+}
+
+#[test]
 fn what_is_wrong_is_named_and_not_shown() {
     let keys = [("AWS_ACCESS_KEY_ID", "hunter2")];
     for (database, objects, env, part) in [
