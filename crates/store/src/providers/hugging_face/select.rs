@@ -54,7 +54,8 @@ pub enum SelectError {
     },
     /// Weights that could run code, and no others.
     #[error(
-        "{component} has pickled weights only: take them on purpose with `files`, or with COZY_HF_FULL_REPO_DOWNLOAD"
+        "{component} has pickled weights only: an endpoint that declares the model gets them with `files`, or with \
+         COZY_HF_FULL_REPO_DOWNLOAD"
     )]
     OnlyPickles {
         /// Which.
