@@ -25,7 +25,7 @@ rows! {
         default: "auto",
         meaning: "Components (directories) of a pipeline of Hugging Face to download, a comma list; `auto` = those that its \
                   `model_index.json` names. When this variable or one of the next four is set, the rules of version 0.3 choose \
-                  the files of every model for which its endpoint names none."
+                  the files of every model for which its endpoint names none; what is no pipeline they refuse."
     }
     COZY_HF_INCLUDE_OPTIONAL_COMPONENTS {
         default: "off",
