@@ -1,7 +1,7 @@
 //! Models of Hugging Face by the real binaries, from a server of the test: what variables choose of a repository.
 
 #[path = "../../../crates/store/tests/store/providers/site.rs"]
-#[expect(dead_code, reason = "the tests of the store use more of it")]
+#[expect(dead_code, clippy::unwrap_used, reason = "it is a part of the tests of the store, which use more of it")]
 mod site;
 
 use std::{fs, path::Path, process::Command};
