@@ -1,5 +1,7 @@
 //! Models from a hub to a handler: the real binaries, a hub, an orchestrator that is a script, and the real weights.
 
+mod providers;
+
 use std::{path::Path, process::Command};
 
 use anyhow::{Context, Result, ensure};

@@ -5,7 +5,7 @@
 //! snapshot ────────────────────────────> files ──> store (3.1: nobody else is asked)
 //! none ──> on disk as it came before ─────────────────> held (a tag: when no hub can be asked what it is now)
 //!      ├─> hub, where one may be asked ──> files ──> store, with one more resolve when addresses expire (3.9)
-//!      └─> its own provider ──────────────────────> store
+//!      └─> its own provider ──────────────────────> store (as it is on disk when its provider cannot be reached)
 //! ```
 
 mod failure;
@@ -192,15 +192,19 @@ impl StoreModels {
         }
         let told = Told(progress);
         let fetch = |reach| self.store.fetch_provided(reference, request, reach, self.gate(reference), &told);
+        let is_offline = matches!(self.upstream, Upstream::Offline);
         // What is there does not wait for what is coming (rule 13.1).
-        let held = match fetch(Reach::Offline).await {
+        let held = match fetch(if is_offline { Reach::Offline } else { Reach::Noted }).await {
             Err(FetchError::Provider(error)) if matches!(*error, ProviderError::NotLocal { .. }) => {
-                if matches!(self.upstream, Upstream::Offline) {
+                if is_offline {
                     return Err(ModelError::Offline(reference.to_owned()));
                 }
                 // Never closed.
                 let _turn = self.downloads.acquire().await.ok();
-                fetch(Reach::Cached).await
+                match fetch(Reach::Cached).await {
+                    Err(error) if is_unreachable(&error) => fetch(Reach::Offline).await.map_err(|_| error),
+                    held => held,
+                }
             }
             held => held,
         };
@@ -288,6 +292,11 @@ impl ModelSource for StoreModels {
 
 fn fetched(held: HeldModel) -> FetchedModel {
     FetchedModel::held(held.dir().to_owned(), held)
+}
+
+/// Whether a provider could not even be asked: then what is on disk, whoever put it there, is better than nothing.
+fn is_unreachable(error: &FetchError) -> bool {
+    matches!(error, FetchError::Provider(error) if matches!(**error, ProviderError::Unavailable { .. }))
 }
 
 /// The tree that a ref is pinned to: our hub calls trees by their digest.

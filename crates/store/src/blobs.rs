@@ -63,7 +63,7 @@ impl Blobs {
                 let limit_bytes = available.map_or(u64::MAX, |bytes| bytes.saturating_sub(room.reserve_bytes));
                 let (part, place) = (room.layout.part(blob.blake3), room.layout.blob(blob.blake3));
                 let (hash, wanted) = (blob.blake3, blob.wanted());
-                let job = Job { wanted, part, place, limit_bytes, slots, lock };
+                let job = Job { wanted, part, place, limit_bytes, stall: None, slots, lock };
                 self.downloader.run(&job, &*reporter).await.map_err(|failure| failure.of_blob(hash))?
             }
         };

@@ -74,19 +74,19 @@ fn every_variable_of_the_contract_is_known() {
 #[test]
 fn variables_without_effect_are_told_by_reason() {
     assert!(
-        Environment::of_pairs(&[("WORKER_ID", "w"), ("HF_TOKEN", "secret"), ("COZY_HF_COMPONENTS", "")])
+        Environment::of_pairs(&[("WORKER_ID", "w"), ("HF_TOKEN", "secret"), ("GEN_WORKER_COMPILE_CACHE", "")])
             .ignored()
             .is_empty()
     );
     let env = Environment::of_pairs(&[
-        ("COZY_HF_COMPONENTS", "unet"),
+        ("GEN_WORKER_COMPILE_CACHE", "/kernels"),
         ("MODEL_MANAGER_CLASS", "a:B"),
-        ("COZY_HF_ALLOW_ROOT_JSON", "1"),
+        ("GEN_WORKER_COMPILE_ALLOW_COLD", "1"),
     ]);
     let told = env.ignored();
     assert_eq!(told.len(), 2);
-    let selection = ["COZY_HF_COMPONENTS", "COZY_HF_ALLOW_ROOT_JSON"];
-    assert!(told.iter().any(|(reason, names)| reason.contains("selected") && names == &selection));
+    let kernels = ["GEN_WORKER_COMPILE_CACHE", "GEN_WORKER_COMPILE_ALLOW_COLD"];
+    assert!(told.iter().any(|(reason, names)| reason.contains("Python engines") && names == &kernels));
     assert!(told.iter().any(|(_, names)| names == &["MODEL_MANAGER_CLASS"]));
 }
 

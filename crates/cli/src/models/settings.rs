@@ -1,18 +1,21 @@
 //! What the environment says of the store and of where models come from (model contract, 6; Hub contract, 1.1 to 1.3).
 
-use std::{collections::BTreeSet, path::PathBuf, time::Duration};
+mod providers;
+
+use std::{collections::BTreeSet, path::PathBuf};
 
 use gen_worker_core::{StoreModelsOptions, Upstream};
 use gen_worker_hub::{
     BearerToken,
     client::{HubClient, HubClientOptions},
 };
-use gen_worker_store::{HuggingFaceOptions, StoreOptions};
+use gen_worker_store::StoreOptions;
 
 use crate::{
     env::{Environment, names},
     exit::{Failure, chain},
 };
+use providers::ProviderSettings;
 
 /// Models that are downloaded at once when nobody says.
 const DOWNLOADS_DEFAULT: usize = 2;
@@ -41,20 +44,6 @@ pub(crate) struct StoreSettings {
     downloads: usize,
     tries: u32,
     providers: ProviderSettings,
-}
-
-/// Settings of other providers; none = the provider's own.
-#[derive(Default)]
-struct ProviderSettings {
-    hugging_face_home: Option<PathBuf>,
-    hugging_face_endpoint: Option<String>,
-    hugging_face_token: Option<BearerToken>,
-    hugging_face_bytes_max: Option<String>,
-    civitai_key: Option<BearerToken>,
-    /// Least time for a connection.
-    connect: Option<Duration>,
-    /// Least time for an answer.
-    read: Option<Duration>,
 }
 
 impl StoreSettings {
@@ -98,7 +87,7 @@ impl StoreSettings {
     /// The options of the store, for an endpoint that declares these wire refs.
     ///
     /// # Errors
-    /// An address of a hub that is none.
+    /// An address of a hub or a provider that is none.
     pub(crate) fn options(self, declared: BTreeSet<String>) -> Result<StoreModelsOptions, Failure> {
         let Self { root, reach, hub, downloads, tries, providers } = self;
         let upstream = match (reach, hub) {
@@ -113,45 +102,8 @@ impl StoreSettings {
             (Reach::Local, None) => Upstream::NoHub,
         };
         let mut store = StoreOptions::new(root);
-        providers.apply(&mut store);
+        providers.apply(&mut store)?;
         Ok(StoreModelsOptions { store, upstream, declared, downloads, tries })
-    }
-}
-
-impl ProviderSettings {
-    fn of(env: &Environment) -> Result<Self, Failure> {
-        let owned = |variable| Ok::<_, Failure>(env.text(variable)?.map(str::to_owned));
-        Ok(Self {
-            hugging_face_home: env.raw(&names::HF_HOME).map(PathBuf::from),
-            hugging_face_endpoint: owned(&names::HF_ENDPOINT)?,
-            hugging_face_token: secret(env, &names::HF_TOKEN)?,
-            hugging_face_bytes_max: owned(&names::COZY_HF_MAX_REPO_BYTES)?,
-            civitai_key: secret(env, &names::CIVITAI_API_KEY)?,
-            connect: env.seconds(&names::COZY_HTTP_CONNECT_TIMEOUT_S)?,
-            read: env.seconds(&names::COZY_HTTP_READ_TIMEOUT_S)?,
-        })
-    }
-
-    fn apply(self, store: &mut StoreOptions) {
-        let hugging_face = &mut store.providers.hugging_face;
-        if let Some(home) = self.hugging_face_home {
-            hugging_face.home = home;
-        }
-        if let Some(endpoint) = self.hugging_face_endpoint {
-            hugging_face.endpoint = endpoint;
-        }
-        if let Some(limit) = self.hugging_face_bytes_max {
-            hugging_face.repo_bytes_max = HuggingFaceOptions::repo_bytes_max_of(&limit);
-        }
-        hugging_face.token = self.hugging_face_token;
-        store.providers.civitai.key = self.civitai_key;
-        // They raise the limits of the contract, and lower none.
-        let raise =
-            |limit: &mut Duration, least: Option<Duration>| *limit = least.map_or(*limit, |least| least.max(*limit));
-        raise(&mut store.transfer.connect, self.connect);
-        raise(&mut store.providers.connect, self.connect);
-        raise(&mut store.transfer.stall, self.read);
-        raise(&mut store.providers.call, self.read);
     }
 }
 
@@ -218,19 +170,6 @@ mod tests {
             let failure = StoreSettings::of(&env, Reach::Local).err().unwrap();
             assert!(failure.message().contains("WORKER_DOWNLOAD_RETRIES"), "{wrong}: {}", failure.message());
         }
-    }
-
-    #[test]
-    fn timeouts_of_http_are_raised_and_never_lowered() {
-        let limits = |pairs: &[(&str, &str)]| {
-            let store = store(pairs).store;
-            let limits = [store.transfer.connect, store.transfer.stall, store.providers.connect, store.providers.call];
-            limits.map(|limit| limit.as_secs())
-        };
-        let raised = [("COZY_HTTP_CONNECT_TIMEOUT_S", "90"), ("COZY_HTTP_READ_TIMEOUT_S", "150")];
-        assert_eq!(limits(&[]), [60, 180, 30, 120]);
-        assert_eq!(limits(&raised), [90, 180, 90, 150]);
-        assert_eq!(limits(&[("COZY_HTTP_CONNECT_TIMEOUT_S", "1"), ("COZY_HTTP_READ_TIMEOUT_S", "1")]), limits(&[]));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! One file from its server to its final place. Owns the connections.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use gen_worker_hub::Blake3Hash;
 use reqwest::{Response, header};
@@ -44,6 +44,8 @@ pub(crate) struct Job {
     pub(crate) place: PathBuf,
     /// Bytes that may be written: a file of unknown size may not fill the disk.
     pub(crate) limit_bytes: u64,
+    /// Another time than [`TransferOptions::stall`].
+    pub(crate) stall: Option<Duration>,
     /// Which transfers of one snapshot share.
     pub(crate) slots: Arc<Semaphore>,
     /// Makes this the only download of the file, of all processes.
@@ -148,7 +150,7 @@ impl Downloader {
         let mut part = part;
         loop {
             let asked = self.transport.get(&job.wanted.url, job.wanted.credential.as_ref(), part.len());
-            let asked = tokio::time::timeout(self.options.stall, asked).await;
+            let asked = tokio::time::timeout(self.stall(job), asked).await;
             let response = match asked {
                 Ok(Ok(response)) => response,
                 Ok(Err(cause)) => return Err(Failure::Passing(cause)),
@@ -185,13 +187,17 @@ impl Downloader {
         let (used, free) = mpsc::channel(BATCHES_WAITING_MAX);
         let (from, limit) = (part.len(), job.wanted.size.at_most().unwrap_or(job.limit_bytes));
         let writer = self.disk.scope().spawn_blocking(move || write(part, waiting, &used));
-        let pump = Pump { batches, free, from, limit, total: job.total(), stall: self.options.stall, progress };
+        let pump = Pump { batches, free, from, limit, total: job.total(), stall: self.stall(job), progress };
         let ended = pump.run(response).await;
         match writer.await {
             Ok(Ok(part)) => Ok((ended, part)),
             Ok(Err(error)) => Err(FetchError::disk("write of a part", &job.part)(error)),
             Err(_) => Err(FetchError::Closed),
         }
+    }
+
+    fn stall(&self, job: &Job) -> Duration {
+        job.stall.unwrap_or(self.options.stall)
     }
 
     /// A file whose size nobody told does not fit.

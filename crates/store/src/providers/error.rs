@@ -121,7 +121,10 @@ pub enum ProviderError {
         source: SelectError,
     },
     /// More than the limit (rule 4.7).
-    #[error("the files of {model} have {bytes} bytes together, the limit is {limit}: choose with `files`, or raise it")]
+    #[error(
+        "the files of {model} have {bytes} bytes together, the limit is {limit}: choose with `files`, or raise it with \
+         COZY_HF_MAX_REPO_BYTES"
+    )]
     TooLarge {
         /// Which.
         model: String,
@@ -129,6 +132,14 @@ pub enum ProviderError {
         bytes: u64,
         /// What may be.
         limit: u64,
+    },
+    /// The files took longer than they may (rule 4.16).
+    #[error("the files of {model} did not come within {} s: the next try goes on with what came", limit.as_secs_f64())]
+    TooLong {
+        /// Which.
+        model: String,
+        /// How long they may take.
+        limit: Duration,
     },
     /// The server does not give a file.
     #[error("{file} of {model} is not given (status {status})")]
@@ -194,7 +205,11 @@ impl ProviderError {
     pub fn is_passing(&self) -> bool {
         matches!(
             self,
-            Self::RateLimited { .. } | Self::Unavailable { .. } | Self::Mismatch { .. } | Self::Transfer { .. }
+            Self::RateLimited { .. }
+                | Self::Unavailable { .. }
+                | Self::TooLong { .. }
+                | Self::Mismatch { .. }
+                | Self::Transfer { .. }
         )
     }
 }

@@ -30,7 +30,7 @@ use listing::Listed;
 use select::Selection;
 
 /// As errors call it.
-const PROVIDER: &str = "hugging face";
+pub(super) const PROVIDER: &str = "hugging face";
 
 /// What a refusal of its server is called outside.
 pub(super) const ACCESS_DENIED: &str = "hf_access_denied";
@@ -73,7 +73,9 @@ impl HuggingFace {
             Some(options) if options.full_repo => {
                 (Selection { files: paths.into_iter().collect(), ..Selection::default() }, None)
             }
-            Some(options) => (self.select_legacy(&repo, &commit, &listed, &options).await?, Some(legacy::BYTES_MAX)),
+            Some(options) => {
+                (self.select_legacy(&repo, &commit, &listed, &options).await?, self.options.legacy_bytes_max)
+            }
             None => {
                 let mut selection = select(&paths, reference.flavor(), request.files()).map_err(refused)?;
                 if let Some(flavor) = &selection.absent_flavor {
@@ -90,7 +92,8 @@ impl HuggingFace {
         check_size(&repo, &files, bytes_max)?;
         let revision = (commit != revision).then(|| revision.parse::<RepoPath>().ok()).flatten();
         let cache = HubCache { hub: self.hub(), repo: repo_dir_name(reference), commit, revision };
-        Ok(RemoteModel::new(Provider::HuggingFace, repo.name, files, Place::HuggingFace(cache))?)
+        let model = RemoteModel::new(Provider::HuggingFace, repo.name, files, Place::HuggingFace(cache))?;
+        Ok(RemoteModel { guards: self.options.guards(), ..model })
     }
 
     /// What is on disk for `request`, when that is all of it. Never asks anybody.

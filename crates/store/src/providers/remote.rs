@@ -1,5 +1,7 @@
 //! A model at its provider: which files are to come, from where, and to where. A value.
 
+use std::time::Duration;
+
 use gen_worker_hub::{BearerToken, RepoPath, SignedUrl, binding::Provider};
 
 use super::{Place, ProviderError};
@@ -24,6 +26,16 @@ pub(crate) struct RemoteModel {
     pub(crate) name: String,
     pub(crate) files: Vec<RemoteFile>,
     pub(crate) place: Place,
+    pub(crate) guards: Guards,
+}
+
+/// What ends transfers that take too long (rule 4.16).
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Guards {
+    /// Time without bytes after which one is given up; none for that of all transfers.
+    pub(crate) stall: Option<Duration>,
+    /// Time for all of them together; none when they may take any.
+    pub(crate) whole: Option<Duration>,
 }
 
 impl RemoteFile {
@@ -43,7 +55,7 @@ impl RemoteModel {
     ) -> Result<Self, ProviderError> {
         match RepoPath::check_tree(files.iter().map(|file| &file.path)) {
             Ok(()) if files.is_empty() => Err(ProviderError::Empty { model: name }),
-            Ok(()) => Ok(Self { provider, name, files, place }),
+            Ok(()) => Ok(Self { provider, name, files, place, guards: Guards::default() }),
             Err(source) => Err(ProviderError::Paths { model: name, source }),
         }
     }

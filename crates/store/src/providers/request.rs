@@ -20,11 +20,13 @@ pub struct ModelRequest {
 /// How far a request may reach.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
-    /// What is on disk is enough when it is complete; else the provider is asked.
+    /// What the same request brought before is enough when it is complete; else the provider is asked.
     Cached,
     /// The provider is asked whether there is something newer.
     Fresh,
-    /// No connection is made (rule 3.8).
+    /// What the same request brought before, if that is complete. No connection is made.
+    Noted,
+    /// That, or what another program has put there, which may be another choice of files. No connection is made (rule 3.8).
     Offline,
 }
 

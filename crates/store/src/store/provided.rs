@@ -54,7 +54,7 @@ impl Store {
             OnDisk::Damaged(refs) => refs,
             OnDisk::Nothing => Models::new(),
         };
-        if reach == Reach::Offline {
+        if matches!(reach, Reach::Noted | Reach::Offline) {
             return Err(ProviderError::NotLocal { model: request.reference().to_string() }.into());
         }
         for _ in 0..EVICTED_TRIES {

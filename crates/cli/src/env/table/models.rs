@@ -48,8 +48,8 @@ rows! {
     }
     TENSORHUB_PUBLIC_URL {
         default: "empty",
-        effect: Effect::Ignored("this build does not talk to a hub"),
-        meaning: "Base address of the hub that launchers inject; jobs use the one of their connection."
+        effect: Effect::Ignored("jobs use the hub that their orchestrator names, commands use TENSORHUB_URL"),
+        meaning: "Address of the hub that launchers inject."
     }
     WORKER_ALLOW_COZY_HUB_API_RESOLVE {
         default: "off",

@@ -19,9 +19,6 @@ use weights::choose;
 pub(crate) use weights::index_of;
 pub(super) use weights::{Candidate, candidates, dtypes};
 
-/// Largest selection, in bytes (rule 4.14).
-pub(super) const BYTES_MAX: u64 = 30_000_000_000;
-
 /// Largest header of weights that is read to know what they are (rule 4.12).
 pub(super) const HEADER_BYTES_MAX: u64 = 32 * 1024 * 1024;
 

@@ -44,7 +44,10 @@ pub enum SelectError {
     #[error("its list of components cannot be read")]
     Pipeline,
     /// None of the components is there.
-    #[error("it has none of the components that are wanted")]
+    #[error(
+        "it has none of the components that the rules of version 0.3 want: COZY_HF_COMPONENTS names others, \
+         COZY_HF_FULL_REPO_DOWNLOAD takes all"
+    )]
     NoComponents,
     /// A tokenizer without what makes it one.
     #[error("{component} has no file of a tokenizer")]
@@ -54,7 +57,8 @@ pub enum SelectError {
     },
     /// Weights that could run code, and no others.
     #[error(
-        "{component} has pickled weights only: take them on purpose with `files`, or with COZY_HF_FULL_REPO_DOWNLOAD"
+        "{component} has pickled weights only: an endpoint that declares the model gets them with `files`, or with \
+         COZY_HF_FULL_REPO_DOWNLOAD"
     )]
     OnlyPickles {
         /// Which.

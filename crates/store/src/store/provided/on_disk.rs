@@ -33,7 +33,7 @@ impl Store {
         let noted = move || Ok(Receipt::read(&at).filter(Receipt::is_whole));
         let found = match self.room.disk.run(noted).await? {
             Some(receipt) => Some(receipt),
-            // What others put there may be a part: good enough only when there is no other.
+            // What others put there may be a part, or chosen by other rules: good enough only when there is no other.
             None if reach == Reach::Offline => self.providers.found(request).await?,
             None => None,
         };

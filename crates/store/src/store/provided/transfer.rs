@@ -78,7 +78,20 @@ impl Store {
         }
     }
 
+    /// All of `incoming`, within the time that there is for it (rule 4.16). What came is kept.
     pub(super) async fn transfer(
+        &self,
+        model: &Arc<RemoteModel>,
+        incoming: Vec<Incoming>,
+        reporter: Arc<dyn Progress>,
+    ) -> Result<(), FetchError> {
+        let all = self.transfer_all(model, incoming, reporter);
+        let Some(limit) = model.guards.whole else { return all.await };
+        let late = |_| ProviderError::TooLong { model: model.name.clone(), limit };
+        tokio::time::timeout(limit, all).await.map_err(late)?
+    }
+
+    async fn transfer_all(
         &self,
         model: &Arc<RemoteModel>,
         incoming: Vec<Incoming>,
@@ -136,7 +149,7 @@ impl Store {
                 .available_at(model.place.root())
                 .await?
                 .map_or(u64::MAX, |free| free.saturating_sub(room.reserve_bytes));
-            let job = Job { wanted, part, place, limit_bytes, slots, lock };
+            let job = Job { wanted, part, place, limit_bytes, stall: model.guards.stall, slots, lock };
             let named = |failure| of_file(failure, model, &file.path);
             self.downloader.run(&job, progress).await.map_err(named)?;
         }

@@ -35,19 +35,21 @@ impl World {
     pub fn options(&self) -> StoreOptions {
         let wait = Duration::from_millis(1);
         let transfer = TransferOptions { wait_unit: wait, wait_longest: wait, tries: 4, ..TransferOptions::default() };
+        let theirs = ProviderOptions::new(self.dir.path());
         let hugging_face = HuggingFaceOptions {
             endpoint: self.site.base.clone(),
             home: self.dir.path().join("home"),
             token: Some(SECRET.parse().unwrap()),
             repo_bytes_max: Some(10_000_000),
-            legacy: None,
+            ..theirs.hugging_face
         };
         let api = format!("{}/civitai/api/v1", self.site.base);
         let providers = ProviderOptions {
             hugging_face,
             civitai: CivitaiOptions { api, key: Some(SECRET.parse().unwrap()) },
             model_scope: ModelScopeOptions { endpoint: format!("{}/ms/", self.site.base) },
-            ..ProviderOptions::new(self.dir.path())
+            connect: theirs.connect,
+            call: theirs.call,
         };
         let observer = Arc::clone(&self.events) as Arc<dyn StoreObserver>;
         StoreOptions { transfer, providers, observer, ..StoreOptions::new(self.root()) }

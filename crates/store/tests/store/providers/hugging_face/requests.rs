@@ -1,9 +1,9 @@
 //! What the server is asked, and what its answers lead to (rules 3.2, 3.6, 4.7, 4.15 to 4.17).
 
-use std::{fs, time::Duration};
+use std::{fs, path::Path, time::Duration};
 
 use gen_worker_hub::Digest;
-use gen_worker_store::{HuggingFaceOptions, ProviderError, Reach, Store};
+use gen_worker_store::{HuggingFaceOptions, ProviderError, ProviderOptions, Reach, Store};
 use gen_worker_tasks::Cancel;
 use serde_json::json;
 
@@ -45,9 +45,14 @@ async fn m4_7_more_than_the_limit_is_refused_for_good_and_a_subset_is_not() {
 
 #[test]
 fn m4_7_the_limit_is_a_number_or_none_or_the_default() {
-    let of = HuggingFaceOptions::repo_bytes_max_of;
-    assert_eq!((of("5"), of(" 0 "), of("-1")), (Some(5), None, None));
-    assert_eq!((of("x"), of("")), (Some(60_000_000_000), Some(60_000_000_000)));
+    let of = |text| {
+        let mut options = ProviderOptions::new(Path::new("/cas")).hugging_face;
+        options.set_bytes_max(text);
+        (options.repo_bytes_max, options.legacy_bytes_max)
+    };
+    assert_eq!((of("5"), of(" 0 "), of("-1")), ((Some(5), Some(5)), (None, None), (None, None)));
+    let default = (Some(60_000_000_000), Some(30_000_000_000));
+    assert_eq!((of("x"), of(""), of("1.5")), (default, default, default));
 }
 
 #[test]
@@ -56,6 +61,15 @@ fn m4_16_the_stall_time_is_a_number_or_never_or_the_default() {
     assert_eq!((of("20"), of(" 0.5 ")), (Duration::from_secs(20), Duration::from_millis(500)));
     assert_eq!((of("soon"), of("NaN")), (Duration::from_secs(180), of("0")));
     assert!(of("0") > Duration::from_secs(1_000_000) && of("0") == of("-3") && of("1e300") == of("0"));
+}
+
+#[test]
+fn m4_16_the_time_of_a_download_is_a_number_or_none() {
+    let of = HuggingFaceOptions::download_max_of;
+    assert_eq!((of("20"), of(" 0.5 ")), (Some(Duration::from_secs(20)), Some(Duration::from_millis(500))));
+    for text in ["0", "-3", "soon", "", "NaN", "1e-12", "1e300"] {
+        assert_eq!(of(text), None, "{text}");
+    }
 }
 
 #[tokio::test]
@@ -183,4 +197,41 @@ async fn m4_17_a_server_that_stalls_is_left_and_what_came_is_kept() {
     assert_eq!(fs::read(held.dir().join("model.safetensors")).unwrap(), weights);
     let ranges: Vec<_> = hub.0.elsewhere.asked().into_iter().map(|asked| asked.range.unwrap_or_default()).collect();
     assert_eq!(ranges, ["", "bytes=80000-"]);
+}
+
+#[tokio::test]
+async fn m4_16_a_download_ends_with_its_time_and_the_next_goes_on() {
+    let hub = Hub::new().await;
+    let weights = safetensors(1_000_000);
+    hub.publish(&[("model.safetensors", weights.clone(), Kept::Lfs)]);
+    let target = format!("/{}", Digest::sha256(&weights).hex());
+    hub.0.elsewhere.on(&target, [Reply::bytes(&weights).stall(600_000), Reply::bytes(&weights)]);
+    let mut options = hub.0.options();
+    let limit = Duration::from_secs(1);
+    // The guard of one transfer alone would wait for ever.
+    options.providers.hugging_face.stall = Some(HuggingFaceOptions::stall_of("0"));
+    options.providers.hugging_face.download_max = Some(limit);
+    let store = Store::open(options, &Cancel::new()).await.unwrap();
+    let error = provider_error(hub.fetch(&store, "o/r", Reach::Cached).await);
+    assert!(matches!(*error, ProviderError::TooLong { limit: said, .. } if said == limit), "{error}");
+    assert!(error.is_passing() && !hub.snapshot().exists(), "{error}");
+    let held = hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    assert_eq!(fs::read(held.dir().join("model.safetensors")).unwrap(), weights);
+    let ranges: Vec<_> = hub.0.elsewhere.asked().into_iter().map(|asked| asked.range).collect();
+    assert!(matches!(ranges.as_slice(), [None, Some(range)] if range != "bytes=0-"), "{ranges:?}");
+}
+
+#[tokio::test]
+async fn m4_16_the_time_without_bytes_is_of_this_provider_alone() {
+    let hub = Hub::new().await;
+    let weights = safetensors(300_000);
+    hub.publish(&[("model.safetensors", weights.clone(), Kept::Lfs)]);
+    let target = format!("/{}", Digest::sha256(&weights).hex());
+    hub.0.elsewhere.on(&target, [Reply::bytes(&weights).stall(80_000), Reply::bytes(&weights)]);
+    let mut options = hub.0.options();
+    options.transfer.stall = HuggingFaceOptions::stall_of("0");
+    options.providers.hugging_face.stall = Some(Duration::from_millis(500));
+    let store = Store::open(options, &Cancel::new()).await.unwrap();
+    hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    assert_eq!(hub.0.elsewhere.asked().len(), 2);
 }
