@@ -2,9 +2,11 @@
 
 mod blobs;
 mod bucket_faults;
+mod child;
 mod commits;
 mod connections;
 mod datasets;
+mod disks;
 mod environment;
 mod finalize;
 mod gate;
