@@ -26,7 +26,9 @@ use tokio::{
 
 use crate::{
     child::{Served, says},
+    grants::Session,
     server::{Server, adding, announced, content, http, signed},
+    sign::Signing,
 };
 
 /// Tells a child that it is one.
@@ -79,6 +81,7 @@ async fn a_child_serves_on_its_disk() -> Result<()> {
 struct OnDisk {
     served: Served,
     http: reqwest::Client,
+    base: String,
     client: HubClient,
     repo: RepoName,
     /// Its directory, as the child sees it.
@@ -94,17 +97,18 @@ impl OnDisk {
         fs::write(place.path().join(ORDER), "")?;
         fs::create_dir_all(place.path().join(DATA).join("objects"))?;
         let mut served = Served::start_by(script, "disks::a_child_serves_on_its_disk", place.path())?;
-        let base_url = served.says().await?;
-        let all = [Area::Repo, Area::Media].map(|area| Grant::new(area, Right::Write, "acme", "*"));
-        let token = signed("acme", all.into_iter().collect::<Result<_, _>>()?, ByteLimits::default(), NOW_S, 3600)?;
-        // What is refused is told at once.
-        let once = RetryPolicy { attempts: 1, ..RetryPolicy::CONTROL };
-        let timing = HubTiming { control_retry: once, complete_retry: once, ..HubTiming::default() };
-        let client =
-            HubClient::new(HubClientOptions { base_url, token: Some(token), timing, ..HubClientOptions::default() })?;
+        let base = served.says().await?;
+        let client = client(&base)?;
         let pid = served.child.id().context("a child that runs")?;
         let data = Path::new("/proc").join(pid.to_string()).join("cwd").join(DATA);
-        Ok(Self { served, http: http()?, client, repo: "acme/model".parse()?, data, _place: place })
+        Ok(Self { served, http: http()?, base, client, repo: "acme/model".parse()?, data, _place: place })
+    }
+
+    /// Kills the hub, which another one follows on the same disk.
+    async fn follow(&mut self) -> Result<()> {
+        self.base = self.served.asked("kill -9 $PPID").await?;
+        self.client = client(&self.base)?;
+        Ok(())
     }
 
     /// Fills the disk on which `folder` is, but for so many bytes.
@@ -204,6 +208,16 @@ impl OnDisk {
     }
 }
 
+/// A client that does everything once: what is refused is told at once.
+fn client(base_url: &str) -> Result<HubClient> {
+    let base_url = base_url.to_owned();
+    let all = [Area::Repo, Area::Media].map(|area| Grant::new(area, Right::Write, "acme", "*"));
+    let token = signed("acme", all.into_iter().collect::<Result<_, _>>()?, ByteLimits::default(), NOW_S, 3600)?;
+    let once = RetryPolicy { attempts: 1, ..RetryPolicy::CONTROL };
+    let timing = HubTiming { control_retry: once, complete_retry: once, ..HubTiming::default() };
+    Ok(HubClient::new(HubClientOptions { base_url, token: Some(token), timing, ..HubClientOptions::default() })?)
+}
+
 /// A status, its code and its text.
 type Refusal = (u16, String, String);
 
@@ -267,6 +281,27 @@ async fn h4_10_parts_that_fill_the_disk_are_refused_and_taken_once_there_is_room
 }
 
 #[tokio::test]
+async fn h4_29_an_object_of_a_grant_that_finds_the_disk_full_is_refused_in_the_words_of_s3() -> Result<()> {
+    let hub = OnDisk::start(&format!("{SMALL_DISK} data/objects")).await?;
+    hub.commit("known", b"1").await?;
+    let session = Session::of(hub.client.clone()).await?;
+    let bytes = content(PART, 2);
+    let (id, grant) = session.grant("step-1/a", &bytes).await?;
+    hub.fill("objects", PART / 2)?;
+    let put = Signing::new(&grant, "PUT", "", &bytes);
+    let (status, said) = put.send(&hub.http, bytes.clone()).await?;
+    // Under a status and a code after which its clients come again.
+    assert_eq!(status, 503, "{said}");
+    assert!(said.contains("<Code>ServiceUnavailable</Code>") && said.contains(FULL.2), "{said}");
+    assert_eq!(hub.objects()?.len(), 1, "known");
+    hub.empty("objects")?;
+    assert_eq!(put.send(&hub.http, bytes.clone()).await?.0, 200);
+    session.complete(&id, &grant, &bytes).await?;
+    assert_eq!(hub.objects()?.len(), 2);
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_hub_that_cannot_write_what_it_knows_changes_nothing_and_reads_on() -> Result<()> {
     // The objects have room; what is known of them has none.
     let mut hub =
@@ -307,6 +342,32 @@ async fn a_hub_that_cannot_write_what_it_knows_changes_nothing_and_reads_on() ->
     hub.client.put_metadata(&hub.repo, &attributes("1")).await?;
     let paths: Vec<_> = hub.read().await?.into_iter().map(|(path, _)| path).collect();
     assert_eq!(paths, ["known", "late", "ready"]);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_hub_that_was_killed_on_a_full_disk_begins_again_and_is_read() -> Result<()> {
+    // Objects and what is known of them are on one disk, as they are by default. One hub, and then another.
+    let mut hub = OnDisk::start(&format!("{SMALL_DISK} data; mkdir data/objects; \"$@\" || true")).await?;
+    hub.commit("known", &content(1000, 1)).await?;
+    let before = hub.read().await?;
+    let (created, urls) = hub.open("late", b"2").await?;
+    let (_, url) = urls.parts().next().context("a part")?;
+    hub.fill("", 0)?;
+    hub.follow().await?;
+    assert_eq!(hub.read().await?, before);
+    let told = hub.save("media", b"3").await;
+    assert!(was_told(&told, FULL), "{told:?}");
+    hub.empty("")?;
+    // The address of the part was that of the other hub.
+    let told = hub.client.finalize_commit(&hub.repo, &created.revision_id).await.unwrap_err();
+    assert_eq!(told.code(), Some("upload_incomplete"));
+    let path = url.reveal().split_once("/api/").context("a path")?.1;
+    let url = format!("{}/api/{path}", hub.base).parse()?;
+    let etag = hub.put(&url, b"2").await?.map_err(|refusal| anyhow::anyhow!("{refusal:?}"))?;
+    hub.complete(&created, &[PartEtag { part_number: 1, etag }]).await??;
+    hub.client.finalize_commit(&hub.repo, &created.revision_id).await?;
+    assert_eq!(hub.read().await?.len(), 2);
     Ok(())
 }
 

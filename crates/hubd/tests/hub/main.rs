@@ -1,5 +1,6 @@
 //! The hub over real sockets, with the client of `gen-worker-hub`.
 
+mod addresses;
 mod blobs;
 mod bucket_faults;
 mod child;
