@@ -3,13 +3,14 @@
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context, Result};
+use axum::Router;
 use gen_worker_hub::{
     BearerToken,
     token::{Area, ByteLimits, CapabilityClaims, Grant, Right, Workload},
 };
 use gen_worker_hubd::{
-    Hub, HubOptions, RunningJobs, Visibility, blobs::BlobStore, clock::Clock, metadata::sqlite::SqliteMetadata, serve,
-    signing::token_signer,
+    Hub, HubOptions, RunningJobs, Visibility, blobs::BlobStore, clock::Clock, metadata::sqlite::SqliteMetadata, router,
+    serve, signing::token_signer,
 };
 use gen_worker_tasks::Scope;
 use object_store::{ObjectStore, prefix::PrefixStore};
@@ -18,7 +19,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::{
-    Moto, Slow,
+    Moto, Refusing, Slow,
     hub_peer::{peer_call, succeeded},
 };
 
@@ -33,6 +34,9 @@ pub const PART_BYTES: u64 = 1 << 20;
 
 /// How long a slow hub waits for a finalize before it says that it goes on.
 const SLOW_WAIT: Duration = Duration::from_millis(100);
+
+/// What stands in front of a hub.
+type Front = Box<dyn FnOnce(Router) -> Router>;
 
 /// A hub on a port of its own. Ends with its guard.
 #[derive(Debug)]
@@ -53,6 +57,16 @@ impl OwnHub {
     /// When a part of it does not start.
     pub fn start(visibility: Visibility) -> Result<Self> {
         Self::over(local, None, |options| options.visibility = visibility)
+    }
+
+    /// Starts one on local disk behind a server that refuses some calls.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub fn start_behind(refusing: &Arc<Refusing>, visibility: Visibility) -> Result<Self> {
+        let refusing = Arc::clone(refusing);
+        let front: Front = Box::new(move |routes| refusing.before(routes));
+        Self::over(local, Some(front), |options| options.visibility = visibility)
     }
 
     /// Starts one on local disk that renews tokens of the jobs that `jobs` knows.
@@ -88,21 +102,23 @@ impl OwnHub {
     /// When a part of it does not start.
     pub fn start_slow(slow: &Arc<Slow>, visibility: Visibility) -> Result<Self> {
         let blobs = |_: &Path, scope| Ok(BlobStore::remote(slow.objects(), scope));
-        Self::over(blobs, Some(Arc::clone(slow)), |options| {
+        let before = Arc::clone(slow);
+        let front: Front = Box::new(move |routes| before.before(routes));
+        Self::over(blobs, Some(front), |options| {
             (options.visibility, options.finalize_wait) = (visibility, SLOW_WAIT);
         })
     }
 
     fn over(
         blobs: impl FnOnce(&Path, Arc<Scope>) -> Result<BlobStore>,
-        slow: Option<Arc<Slow>>,
+        front: Option<Front>,
         change: impl FnOnce(&mut HubOptions),
     ) -> Result<Self> {
         let dir = tempfile::tempdir().context("make a directory")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let scope = Scope::new("hub");
         let blobs = blobs(dir.path(), Arc::new(Scope::under("hub-blobs", scope.cancel())))?;
-        let (url, hub) = runtime.block_on(start(dir.path(), blobs, slow, change, &scope))?;
+        let (url, hub) = runtime.block_on(start(dir.path(), blobs, front, change, &scope))?;
         Ok(Self { url, scope, hub, runtime, dir })
     }
 
@@ -186,7 +202,7 @@ fn local(dir: &Path, scope: Arc<Scope>) -> Result<BlobStore> {
 async fn start(
     dir: &Path,
     blobs: BlobStore,
-    slow: Option<Arc<Slow>>,
+    front: Option<Front>,
     change: impl FnOnce(&mut HubOptions),
     scope: &Scope,
 ) -> Result<(String, Arc<Hub>)> {
@@ -200,8 +216,16 @@ async fn start(
     let hub = Arc::new(Hub::new(metadata, blobs, options)?);
     hub.recover().await?;
     let (cancel, served) = (scope.cancel().clone(), Arc::clone(&hub));
-    match slow {
-        Some(slow) => scope.spawn("serve", async move { slow.serve(listener, served, &cancel).await }),
+    match front {
+        Some(front) => {
+            let routes = front(router(served));
+            scope.spawn("serve", async move {
+                tokio::select! {
+                    ended = axum::serve(listener, routes) => drop(ended),
+                    () = cancel.stopped() => {}
+                }
+            })
+        }
         None => scope.spawn("serve", async move { serve(listener, served, Duration::from_secs(1), &cancel).await }),
     };
     Ok((url, hub))

@@ -1,6 +1,11 @@
 //! `gen-worker hub` as a process of its own.
 
-use std::{fs, net::SocketAddr, path::Path, process::Command};
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use gen_worker_hub::{
@@ -17,6 +22,9 @@ use crate::{
     Process, built, eventually,
     hub_peer::{peer_call, succeeded},
 };
+
+/// Name of the directory of a hub in its place.
+const HUB: &str = "hub";
 
 /// A running hub. Killed when dropped; what it keeps goes with it.
 #[derive(Debug)]
@@ -39,7 +47,26 @@ pub struct HubProcess {
 struct Ready {
     hub: String,
     listen: SocketAddr,
-    token_file: std::path::PathBuf,
+    token_file: PathBuf,
+}
+
+/// The command `gen-worker` in a world in which it may mount, once a shell has made that ready with `script`, whose `$HUB` is
+/// `directory`.
+///
+/// # Errors
+/// When it is not built.
+pub fn in_own_world(script: &str, directory: &Path) -> Result<Command> {
+    let mut command = Command::new("unshare");
+    let script = format!("{script}\nexec \"$@\"");
+    command.args(["--mount", "--map-root-user", "sh", "-ec", &script, "sh"]).arg(built("gen-worker")?);
+    command.env("HUB", directory);
+    Ok(command)
+}
+
+/// A path in the world of a process, which may have mounts of its own.
+fn seen_by(process: &Process, path: &Path) -> PathBuf {
+    let root = Path::new("/proc").join(process.id().to_string()).join("root");
+    root.join(path.strip_prefix("/").unwrap_or(path))
 }
 
 impl HubProcess {
@@ -64,10 +91,26 @@ impl HubProcess {
     /// # Errors
     /// As [`HubProcess::start`].
     pub fn start_with(dir: TempDir, words: &[&str], variables: &[(&str, &str)]) -> Result<Self> {
-        let ready = dir.path().join("ready.json");
         let mut command = Command::new(built("gen-worker")?);
-        command.args(["hub", "--listen", "127.0.0.1:0"]).args(words).envs(variables.iter().copied());
-        command.arg("--dir").arg(dir.path().join("hub")).arg("--ready-file").arg(&ready);
+        command.envs(variables.iter().copied());
+        Self::run(dir, words, command)
+    }
+
+    /// Starts one in a world in which it may mount, once a shell has made that ready with `script`. The directory of the hub is
+    /// `$HUB` there.
+    ///
+    /// # Errors
+    /// As [`HubProcess::start`].
+    pub fn start_by(script: &str, words: &[&str]) -> Result<Self> {
+        let dir = tempfile::tempdir().context("make a directory")?;
+        let command = in_own_world(script, &dir.path().join(HUB))?;
+        Self::run(dir, words, command)
+    }
+
+    fn run(dir: TempDir, words: &[&str], mut command: Command) -> Result<Self> {
+        let ready = dir.path().join("ready.json");
+        command.args(["hub", "--listen", "127.0.0.1:0"]).args(words);
+        command.arg("--dir").arg(dir.path().join(HUB)).arg("--ready-file").arg(&ready);
         // Left by one that was killed.
         drop(fs::remove_file(&ready));
         let mut process = Process::start("hub", &mut command)?;
@@ -75,8 +118,14 @@ impl HubProcess {
         let told = eventually("the ready file", || fs::read(&ready).ok())?;
         let Ready { hub: url, listen: address, token_file } =
             serde_json::from_slice(&told).context("read the ready file")?;
-        let token = fs::read_to_string(token_file).context("read the token")?.trim().parse()?;
+        let token = fs::read_to_string(seen_by(&process, &token_file)).context("read the token")?.trim().parse()?;
         Ok(Self { process, url, address, token, dir })
+    }
+
+    /// The directory of the hub, as its process sees it.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        seen_by(&self.process, &self.dir.path().join(HUB))
     }
 
     /// Kills it, and gives what it leaves.

@@ -7,17 +7,16 @@ use std::sync::{
 
 use anyhow::{Context, Result};
 use axum::{
+    Router,
     body::{Body, to_bytes},
     extract::{Request, State},
     http::{StatusCode, request::Parts},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
-use gen_worker_hubd::{Hub, router};
-use gen_worker_tasks::{Cancel, Scope};
+use gen_worker_tasks::Scope;
 use object_store::ObjectStore;
 use parking_lot::Mutex;
-use tokio::net::TcpListener;
 
 use crate::read_gate::ReadGate;
 
@@ -60,13 +59,9 @@ impl Slow {
         Arc::new(self.objects.clone())
     }
 
-    /// Serves `hub` until the end.
-    pub(crate) async fn serve(self: Arc<Self>, listener: TcpListener, hub: Arc<Hub>, cancel: &Cancel) {
-        let routes = router(hub).layer(from_fn_with_state(self, pass));
-        tokio::select! {
-            ended = axum::serve(listener, routes) => drop(ended),
-            () = cancel.stopped() => {}
-        }
+    /// In front of `routes`.
+    pub(crate) fn before(self: Arc<Self>, routes: Router) -> Router {
+        routes.layer(from_fn_with_state(self, pass))
     }
 
     async fn answer(&self, request: Request, next: Next) -> Result<Response> {

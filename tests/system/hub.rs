@@ -2,8 +2,10 @@
 
 mod bucket;
 mod commits;
+mod disks;
 mod killed;
 mod producers;
+mod refused;
 mod renewals;
 mod resolves;
 mod slow;

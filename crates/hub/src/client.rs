@@ -32,6 +32,6 @@ pub use hub_client::HubClient;
 pub use job_sessions::JobSessions;
 pub use options::{HubClientOptions, HubTiming};
 pub use repos::BlobReader;
-pub use retry::{Jitter, PollPolicy, RetryPolicy};
+pub use retry::{Jitter, PollPolicy, RetryPolicy, retry_after};
 pub use tls::config as tls_config;
 pub use uploads::UploadTarget;

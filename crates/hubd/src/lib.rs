@@ -16,6 +16,7 @@ mod api;
 pub mod blobs;
 pub mod clock;
 mod content_kind;
+mod disk;
 mod grants;
 mod hub;
 mod limiter;

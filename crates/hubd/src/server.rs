@@ -1,6 +1,7 @@
 //! The listener: connections, their limits, and how they end. Owns the connection tasks.
 
 mod room;
+mod unread;
 
 use std::{convert::Infallible, io, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
@@ -17,6 +18,7 @@ use crate::{
     patience::{PatientBody, PatientSocket},
 };
 use room::Room;
+use unread::Watched;
 
 pub(crate) use room::network;
 
@@ -78,8 +80,10 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stall: 
     drop(stream.set_nodelay(true));
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(api::Peer(peer.ip()));
-        let reply = router.clone().oneshot(request.map(|body| Body::new(PatientBody::new(body, stall))));
-        async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
+        let (head, body) = request.into_parts();
+        let (body, reading) = Watched::new(PatientBody::new(body, stall));
+        let reply = router.clone().oneshot(Request::from_parts(head, Body::new(body)));
+        async move { Ok::<_, Infallible>(reading.tell(reply.await.unwrap_or_else(|never| match never {}))) }
     });
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(READ_AHEAD_BYTES);

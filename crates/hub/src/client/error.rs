@@ -55,7 +55,7 @@ pub enum HubError {
         retry_after: Option<Duration>,
     },
     /// Another answer than expected.
-    #[error("{operation}: the hub answered with status {status}")]
+    #[error("{operation}: the hub answered with status {status}{}", said(code.as_deref()))]
     Status {
         /// Which call.
         operation: &'static str,
@@ -120,6 +120,11 @@ pub enum HubFailure {
     Retryable,
     /// It will not work with this token or this server.
     Fatal,
+}
+
+/// The server's word for a refusal, behind its status; it says what a status alone does not, such as that a disk is full.
+fn said(code: Option<&str>) -> String {
+    code.map_or_else(String::new, |code| format!(" ({code})"))
 }
 
 impl HubError {

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     error::HubError,
     hub_client::HubClient,
-    retry::{RetryPolicy, random_name, random_unit},
+    retry::{RetryPolicy, random_name, random_unit, retry_after},
 };
 use crate::{
     api::{ErrorBody, REPLY_BYTES_MAX, ReplyError},
@@ -117,8 +117,7 @@ impl<'a> Call<'a> {
 
 impl Reply {
     fn new(status: StatusCode, headers: &HeaderMap, body: Bytes) -> Self {
-        let retry_after = headers.get(header::RETRY_AFTER).and_then(|value| retry_after(value.to_str().ok()?));
-        Self { status, retry_after, body }
+        Self { status, retry_after: retry_after(headers), body }
     }
 
     fn may_pass(&self) -> bool {
@@ -201,12 +200,6 @@ async fn read(operation: &'static str, mut response: reqwest::Response) -> Resul
         body.extend_from_slice(&piece);
     }
     Ok(Reply::new(response.status(), response.headers(), body.freeze()))
-}
-
-/// Seconds, with or without a fraction. Dates are allowed there too, and nobody sends them.
-fn retry_after(text: &str) -> Option<Duration> {
-    let seconds = text.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
-    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// The address is taken out: it may be a signed one.

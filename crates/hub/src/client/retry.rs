@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use http::{HeaderMap, header};
+
 /// How attempts are repeated.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct RetryPolicy {
@@ -138,6 +140,14 @@ impl PollPolicy {
         let wait = longer.unwrap_or_else(|cap| cap).min(self.cap);
         (elapsed.saturating_add(wait) <= self.limit).then_some(wait)
     }
+}
+
+/// What a server says in `Retry-After`: seconds, with or without a fraction. Dates are allowed there too, and nobody sends them.
+#[must_use]
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    let seconds = text.trim().parse::<f64>().ok().filter(|seconds| *seconds > 0.0)?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// A number uniform in `[0, 1)` from the operating system's entropy: spreads clients, nothing more.

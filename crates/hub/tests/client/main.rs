@@ -11,5 +11,6 @@ mod repos;
 mod resolves;
 mod server;
 mod sessions;
+mod timing;
 mod tls;
 mod uploads;

@@ -9,12 +9,16 @@ use serde_json::{Map, Value};
 
 use crate::{
     blobs::ReceiveError,
+    disk::DiskFault,
     hub::{Busy, FinalizeError, Sha256Error},
     metadata::MetadataError,
 };
 
 /// When who has too many open commits may come again: some may have ended.
 const TOO_MANY_AFTER_S: u64 = 30;
+
+/// When who finds no room may come again: the next round of tidying may make some, and somebody who is told of it may too.
+const NO_ROOM_AFTER_S: u64 = 5;
 
 /// A refusal. Its text names what is wrong and holds no secret.
 #[derive(Clone, Debug)]
@@ -60,7 +64,14 @@ impl ApiError {
     /// The stores cannot be used now.
     pub fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(error, "request refused");
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "the hub cannot do this now").after(1)
+        let fault = DiskFault::of(error);
+        let (status, code) = match fault {
+            Some(DiskFault::Full) => (StatusCode::INSUFFICIENT_STORAGE, "insufficient_storage"),
+            Some(DiskFault::ReadOnly) => (StatusCode::SERVICE_UNAVAILABLE, "storage_read_only"),
+            None => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        };
+        let message = fault.map_or("the hub cannot do this now", DiskFault::message);
+        Self::new(status, code, message).after(if fault.is_some() { NO_ROOM_AFTER_S } else { 1 })
     }
 
     /// A refusal of the metadata, about an upload.

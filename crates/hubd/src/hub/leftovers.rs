@@ -6,9 +6,11 @@ use super::{
     Hub, UNUSED_GRACE,
     upkeep::{TIDY_STEP, TidyError},
 };
+use crate::disk::DiskFault;
 
 impl Hub {
-    /// Removes what an earlier process left when it was killed. Call it before the first request.
+    /// Removes what an earlier process left when it was killed. Call it before the first request. What has expired stays until
+    /// there is room to write that it is gone.
     ///
     /// # Errors
     /// See [`TidyError`].
@@ -20,7 +22,14 @@ impl Hub {
         } else {
             self.remove_leftovers().await?;
         }
-        self.tidy().await
+        match self.tidy().await {
+            // That may be so for long, and what is there can be read.
+            Err(error) if DiskFault::of(&error).is_some() => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the hub was not tidied");
+                Ok(())
+            }
+            tidied => tidied,
+        }
     }
 
     /// The same while others work on the same objects: one that nothing names may be about to be named. No upload lives longer

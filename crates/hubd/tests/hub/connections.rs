@@ -50,6 +50,24 @@ async fn a_body_that_stops_does_not_hold_its_connection() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_refusal_before_the_body_has_come_says_that_the_connection_ends_and_no_other_does() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start_with(directory.path(), |options| options.stall = STALL).await?;
+    let reply = half(&server, "POST /api/v1/datasets HTTP/1.1").await?;
+    assert!(reply.starts_with("HTTP/1.1 401 ") && reply.contains("\r\nconnection: close\r\n"), "{reply}");
+    // Refused for what is in it: it was read, and the next request comes over the same connection.
+    let token = server.operator();
+    let post = async || {
+        let call = server.http.post(format!("{}/api/v1/datasets", server.url)).bearer_auth(token.reveal());
+        call.body("[]").send().await
+    };
+    for reply in [post().await?, server.http.get(format!("{}/nothing", server.url)).send().await?] {
+        assert!(reply.status().is_client_error() && !reply.headers().contains_key("connection"), "{reply:?}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn h8_2_who_has_no_token_is_refused_before_a_dataset_comes() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let server = Server::start_with(directory.path(), |options| options.stall = STALL).await?;

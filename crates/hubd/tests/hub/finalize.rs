@@ -121,3 +121,67 @@ async fn h6_21_a_commit_keeps_nothing_of_its_operations_once_it_is_done() -> Res
     assert!(about.contains("what it was for") && !about.contains(one), "{about}");
     Ok(())
 }
+
+#[tokio::test]
+async fn h6_18_a_finalize_names_the_files_that_are_missing_and_changes_nothing() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let (client, repo) = (server.writer("acme")?, "acme/model".parse()?);
+    let first = adding(CommitMode::Replace, &[("old", b"0")])?;
+    let before = server.commit(&client, &repo, &first, &[b"0"]).await?.checkpoint_id;
+    let latest = async || anyhow::Ok(client.resolve(&gen_worker_hub::HubRef::parse("acme/model")?).await?.snapshot);
+    let files: [(&str, &[u8]); 4] = [("c", b"3"), ("a/b", b"1"), ("d", b"2"), ("b", b"1")];
+    let created = client.create_commit(&repo, &adding(CommitMode::Replace, &files)?).await?;
+    let missing = async || {
+        let (status, reply) = finalize(&server, &created.revision_id).await?;
+        assert_eq!((status, reply["error"]["code"].as_str()), (409, Some("upload_incomplete")), "{reply}");
+        let mut missing: Vec<String> = serde_json::from_value(reply["error"]["missing"].clone())?;
+        missing.sort();
+        assert_eq!(latest().await?.to_string(), before.hex());
+        anyhow::Ok(missing)
+    };
+    assert_eq!(missing().await?, ["a/b", "b", "c", "d"]);
+    let mut uploads = created.clone();
+    uploads.uploads.retain(|upload| upload.path.as_str() == "d");
+    server.bring(&client, &repo, &uploads, &[b"2"]).await?;
+    assert_eq!(missing().await?, ["a/b", "b", "c"], "both paths of one content");
+    uploads.uploads = created.uploads.iter().filter(|upload| upload.path.as_str() != "d").cloned().collect();
+    server.bring(&client, &repo, &uploads, &[b"1", b"3"]).await?;
+    let (status, done) = finalize(&server, &created.revision_id).await?;
+    assert_eq!(status, 200, "{done}");
+    assert_eq!(done["checkpoint_id"], format!("blake3:{}", latest().await?));
+    Ok(())
+}
+
+#[tokio::test]
+async fn h6_22_pickled_weights_are_taken_told_and_not_chosen_unless_they_are_named() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let client = server.writer("acme")?;
+    let bring = async |flavor: &str, path: &str, bytes: &[u8]| {
+        let mut commit = adding(CommitMode::Replace, &[(path, bytes)])?;
+        commit.flavor = flavor.to_owned();
+        let revision = brought(&server, &client, &commit, &[bytes]).await?;
+        let (status, done) = finalize(&server, &revision).await?;
+        assert_eq!(status, 200, "{done}");
+        assert_eq!(finalize(&server, &revision).await?, (200, done.clone()), "the same again");
+        anyhow::Ok(done)
+    };
+    let resolve = async |reference: &str| {
+        client.resolve(&gen_worker_hub::HubRef::parse(reference)?).await.map_err(anyhow::Error::from)
+    };
+    // `bf16` is what a default would choose first.
+    for (number, name) in (1..).zip(["m.bin", "m.pt", "m.pth", "m.ckpt", "w/M.PKL"]) {
+        let done = bring("bf16", name, &[number]).await?;
+        assert_eq!(done["unsafe_weights"], true, "{name}: {done}");
+    }
+    assert!(resolve("acme/model").await.is_err(), "nothing else is there");
+    assert_eq!(resolve("acme/model#bf16").await?.files[0].path.as_str(), "w/M.PKL");
+    for (number, name) in (10..).zip(["m.safetensors", "m.bin.json", "pkl"]) {
+        let done = bring("z", name, &[number]).await?;
+        assert_eq!(done["unsafe_weights"], false, "{name}: {done}");
+    }
+    assert_eq!(resolve("acme/model").await?.files[0].path.as_str(), "pkl");
+    assert_eq!(resolve("acme/model#bf16").await?.files[0].path.as_str(), "w/M.PKL");
+    Ok(())
+}

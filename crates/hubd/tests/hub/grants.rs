@@ -27,7 +27,10 @@ pub struct Session {
 
 impl Session {
     pub async fn open(server: &Server) -> Result<Self> {
-        let client = server.writer("acme")?;
+        Self::of(server.writer("acme")?).await
+    }
+
+    pub async fn of(client: HubClient) -> Result<Self> {
         let repo = "acme/model".parse()?;
         let open = SessionOpen { job_id: Some("j1".to_owned()), ..SessionOpen::default() };
         let session = client.open_session(&repo, &open).await?.session_id;

@@ -5,7 +5,6 @@ use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
     path::Path,
-    process::Stdio,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -18,19 +17,15 @@ use gen_worker_hub::{
     token::{Area, ByteLimits, Grant, Right},
 };
 use gen_worker_hubd::clock::Clock;
-use tokio::{
-    io::{AsyncBufReadExt as _, BufReader, Lines},
-    process::{Child, ChildStdout, Command},
-    sync::Notify,
-};
+use tokio::sync::Notify;
 
-use crate::server::{PART, Server, adding, announced, bring, content, http, put_parts, signed};
+use crate::{
+    child::{Served, says},
+    server::{PART, Server, adding, announced, bring, content, http, put_parts, signed},
+};
 
 /// Tells a child that it is one, and what time it is.
 const ORDER: &str = "serve-here";
-
-/// In front of what a child says.
-const SAID: &str = "hub: ";
 
 /// Clients at once.
 const CLIENTS: usize = 16;
@@ -51,10 +46,10 @@ const TURNS: usize = 50;
 #[tokio::test]
 async fn a_child_serves_until_it_is_killed() -> Result<()> {
     let Ok(order) = std::fs::read_to_string(ORDER) else { return Ok(()) };
-    println!("\n{SAID}begins");
+    says("begins");
     let clock = Clock::standing(order.parse()?);
     let server = Server::start_with(Path::new("."), |options| options.clock = clock.clone()).await?;
-    println!("\n{SAID}{}", server.url);
+    says(&server.url);
     loop {
         // It collects all the time, but leaves room for its clients.
         for _ in 0..TURNS {
@@ -65,30 +60,10 @@ async fn a_child_serves_until_it_is_killed() -> Result<()> {
     }
 }
 
-/// A child at work.
-struct Served {
-    child: Child,
-    lines: Lines<BufReader<ChildStdout>>,
-}
-
-impl Served {
-    fn start(directory: &Path, now_s: u64) -> Result<Self> {
-        std::fs::write(directory.join(ORDER), now_s.to_string())?;
-        let mut command = Command::new(std::env::current_exe()?);
-        command.args(["--exact", "kill::a_child_serves_until_it_is_killed", "--nocapture"]).current_dir(directory);
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn()?;
-        let lines = BufReader::new(child.stdout.take().context("its output")?).lines();
-        Ok(Self { child, lines })
-    }
-
-    async fn says(&mut self) -> Result<String> {
-        while let Some(line) = self.lines.next_line().await? {
-            if let Some(said) = line.strip_prefix(SAID) {
-                return Ok(said.to_owned());
-            }
-        }
-        anyhow::bail!("the hub has ended by itself")
-    }
+/// A child over `directory`, at this time.
+fn start(directory: &Path, now_s: u64) -> Result<Served> {
+    std::fs::write(directory.join(ORDER), now_s.to_string())?;
+    Served::start("kill::a_child_serves_until_it_is_killed", directory)
 }
 
 /// What one client did, and what of it the hub acknowledged.
@@ -212,10 +187,10 @@ async fn h5_4_a_hub_that_is_killed_while_16_clients_upload_keeps_what_it_acknowl
     let mut now_s = 1_000_000;
     for (round, until) in ROUNDS.into_iter().enumerate() {
         // Killed while it takes up what the last one left, and collects it.
-        let mut begun = Served::start(directory.path(), now_s)?;
+        let mut begun = start(directory.path(), now_s)?;
         begun.says().await?;
         begun.child.kill().await?;
-        let mut served = Served::start(directory.path(), now_s)?;
+        let mut served = start(directory.path(), now_s)?;
         served.says().await?;
         let client = client(&served.says().await?, now_s)?;
         let acknowledged = Acknowledged { count: Cell::new(0), until, enough: Notify::new() };

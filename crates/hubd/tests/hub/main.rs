@@ -1,10 +1,13 @@
 //! The hub over real sockets, with the client of `gen-worker-hub`.
 
+mod addresses;
 mod blobs;
 mod bucket_faults;
+mod child;
 mod commits;
 mod connections;
 mod datasets;
+mod disks;
 mod environment;
 mod finalize;
 mod gate;

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use gen_worker_hub::{
     SignedUrl,
-    api::{PartEtag, PartRange},
+    api::{ErrorBody, PartEtag, PartRange},
     redact,
 };
 use reqwest::{
@@ -57,10 +57,11 @@ enum Fault {
 type Cause = Arc<dyn Error + Send + Sync>;
 
 /// What an attempt failed of when no error of a library says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Odd {
     Stalled,
-    Status(u16),
+    /// And the server's word for it, where it has one.
+    Status(u16, Option<String>),
 }
 
 impl PartSender<'_> {
@@ -131,16 +132,22 @@ async fn answered(request: reqwest::RequestBuilder, number: u32) -> Result<Optio
     let status = response.status();
     let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
     let etag = etag.filter(|etag| !etag.trim().is_empty());
-    let excerpt = excerpt(&mut response).await;
+    let said = said(&mut response).await;
     match status.as_u16() {
         200..=299 => Ok(etag),
-        status @ (429 | 500..) => Err(Fault::Passing { cause: Arc::new(Odd::Status(status)), broken: false }),
-        status => Err(Fault::Final(UploadError::PartRefused { number, status, detail: excerpt })),
+        status @ (429 | 500..) => {
+            let cause = Arc::new(Odd::Status(status, ErrorBody::code_of(&said)));
+            Err(Fault::Passing { cause, broken: false })
+        }
+        status => {
+            let detail = redact(&String::from_utf8_lossy(&said), EXCERPT_CHARS);
+            Err(Fault::Final(UploadError::PartRefused { number, status, detail }))
+        }
     }
 }
 
-/// The beginning of what the server said, cleaned. Its status and headers count even when this breaks.
-async fn excerpt(response: &mut Response) -> String {
+/// The beginning of what the server said. Its status and headers count even when this breaks.
+async fn said(response: &mut Response) -> Vec<u8> {
     let mut said = Vec::new();
     while said.len() <= ANSWER_BYTES_MAX {
         match response.chunk().await {
@@ -149,7 +156,7 @@ async fn excerpt(response: &mut Response) -> String {
         }
     }
     said.truncate(ANSWER_BYTES_MAX);
-    redact(&String::from_utf8_lossy(&said), EXCERPT_CHARS)
+    said
 }
 
 /// The address is taken out: it is a signed one.
@@ -164,7 +171,8 @@ impl fmt::Display for Odd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Stalled => f.write_str("the server has stalled"),
-            Self::Status(status) => write!(f, "the server answered with status {status}"),
+            Self::Status(status, None) => write!(f, "the server answered with status {status}"),
+            Self::Status(status, Some(code)) => write!(f, "the server answered with status {status} ({code})"),
         }
     }
 }

@@ -16,6 +16,7 @@ mod hub_server;
 mod hub_uploads;
 mod inputs;
 mod kills;
+mod part_times;
 mod pool;
 mod present;
 mod processes;

@@ -10,8 +10,8 @@ use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use gen_worker_hub::{
     SignedUrl,
-    api::{PartEtag, PartRange, PartUrls},
-    client::{HubError, RetryPolicy, tls_config},
+    api::{ErrorBody, PartEtag, PartRange, PartUrls},
+    client::{HubError, RetryPolicy, retry_after, tls_config},
 };
 use http::header;
 use http_body_util::StreamBody;
@@ -30,6 +30,9 @@ const PIECE_BYTES: usize = 256 * 1024;
 /// A connection, and the whole of one part (Hub contract, 6.4 and section 15).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const PART_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// Bytes of a refusal that are read: longer ones have no short word.
+const ANSWER_BYTES_MAX: usize = 4096;
 
 /// Why a part did not arrive. No address is in it.
 #[derive(Debug, thiserror::Error)]
@@ -53,12 +56,14 @@ pub(super) enum SendError {
         source: reqwest::Error,
     },
     /// The server refused it.
-    #[error("part {part} was refused with status {status}")]
+    #[error("part {part} was refused with status {status}{code}")]
     Refused {
         /// Which.
         part: u32,
         /// The status.
         status: u16,
+        /// The server's word for it, in brackets, where it has one.
+        code: String,
     },
 }
 
@@ -95,6 +100,7 @@ impl Sender {
         let mut failures = 0;
         loop {
             let result = self.put(file, range, url).await;
+            let mut asked = None;
             let error = match result {
                 Ok(reply) if reply.status().is_success() => {
                     let etag = reply.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok());
@@ -103,7 +109,8 @@ impl Sender {
                 }
                 Ok(reply) => {
                     let status = reply.status().as_u16();
-                    let refused = SendError::Refused { part, status };
+                    asked = retry_after(reply.headers());
+                    let refused = SendError::Refused { part, status, code: code(reply).await };
                     if status != 429 && status < 500 {
                         return Err(refused);
                     }
@@ -114,7 +121,7 @@ impl Sender {
             };
             failures += 1;
             let spread = f64::from(u32::from(uuid::Uuid::new_v4().as_bytes()[0])) / 256.0;
-            match RetryPolicy::CONTROL.wait(failures, None, spread) {
+            match RetryPolicy::CONTROL.wait(failures, asked, spread) {
                 Some(wait) => tokio::time::sleep(wait).await,
                 None => return Err(error),
             }
@@ -133,6 +140,18 @@ impl Sender {
         let body = reqwest::Body::wrap(StreamBody::new(pieces));
         request.body(body).send().await.map_err(|source| SendError::Transport { part: range.number, source })
     }
+}
+
+/// The server's word for its refusal, in brackets; nothing where it has none.
+async fn code(mut reply: reqwest::Response) -> String {
+    let mut said = Vec::new();
+    while said.len() <= ANSWER_BYTES_MAX {
+        match reply.chunk().await {
+            Ok(Some(piece)) => said.extend_from_slice(&piece),
+            Ok(None) | Err(_) => break,
+        }
+    }
+    ErrorBody::code_of(&said).map_or_else(String::new, |code| format!(" ({code})"))
 }
 
 /// The next bytes of a part; none at its end. A file that has become shorter is an error: the part would end early.

@@ -6,7 +6,7 @@ use axum::{
 };
 use quick_xml::escape::escape;
 
-use crate::{blobs::ReceiveError, metadata::MetadataError, sigv4::SignatureError};
+use crate::{blobs::ReceiveError, disk::DiskFault, metadata::MetadataError, sigv4::SignatureError};
 
 /// A refusal. Its text holds no secret.
 #[derive(Debug)]
@@ -50,7 +50,10 @@ impl S3Error {
     /// The stores cannot be used now. Clients come again.
     pub fn unavailable(error: &(dyn std::error::Error + 'static)) -> Self {
         tracing::warn!(error, "request refused");
-        Self::busy()
+        let busy = Self::busy();
+        // Under the code that clients come again after; people read the rest.
+        let message = DiskFault::of(error).map(|fault| fault.message().to_owned());
+        Self { message: message.unwrap_or(busy.message), ..busy }
     }
 
     /// The stores cannot be used now, which is on record already.

@@ -3,6 +3,8 @@
 //! A full disk, or a failing one, may take a whole transaction with it, in the middle of a group. Then everybody who is in it
 //! hears that, and the rest of the group begins anew.
 
+use std::{error::Error, sync::Arc};
+
 use futures::FutureExt as _;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -35,7 +37,7 @@ impl SqliteMetadata {
         let (reply, answer) = oneshot::channel::<Result<T, MetadataError>>();
         let job: Job = Box::new(move |transaction| {
             let outcome = in_savepoint(operation, transaction, work);
-            Box::new(move |stored| drop(reply.send(stored.and(outcome))))
+            Box::new(move |stored| drop(reply.send(told(stored, outcome))))
         });
         async move {
             let gone = || unavailable(operation)(rusqlite::Error::InvalidQuery);
@@ -79,16 +81,25 @@ fn commit(connection: &mut Connection, group: Vec<Job>) {
         {
             tells.push(job(&mut transaction));
         }
-        let done = if transaction.is_autocommit() { Err(ROLLED_BACK.to_owned()) } else { committed(transaction) };
+        let done =
+            if transaction.is_autocommit() { Err(None) } else { transaction.commit().map_err(Arc::new).map_err(Some) };
         for tell in tells {
-            let refused = |why: &String| MetadataError::Unavailable { operation: COMMIT, source: why.clone().into() };
+            let refused = |why: &Option<Arc<rusqlite::Error>>| {
+                let source: Box<dyn Error + Send + Sync> = why.clone().map_or(ROLLED_BACK.into(), |why| Box::new(why));
+                MetadataError::Unavailable { operation: COMMIT, source }
+            };
             tell(done.as_ref().copied().map_err(refused));
         }
     }
 }
 
-fn committed(transaction: Transaction<'_>) -> Result<(), String> {
-    transaction.commit().map_err(|error| error.to_string())
+/// What a caller hears: what the store failed of, where it was this call that failed. Whatever else it came to counts only once
+/// it is on the disk.
+fn told<T>(stored: Result<(), MetadataError>, outcome: Result<T, MetadataError>) -> Result<T, MetadataError> {
+    match (stored, outcome) {
+        (Err(_), Err(error @ MetadataError::Unavailable { .. })) => Err(error),
+        (stored, outcome) => stored.and(outcome),
+    }
 }
 
 fn in_savepoint<T>(

@@ -20,3 +20,11 @@ fn h4_24_something_is_sent_whatever_the_numbers_are() {
     let counts = |parts_at_once| GrantOptions { parts_at_once, ..GrantOptions::default() }.at_once(3);
     assert_eq!((counts(vec![]), counts(vec![0]), counts(vec![9, 8])), (1, 1, 8));
 }
+
+#[test]
+fn h15_so_much_goes_on_at_once_and_a_file_is_no_larger() {
+    let options = UploadOptions::default();
+    assert_eq!((options.parts_per_file, options.parts, options.files), (4, 8, 4));
+    assert_eq!((options.file_bytes_max, PART_SIZE_DEFAULT), (20 << 30, 64 << 20));
+    assert_eq!(options.part_retry, RetryPolicy::PART);
+}
