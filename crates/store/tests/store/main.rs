@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod bad_bodies;
+mod bad_disks;
 mod child;
+mod defaults;
 mod deliveries;
 mod disk;
 mod downloads;
@@ -16,11 +19,13 @@ mod hub_server;
 mod hub_uploads;
 mod inputs;
 mod kills;
+mod parallel;
 mod pool;
 mod present;
 mod processes;
 mod providers;
 mod server;
 mod snapshots;
+mod two_disks;
 mod upload_server;
 mod uploads;
