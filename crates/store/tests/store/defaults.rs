@@ -38,10 +38,10 @@ async fn with_free(
 }
 
 /// What was short: bytes that were needed, and those that were there.
-fn short(fetched: Result<HeldModel, FetchError>) -> (u64, u64) {
+fn short(fetched: Result<HeldModel, FetchError>) -> Option<(u64, u64)> {
     match fetched.unwrap_err() {
-        FetchError::InsufficientDisk { required_bytes, available_bytes, .. } => (required_bytes, available_bytes),
-        other => panic!("{other:?}"),
+        FetchError::InsufficientDisk { required_bytes, available_bytes, .. } => Some((required_bytes, available_bytes)),
+        _ => None,
     }
 }
 
@@ -50,7 +50,7 @@ async fn m8_3_two_gib_stay_free_beside_a_download() {
     let enough = LEN + 2 * GIB;
     with_free(enough, |options| options, |tree| tree).await.unwrap();
     let fetched = with_free(enough - 1, |options| options, |tree| tree).await;
-    assert_eq!(short(fetched), (enough, enough - 1));
+    assert_eq!(short(fetched), Some((enough, enough - 1)));
 }
 
 #[tokio::test]
@@ -58,7 +58,7 @@ async fn m6_14_one_gib_stays_free_where_no_more_is_asked_for() {
     let bare = |options| StoreOptions { headroom_bytes: 0, ..options };
     let enough = LEN + GIB;
     with_free(enough, bare, |tree| tree).await.unwrap();
-    assert_eq!(short(with_free(enough - 1, bare, |tree| tree).await), (enough, enough - 1));
+    assert_eq!(short(with_free(enough - 1, bare, |tree| tree).await), Some((enough, enough - 1)));
 }
 
 #[tokio::test]
@@ -70,5 +70,5 @@ async fn m6_14_a_file_of_unknown_size_leaves_one_gib() {
     with_free(LEN + GIB, |options| options, unsaid).await.unwrap();
     // The file may have what is beyond the reserve, and one byte of it is too much.
     let fetched = with_free(LEN + GIB - 1, |options| options, unsaid).await;
-    assert_eq!(short(fetched), (LEN, LEN - 1));
+    assert_eq!(short(fetched), Some((LEN, LEN - 1)));
 }
