@@ -11,11 +11,14 @@ use crate::{
     server::Answer,
 };
 
-/// What is waited for before the disk goes bad.
+/// Where the test says that the next step may begin.
 const GO: &str = "go";
 
 /// What is said when it has.
 const BAD: &str = "the disk is bad";
+
+/// What is said when the file has come all the same.
+const CAME: &str = "the file has come";
 
 /// Bytes of the file that are on the disk when it goes bad.
 const BEFORE: usize = 8 << 20;
@@ -31,14 +34,15 @@ fn may_mount_images() -> bool {
 }
 
 /// A child on a disk of its own, which `damage` makes bad in the middle and `repair` good again afterwards. Then a child goes on
-/// with what the kernel has of the disk, and a last one looks at what the disk has itself. The scripts run where the image is.
+/// with what the kernel has of the disk, and a last one looks at what the disk has itself. The scripts run where the image is. It is a
+/// disk for as long as somebody has it open or mounted.
 fn script(order: &str, on_errors: &str, damage: &str, repair: &str) -> String {
     format!(
         r#"at="$PWD"; mkfifo {GO}; exec 3<>{GO}; mkdir world; mount -t tmpfs -o size=128m tmpfs world; cd world
         truncate -s 192m image
         mkfs.ext4 -q -m 0 -O ^has_journal,^metadata_csum,^uninit_bg -E lazy_itable_init=0,nodiscard image
         disk=$(losetup --find --show image)
-        trap 'cd /; umount "$at"; losetup --detach "$disk"' EXIT
+        exec 4<"$disk"; losetup --detach "$disk"
         mount -o {on_errors} "$disk" "$at"
         cat > "$at/{ORDER}" <<'ORDER'
 {order}
@@ -50,6 +54,7 @@ ORDER
         wait $child
         {repair}
         (cd "$at"; "$@")
+        printf '\n{CAME}\n'; read -r _ <&3
         umount "$at"; mount "$disk" "$at"
         (cd "$at"; "$@")"#
     )
@@ -64,13 +69,16 @@ async fn ends_on_a_bad_disk(len: usize, on_errors: &str, damage: &str, repair: &
     place.server.script(&Blake3Hash::of(&content).to_string(), [Answer::Halt(BEFORE, Arc::clone(&go))]);
     let order = fs::read_to_string(place.dir.path().join(ORDER)).unwrap();
     let mut child = Child::start_with_images(&script(&order, on_errors, damage, repair), &place);
+    let next = || fs::write(place.dir.path().join(GO), "\n").unwrap();
     child.reached(BEFORE as u64).await;
-    fs::write(place.dir.path().join(GO), "\n").unwrap();
+    next();
     child.heard(BAD).await;
     go.notify_one();
-    let ends = child.ended().await;
-    // The last child found the file on the disk: it asked for nothing.
-    assert_eq!(place.server.seen().len(), 2, "{:?}", place.server.seen());
+    let mut ends = child.heard(CAME).await;
+    assert_eq!(place.server.seen().len(), 2, "what was left was not the file");
+    next();
+    ends.extend(child.ended().await);
+    assert_eq!(place.server.seen().len(), 2, "the file is on the disk");
     ends
 }
 

@@ -125,9 +125,9 @@ impl Child {
         Self::unshared(&["--mount", "--map-root-user"], script, test, place)
     }
 
-    /// One whose shell may mount images of disks, as only the real root may.
+    /// One whose shell may mount images of disks, as only the real root may. All that the shell starts ends with it.
     pub fn start_with_images(script: &str, place: &Place) -> Self {
-        Self::unshared(&["--mount"], script, FETCHES, place)
+        Self::unshared(&["--mount", "--pid", "--fork", "--kill-child"], script, FETCHES, place)
     }
 
     fn unshared(world: &[&str], script: &str, test: &str, place: &Place) -> Self {
@@ -162,9 +162,16 @@ impl Child {
         }
     }
 
-    /// Waits until its shell has said `word`.
-    pub async fn heard(&mut self, word: &str) {
-        while self.lines.next_line().await.unwrap().expect("a shell that has something to say goes on") != word {}
+    /// Waits until its shell has said `word`. How fetches ended before.
+    pub async fn heard(&mut self, word: &str) -> Vec<String> {
+        let mut ends = Vec::new();
+        loop {
+            let line = self.lines.next_line().await.unwrap().expect("a shell that has something to say goes on");
+            if line == word {
+                return ends;
+            }
+            ends.extend(line.strip_prefix(ENDED).map(str::to_owned));
+        }
     }
 
     /// Kills it, whatever it is at.
