@@ -10,6 +10,8 @@ mod system {
     mod hub_command;
     mod hub_shared;
     mod models;
+    mod models_by_hand;
+    mod others_buckets;
     mod run;
     mod slots;
     mod spans;

@@ -18,29 +18,35 @@ use tempfile::TempDir;
 const EMBEDDER: &str = "sentence-transformers/all-MiniLM-L6-v2";
 
 /// A machine with a store of models.
-struct Machine {
+pub(super) struct Machine {
     dir: TempDir,
 }
 
 impl Machine {
-    fn new() -> Result<Self> {
+    pub(super) fn new() -> Result<Self> {
         Ok(Self { dir: tempfile::tempdir().context("make a directory")? })
     }
 
-    fn store(&self) -> std::path::PathBuf {
+    pub(super) fn store(&self) -> std::path::PathBuf {
         self.dir.path().join("cas")
     }
 
     /// `program` with the store of this machine, the hub at `url` or none, and nobody else to ask.
     fn command(&self, program: &Path, url: &str, words: &[&str]) -> Command {
         let mut command = Command::new(program);
-        command.args(words).current_dir(self.dir.path()).env("TENSORHUB_CAS_DIR", self.store());
+        command.args(words);
+        self.prepared(command, url)
+    }
+
+    /// `command` with the same.
+    pub(super) fn prepared(&self, mut command: Command, url: &str) -> Command {
+        command.current_dir(self.dir.path()).env("TENSORHUB_CAS_DIR", self.store());
         command.env("TENSORHUB_URL", url).env("HF_ENDPOINT", "http://127.0.0.1:1").env_remove("GEN_WORKER_MODELS");
         command.env("GEN_WORKER_SPOOL", "never");
         command
     }
 
-    fn models(&self, url: &str, words: &[&str]) -> Result<gen_worker_tests::Ended> {
+    pub(super) fn models(&self, url: &str, words: &[&str]) -> Result<gen_worker_tests::Ended> {
         let words: Vec<_> = std::iter::once("models").chain(words.iter().copied()).collect();
         Process::output(&mut self.command(&built("gen-worker")?, url, &words))
     }
@@ -106,7 +112,7 @@ async fn m13_1_a_worker_brings_a_model_serves_it_and_has_it_after_a_restart() ->
 }
 
 /// The events of a program on a stream, by kind.
-fn kinds(text: &str) -> Vec<String> {
+pub(super) fn kinds(text: &str) -> Vec<String> {
     let events = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     events.filter_map(|event| Some(event.get("kind")?.as_str()?.to_owned())).collect()
 }

@@ -173,6 +173,17 @@ mod tests {
     }
 
     #[test]
+    fn m7_two_models_come_at_once_or_as_many_as_the_environment_says() {
+        let said = |text| store(&[("WORKER_MAX_CONCURRENT_DOWNLOADS", text)]).downloads;
+        assert_eq!((store(&[]).downloads, said("7"), said("0")), (2, 7, 0));
+        for wrong in ["-1", "many", "1.5"] {
+            let env = Environment::of_pairs(&[("WORKER_MAX_CONCURRENT_DOWNLOADS", wrong)]);
+            let failure = StoreSettings::of(&env, Reach::Local).err().unwrap();
+            assert!(failure.message().contains("WORKER_MAX_CONCURRENT_DOWNLOADS"), "{wrong}: {}", failure.message());
+        }
+    }
+
+    #[test]
     fn bad_settings_are_exit_2_and_show_no_secret() {
         let failure = StoreSettings::of(
             &Environment::of_pairs(&[("TENSORHUB_URL", "http://h"), ("TENSORHUB_TOKEN", "hush hush")]),

@@ -365,3 +365,35 @@ async fn m13_1_a_model_that_is_there_waits_for_no_download() {
     futures::join!(coming, there);
     assert_eq!(*ends.lock(), ["there", "other"]);
 }
+
+#[tokio::test]
+async fn m7_as_many_models_come_at_once_as_the_options_say_and_no_more() {
+    for (downloads, at_once) in [(1, 1), (2, 2), (0, 5)] {
+        let place = Place::new().await;
+        let contents = [b"a", b"b", b"c", b"d", b"e"];
+        let snapshots = contents.map(|content| {
+            place.site.hold(content);
+            place.site.put("o/r/resolve?tag=prod", &[("w", content)])
+        });
+        let options = StoreModelsOptions { downloads, ..place.options(Upstream::Orchestrator) };
+        let models = StoreModels::open(options, &Cancel::new()).await.expect("it opens");
+        let binding = o_r();
+        let fetches = snapshots.iter().map(|snapshot| models.fetch(&binding, Some(snapshot), &NoProgress));
+        let passing = async {
+            for ended in 0..contents.len() {
+                let open = (ended + at_once).min(contents.len());
+                place.site.held(open).await;
+                // Who had leave to come too has come when somebody else has all of a model.
+                let elsewhere = Place::new().await;
+                let snapshot = elsewhere.site.put("o/r/resolve?tag=prod", &[("w", WEIGHTS)]);
+                let others = elsewhere.models(Upstream::Orchestrator).await;
+                others.fetch(&binding, Some(&snapshot), &NoProgress).await.expect("it comes");
+                let held = place.site.held(open).await;
+                assert_eq!(held.len(), open, "of {downloads} at once, after {ended} have come");
+                place.site.let_go(&held[ended]);
+            }
+        };
+        let (fetched, ()) = futures::join!(futures::future::join_all(fetches), passing);
+        assert!(fetched.into_iter().all(|model| model.is_ok()));
+    }
+}

@@ -18,12 +18,15 @@ pub const ORDER: &str = "order.json";
 /// Bytes of the disk, when they are bounded: then the child fetches for ever.
 pub const BUDGET: &str = "budget";
 
-/// A file that takes space: the child removes it after the first failure, and tries again.
+/// A file that takes space: where it is, the child removes it after the first failure and tries again.
 pub const BALLAST: &str = "ballast";
 
 /// In front of what a child says of its progress, and of how a fetch ended.
 const SAID: &str = "bytes ";
 const ENDED: &str = "ended ";
+
+/// The test that is a child which fetches.
+const FETCHES: &str = "child::a_child_fetches_what_it_is_told";
 
 struct Said;
 
@@ -45,9 +48,7 @@ impl DiskSpace for Endless {
 /// Not a test by itself: the others run it in processes of their own, which have an order.
 #[tokio::test]
 async fn a_child_fetches_what_it_is_told() {
-    let Ok(order) = fs::read(ORDER) else { return };
-    let order: Vec<serde_json::Value> = serde_json::from_slice(&order).unwrap();
-    let trees: Vec<_> = order.iter().map(|tree| Resolved::from_snapshot(tree).unwrap()).collect();
+    let Some(trees) = ordered(ORDER) else { return };
     let budget = fs::read_to_string(BUDGET).ok().map(|bytes| bytes.parse().unwrap());
     let space: Arc<dyn DiskSpace> = match budget {
         Some(bytes) => Arc::new(Budget(bytes)),
@@ -64,9 +65,10 @@ async fn a_child_fetches_what_it_is_told() {
             ended(&result);
             if result.is_err() {
                 assert_sound(&Layout::new("."));
-                fs::remove_file(BALLAST).unwrap();
-                result = fetch(&store, tree).await;
-                ended(&result);
+                if fs::remove_file(BALLAST).is_ok() {
+                    result = fetch(&store, tree).await;
+                    ended(&result);
+                }
             }
         }
         if budget.is_none() {
@@ -79,7 +81,8 @@ async fn fetch(store: &Store, tree: &Resolved) -> Result<(), FetchError> {
     store.fetch(tree.snapshot.as_str(), tree, FormatGate::Any, &Said).await.map(drop)
 }
 
-fn ended(result: &Result<(), FetchError>) {
+/// Says how a fetch ended.
+pub fn ended(result: &Result<(), FetchError>) {
     match result {
         Ok(()) => println!("\n{ENDED}ok"),
         Err(error) => {
@@ -87,6 +90,12 @@ fn ended(result: &Result<(), FetchError>) {
             println!("\n{ENDED}{}", error.failure().as_str());
         }
     }
+}
+
+/// The snapshots that the file `name` lists, if it is there.
+pub fn ordered(name: &str) -> Option<Vec<Resolved>> {
+    let order: Vec<serde_json::Value> = serde_json::from_slice(&fs::read(name).ok()?).unwrap();
+    Some(order.iter().map(|tree| Resolved::from_snapshot(tree).unwrap()).collect())
 }
 
 /// What a child finds in `dir`.
@@ -103,18 +112,32 @@ pub struct Child {
 impl Child {
     /// One on the directory of `place`.
     pub fn start(place: &Place) -> Self {
-        Self::spawn(&mut Command::new(std::env::current_exe().unwrap()), place)
+        Self::spawn(&mut Command::new(std::env::current_exe().unwrap()), FETCHES, place)
     }
 
     /// One that a shell makes ready with `script`, whose `"$@"` runs it.
     pub fn start_by(script: &str, place: &Place) -> Self {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--map-root-user", "sh", "-ec", script, "sh"]);
-        Self::spawn(command.arg(std::env::current_exe().unwrap()), place)
+        Self::start_test_by(script, FETCHES, place)
     }
 
-    fn spawn(command: &mut Command, place: &Place) -> Self {
-        command.args(["--exact", "child::a_child_fetches_what_it_is_told", "--nocapture"]);
+    /// The same with another test of this program.
+    pub fn start_test_by(script: &str, test: &str, place: &Place) -> Self {
+        Self::unshared(&["--mount", "--map-root-user"], script, test, place)
+    }
+
+    /// One whose shell may mount images of disks, as only the real root may. All that the shell starts ends with it.
+    pub fn start_with_images(script: &str, place: &Place) -> Self {
+        Self::unshared(&["--mount", "--pid", "--fork", "--kill-child"], script, FETCHES, place)
+    }
+
+    fn unshared(world: &[&str], script: &str, test: &str, place: &Place) -> Self {
+        let mut command = Command::new("unshare");
+        command.args(world).args(["sh", "-ec", script, "sh"]);
+        Self::spawn(command.arg(std::env::current_exe().unwrap()), test, place)
+    }
+
+    fn spawn(command: &mut Command, test: &str, place: &Place) -> Self {
+        command.args(["--exact", test, "--nocapture"]);
         command.current_dir(place.dir.path()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -136,6 +159,18 @@ impl Child {
     pub async fn said(&mut self, lines: usize) {
         for _ in 0..lines {
             self.lines.next_line().await.unwrap().expect("a child that never ends goes on");
+        }
+    }
+
+    /// Waits until its shell has said `word`. How fetches ended before.
+    pub async fn heard(&mut self, word: &str) -> Vec<String> {
+        let mut ends = Vec::new();
+        loop {
+            let line = self.lines.next_line().await.unwrap().expect("a shell that has something to say goes on");
+            if line == word {
+                return ends;
+            }
+            ends.extend(line.strip_prefix(ENDED).map(str::to_owned));
         }
     }
 

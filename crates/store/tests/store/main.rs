@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
+mod bad_bodies;
+mod bad_disks;
 mod child;
+mod defaults;
 mod deliveries;
 mod disk;
 mod downloads;
@@ -16,6 +19,7 @@ mod hub_server;
 mod hub_uploads;
 mod inputs;
 mod kills;
+mod parallel;
 mod part_times;
 mod pool;
 mod present;
@@ -23,5 +27,6 @@ mod processes;
 mod providers;
 mod server;
 mod snapshots;
+mod two_disks;
 mod upload_server;
 mod uploads;

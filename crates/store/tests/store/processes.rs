@@ -41,6 +41,46 @@ async fn m6_20_a_killed_download_fetches_at_most_a_chunk_again() {
 }
 
 #[tokio::test]
+async fn m6_20_a_killed_process_fetches_at_most_a_chunk_of_each_of_its_four_open_files_again() {
+    const STEP: u64 = 6 * 1024 * 1024;
+    const KILLS: u64 = 2;
+    // What of a file may be on its way to the disk and not told yet.
+    const UNTOLD: u64 = 256 * 1024;
+    let place = Place::new().await;
+    let step = usize::try_from(STEP).unwrap();
+    let contents: Vec<_> = (1..=4).map(|n| [&[n], &bytes(step).repeat(3)[1..]].concat()).collect();
+    let names = ["a", "b", "c", "d"];
+    let files: Vec<_> = names.into_iter().zip(contents.iter().map(Vec::as_slice)).collect();
+    let tree = place.tree("t", &files);
+    order(place.dir.path(), &[&tree]);
+    let hashes: Vec<_> = contents.iter().map(|content| Blake3Hash::of(content)).collect();
+    for hash in &hashes {
+        place.server.script(&hash.to_string(), vec![Answer::Stall(step); 2]);
+    }
+    let mut had = [0; 4];
+    for _ in 0..KILLS {
+        let mut worker = Child::start(&place);
+        // Of each of them nearly all that the server gives this time.
+        worker.reached(had.iter().sum::<u64>() + 4 * (STEP - UNTOLD)).await;
+        worker.killed().await;
+        place.assert_sound();
+        for (hash, had) in hashes.iter().zip(&mut had) {
+            let part = fs::metadata(place.layout().part(*hash)).unwrap().len();
+            assert!(part + CHUNK_BYTES >= *had + STEP, "{part} bytes are left of {}", *had + STEP);
+            *had = part;
+        }
+    }
+    assert_eq!(Child::start(&place).ended().await, ["ok"]);
+    let seen = place.server.seen();
+    assert_eq!(seen.len(), 4 * 3);
+    for (hash, had) in hashes.iter().zip(had) {
+        let asked = seen.iter().rfind(|seen| seen.path == hash.to_string()).unwrap();
+        assert_eq!(asked.range, Some(format!("bytes={had}-")));
+    }
+    place.assert_sound();
+}
+
+#[tokio::test]
 async fn m6_22_processes_that_want_the_same_share_one_transfer() {
     let place = Place::new().await;
     let (content, go) = (bytes(300_000), Arc::new(Notify::new()));

@@ -1,6 +1,6 @@
 //! A server that does what a script says. Owns its listener and connections, gone with it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;
@@ -10,8 +10,11 @@ use tokio::{
     sync::Notify,
 };
 
+/// How long requests that have to come may take: a bound on a test that hangs.
+const ARRIVAL_LIMIT: Duration = Duration::from_secs(60);
+
 /// What the server does with one request.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub enum Answer {
     /// The file, or the range of it that was asked for.
     File,
@@ -33,6 +36,12 @@ pub enum Answer {
     Range(String),
     /// Waits for the test before it gives the file.
     Wait(Arc<Notify>),
+    /// The first so many bytes; then it waits for the test before it gives the rest.
+    Halt(usize, Arc<Notify>),
+    /// As [`Answer::File`], of a file in which one bit of this byte is the other one.
+    Flip(usize),
+    /// These bytes with their own length, and the word that they are packed.
+    Gzip(Vec<u8>),
     /// To another path.
     Redirect(String),
 }
@@ -100,6 +109,18 @@ impl Server {
     pub async fn arrival(&self) {
         self.arrived.notified().await;
     }
+
+    /// Waits until so many requests have come, and gives all.
+    pub async fn arrivals(&self, count: usize) -> Vec<Seen> {
+        let all = async {
+            while self.seen().len() < count {
+                self.arrived.notified().await;
+            }
+        };
+        let came = tokio::time::timeout(ARRIVAL_LIMIT, all).await.is_ok();
+        assert!(came, "{} of {count} requests came", self.seen().len());
+        self.seen()
+    }
 }
 
 async fn serve(mut socket: TcpStream, script: Arc<Mutex<Script>>, arrived: Arc<Notify>) -> std::io::Result<()> {
@@ -140,6 +161,20 @@ async fn reply(socket: &mut TcpStream, answer: Answer, file: &[u8], range: Optio
         Answer::Wait(go) => {
             go.notified().await;
             partial(socket, file, from, file.len()).await?;
+        }
+        Answer::Halt(bytes, go) => {
+            partial(socket, file, from, bytes).await?;
+            go.notified().await;
+            socket.write_all(&file[from.unwrap_or(0)..][bytes..]).await?;
+        }
+        Answer::Flip(at) => {
+            let mut flipped = file.to_vec();
+            flipped[at] ^= 1;
+            partial(socket, &flipped, from, file.len()).await?;
+        }
+        Answer::Gzip(bytes) => {
+            head(socket, 200, &[("Content-Encoding", "gzip".into())], Some(bytes.len())).await?;
+            socket.write_all(&bytes).await?;
         }
         Answer::Whole => partial(socket, file, None, file.len()).await?,
         Answer::Status(status) => head(socket, status, &[], Some(0)).await?,

@@ -10,6 +10,7 @@ use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::{TcpListener, TcpStream},
+    sync::Notify,
 };
 
 #[derive(Default)]
@@ -21,11 +22,16 @@ struct Shelf {
     /// Addresses that were given so often are of no use any more, and the next ones are.
     expired: usize,
     resolves: usize,
+    /// What lets a blob through, by its hash.
+    gates: BTreeMap<String, Arc<Notify>>,
+    /// Blobs with gates that were asked for.
+    held: Vec<String>,
 }
 
 pub(super) struct Site {
     pub(super) base: String,
     shelf: Arc<Mutex<Shelf>>,
+    arrived: Arc<Notify>,
     _scope: Scope,
 }
 
@@ -33,15 +39,16 @@ impl Site {
     pub(super) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let base = format!("http://{}", listener.local_addr().expect("an address"));
-        let (shelf, scope) = (Arc::<Mutex<Shelf>>::default(), Scope::new("site"));
+        let (shelf, arrived, scope) = (Arc::<Mutex<Shelf>>::default(), Arc::<Notify>::default(), Scope::new("site"));
         let (served, own, connections) = (shelf.clone(), base.clone(), Scope::under("site", scope.cancel()));
+        let notify = arrived.clone();
         scope.spawn("site", async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (shelf, base) = (served.clone(), own.clone());
-                connections.spawn("connection", async move { serve(stream, &shelf, &base).await });
+                let (shelf, base, arrived) = (served.clone(), own.clone(), notify.clone());
+                connections.spawn("connection", async move { serve(stream, &shelf, &base, &arrived).await });
             }
         });
-        Self { base, shelf, _scope: scope }
+        Self { base, shelf, arrived, _scope: scope }
     }
 
     /// Says what a resolve of `query` gives, such as `o/r/resolve?tag=prod`. Gives the same as the orchestrator would send it.
@@ -66,6 +73,27 @@ impl Site {
         self.shelf.lock().expired = resolves;
     }
 
+    /// The blob of these bytes comes only once the test says so.
+    pub(super) fn hold(&self, bytes: &[u8]) {
+        self.shelf.lock().gates.insert(Blake3Hash::of(bytes).to_string(), Arc::default());
+    }
+
+    /// Waits until so many of these blobs were asked for. All that were, by their hashes.
+    pub(super) async fn held(&self, count: usize) -> Vec<String> {
+        loop {
+            let held = self.shelf.lock().held.clone();
+            if held.len() >= count {
+                return held;
+            }
+            self.arrived.notified().await;
+        }
+    }
+
+    /// Lets one of them come.
+    pub(super) fn let_go(&self, hash: &str) {
+        self.shelf.lock().gates[hash].notify_one();
+    }
+
     /// Paths that were asked for since the last call.
     pub(super) fn seen(&self) -> Vec<String> {
         std::mem::take(&mut self.shelf.lock().seen)
@@ -77,7 +105,7 @@ fn id(files: &Vec<(String, Vec<u8>)>) -> String {
     Blake3Hash::of(format!("{files:?}").as_bytes()).to_string()
 }
 
-async fn serve(stream: TcpStream, shelf: &Mutex<Shelf>, base: &str) {
+async fn serve(stream: TcpStream, shelf: &Mutex<Shelf>, base: &str, arrived: &Notify) {
     let mut stream = BufReader::new(stream);
     loop {
         let (mut line, mut header) = (String::new(), String::new());
@@ -91,12 +119,25 @@ async fn serve(stream: TcpStream, shelf: &Mutex<Shelf>, base: &str) {
             }
         }
         let path = line.split(' ').nth(1).unwrap_or_default().to_owned();
+        let gate = asked(&mut shelf.lock(), &path);
+        if let Some(gate) = gate {
+            arrived.notify_one();
+            gate.notified().await;
+        }
         let (status, body) = answer(&mut shelf.lock(), base, &path);
         let head = format!("HTTP/1.1 {status} X\r\nContent-Length: {}\r\n\r\n", body.len());
         if stream.write_all(&[head.as_bytes(), &body].concat()).await.is_err() {
             return;
         }
     }
+}
+
+/// What a request for `path` has to wait for.
+fn asked(shelf: &mut Shelf, path: &str) -> Option<Arc<Notify>> {
+    let (hash, _) = path.strip_prefix("/blobs/")?.split_once('?')?;
+    let gate = shelf.gates.get(hash)?.clone();
+    shelf.held.push(hash.to_owned());
+    Some(gate)
 }
 
 fn answer(shelf: &mut Shelf, base: &str, path: &str) -> (u16, Vec<u8>) {
