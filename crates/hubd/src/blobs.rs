@@ -64,6 +64,14 @@ pub struct BlobStore {
 }
 
 impl BlobStore {
+    /// The same objects, with room for one piece that nobody else takes.
+    #[must_use]
+    pub(crate) fn apart(&self) -> Self {
+        // One piece is kept for who goes on alone.
+        let room = Arc::new(Room::new(2 * self.piece_bytes, self.piece_bytes));
+        Self { room, ..self.clone() }
+    }
+
     /// A store in `directory`, which must be there. Work that blocks runs in `scope`.
     ///
     /// # Errors

@@ -28,6 +28,7 @@ pub(crate) use sha256::Sha256Error;
 
 use ahead::Fronts;
 use flights::Flights;
+use joining::Failures;
 
 pub use direct::{Asker, Direct, Seen};
 pub use joining::JoinError;
@@ -94,8 +95,9 @@ pub struct Hub {
     strays: Mutex<Vec<String>>,
     /// A content came that may be in several objects.
     scattered: Notify,
-    /// Contents whose objects do not have their hash: they are not joined.
-    damaged: Mutex<HashSet<Blake3Hash>>,
+    /// Where contents are joined; none where clients read nothing from a bucket.
+    joins: Option<BlobStore>,
+    join_failures: Mutex<Failures>,
 }
 
 impl Hub {
@@ -120,6 +122,7 @@ impl Hub {
         let anonymous = Limiter::new(options.anonymous_per_minute);
         let grants = Grants::new(&options.secret, &options.public_url);
         let vault = Vault::new(&options.secret);
+        let joins = blobs.is_read_directly().then(|| blobs.apart());
         Ok(Self {
             metadata,
             blobs,
@@ -142,7 +145,8 @@ impl Hub {
             hashing_turns: Arc::new(Semaphore::new(HASHES_AT_ONCE)),
             strays: Mutex::default(),
             scattered: Notify::new(),
-            damaged: Mutex::default(),
+            joins,
+            join_failures: Mutex::default(),
         })
     }
 

@@ -93,6 +93,12 @@ impl UrlSigner {
     }
 }
 
+/// When the address with this query ends, in seconds since 1970.
+pub(crate) fn expiry(query: &str) -> Option<u64> {
+    let (_, expires) = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "expires").last()?;
+    expires.parse().ok()
+}
+
 impl std::fmt::Debug for UrlSigner {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UrlSigner").field("base", &self.base).finish_non_exhaustive()

@@ -1,6 +1,6 @@
 //! Bytes go out, whole or a range of them (Hub contract, 3.7 and 7.4).
 
-use std::{ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -12,7 +12,12 @@ use futures::{StreamExt as _, stream};
 use gen_worker_hub::{Blake3Hash, Digest};
 
 use super::{caller::Caller, error::ApiError, parts::check_address};
-use crate::{content_kind::ContentKind, hub::Hub, metadata::BlobRecord, signing::Use};
+use crate::{
+    content_kind::ContentKind,
+    hub::Hub,
+    metadata::BlobRecord,
+    signing::{Use, expiry},
+};
 
 /// A blob for who may read something that holds it. To others it is not there.
 pub(crate) async fn by_token(
@@ -39,25 +44,35 @@ pub(crate) async fn by_address(
 ) -> Result<Response, ApiError> {
     let kind = check_address(&hub, Use::Read, &uri)?;
     let hash = digest.parse().map_err(|_| ApiError::not_found("blob"))?;
-    // A bucket tells kinds and entity tags of its own, and its addresses are for one method.
-    let is_plain = kind.is_none() && method == Method::GET && !headers.contains_key(header::IF_RANGE);
-    if is_plain && let Some(direct) = direct(&hub, hash).await? {
-        return Ok(direct);
+    let blob = hub.metadata.blob(hash).await?.ok_or_else(|| ApiError::not_found("blob"))?;
+    // A bucket tells kinds of its own.
+    if kind.is_none() && !knows(&headers, hash) {
+        let left_s = expiry(uri.query().unwrap_or_default()).unwrap_or(0).saturating_sub(hub.options.clock.now_s());
+        if let Some(direct) = direct(&hub, &method, &blob, left_s).await? {
+            return Ok(direct);
+        }
     }
-    let mut response = send(&hub, hash, &headers).await?;
+    let mut response = send_blob(&hub, blob, &headers).await?;
     if response.status().is_success() {
         tell(kind, response.headers_mut());
     }
     Ok(response)
 }
 
-/// The way to the bucket that has the content as one object; none when it comes through the hub.
-async fn direct(hub: &Hub, hash: Blake3Hash) -> Result<Option<Response>, ApiError> {
-    if !hub.blobs.is_read_directly() {
-        return Ok(None);
-    }
-    let blob = hub.metadata.blob(hash).await?.ok_or_else(|| ApiError::not_found("blob"))?;
-    let address = hub.blobs.address(&blob.segments).await.map_err(|error| ApiError::unavailable(&error))?;
+/// Whether a client asks about the content by the name that the hub gave it: a bucket has another for it.
+fn knows(headers: &HeaderMap, hash: Blake3Hash) -> bool {
+    let name = hash.to_string();
+    [header::IF_RANGE, header::IF_MATCH, header::IF_NONE_MATCH]
+        .iter()
+        .flat_map(|header| headers.get_all(header))
+        .any(|value| value.to_str().is_ok_and(|value| value.contains(&name)))
+}
+
+/// The way to the bucket that has the content as one object, for `left_s` seconds at most; none when it comes through the hub.
+async fn direct(hub: &Hub, method: &Method, blob: &BlobRecord, left_s: u64) -> Result<Option<Response>, ApiError> {
+    let valid = Duration::from_secs(left_s.max(1));
+    let address = hub.blobs.address(method, &blob.segments, valid).await;
+    let address = address.map_err(|error| ApiError::unavailable(&error))?;
     let location = address.and_then(|address| HeaderValue::try_from(address.reveal()).ok());
     // The address ends sooner than what leads to it: nobody may keep it.
     let head = |location| [(header::LOCATION, location), (header::CACHE_CONTROL, HeaderValue::from_static("no-store"))];
@@ -79,8 +94,12 @@ fn tell(kind: Option<ContentKind>, headers: &mut HeaderMap) {
 /// A blob, or the range of it that `headers` ask for.
 pub(super) async fn send(hub: &Hub, hash: Blake3Hash, headers: &HeaderMap) -> Result<Response, ApiError> {
     let blob = hub.metadata.blob(hash).await?.ok_or_else(|| ApiError::not_found("blob"))?;
-    let BlobRecord { size_bytes, segments, .. } = blob;
-    let etag = format!("\"{hash}\"");
+    send_blob(hub, blob, headers).await
+}
+
+async fn send_blob(hub: &Hub, blob: BlobRecord, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let BlobRecord { blake3, size_bytes, segments, .. } = blob;
+    let etag = format!("\"{blake3}\"");
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     // A range of another content than the client began with would not fit to what it has.
     let same = text(header::IF_RANGE).is_none_or(|wanted| wanted == etag);

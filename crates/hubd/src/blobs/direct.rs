@@ -35,17 +35,23 @@ impl BlobStore {
         self.direct.is_some()
     }
 
-    /// An address of the bucket for a content with these objects; none for what comes through the hub.
+    /// An address of the bucket for `method` on a content with these objects, which ends no later than after `valid`; none for
+    /// what comes through the hub.
     ///
     /// # Errors
     /// When nothing can be signed now, without credentials for example.
-    pub(crate) async fn address(&self, segments: &[Segment]) -> object_store::Result<Option<SignedUrl>> {
+    pub(crate) async fn address(
+        &self,
+        method: &Method,
+        segments: &[Segment],
+        valid: Duration,
+    ) -> object_store::Result<Option<SignedUrl>> {
         let (Some(direct), [segment]) = (&self.direct, segments) else { return Ok(None) };
         if segment.size_bytes < BYTES_MIN {
             return Ok(None);
         }
         let path: Path = direct.prefix.parts().chain(Path::from(segment.key.as_str()).parts()).collect();
-        let url = direct.signer.signed_url(Method::GET, &path, VALID).await?;
+        let url = direct.signer.signed_url(method.clone(), &path, valid.min(VALID)).await?;
         // One that cannot be sent is none.
         Ok(url.as_str().parse().ok())
     }

@@ -62,6 +62,7 @@ where
     datasets::datasets(Store(make().await)).await;
     environments::environments(Store(make().await)).await;
     joins::joins(Store(make().await)).await;
+    joins::turns(Store(make().await)).await;
     media::media(Store(make().await)).await;
     releases::releases(Store(make().await)).await;
     releases::publish_keys(Store(make().await)).await;

@@ -132,7 +132,7 @@ pub(super) async fn adopt(
     let sql = "INSERT INTO hub.blobs AS b (blake3, size, sha256) VALUES ($1, $2, $3)
          ON CONFLICT (blake3) DO UPDATE SET sha256 = coalesce(b.sha256, excluded.sha256)";
     on.execute(sql, values![name, stored(upload.new.size_bytes), sha256]).await?;
-    let sql = "INSERT INTO hub.segments (key, blake3, number, size) SELECT key, $2, number, size FROM hub.parts
+    let sql = "INSERT INTO hub.segments (key, blake3, number, size) SELECT key, $2, row_number() OVER (ORDER BY number), size FROM hub.parts
          WHERE upload = $1 AND NOT EXISTS (SELECT 1 FROM hub.segments WHERE blake3 = $2)";
     if on.execute(sql, values![id, name]).await? == 0 {
         doom(on, upload.parts.iter().map(|part| part.segment.key.as_str()).collect()).await?;

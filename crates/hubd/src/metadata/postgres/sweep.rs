@@ -36,7 +36,7 @@ pub(super) async fn sweep(
     let old = on.execute(sql, values![stored(now_s.saturating_sub(COMMIT_KEPT_S)), rows]).await?;
     budgets::expire(on, now_s).await?;
     let idle = collect(on, unused_since_s, rows).await?;
-    let retired = joins::doom_retired(on, unused_since_s, rows).await?;
+    let retired = joins::doom_old(on, unused_since_s, rows).await?;
     let is_full = |count: usize| count >= limit;
     let is_any_full =
         |counts: [u64; 2]| counts.into_iter().any(|count| is_full(usize::try_from(count).unwrap_or(limit)));
@@ -97,6 +97,7 @@ pub(super) async fn unknown(on: &Transaction, keys: &[String]) -> Result<Vec<Str
          WHERE NOT EXISTS (SELECT 1 FROM hub.segments AS s WHERE s.key = k.key)
              AND NOT EXISTS (SELECT 1 FROM hub.parts AS p WHERE p.key = k.key)
              AND NOT EXISTS (SELECT 1 FROM hub.retired AS r WHERE r.key = k.key)
+             AND NOT EXISTS (SELECT 1 FROM hub.joining AS j WHERE j.key = k.key)
              AND NOT EXISTS (SELECT 1 FROM hub.doomed AS d WHERE d.key = k.key)";
     let rows = on.rows(sql, values![keys.to_vec()]).await?;
     rows.iter().map(|row| column(row, 0)).collect()

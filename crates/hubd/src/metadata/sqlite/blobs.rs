@@ -56,7 +56,7 @@ pub(super) fn adopt(on: &Connection, upload: &Upload, sha256: Option<&str>, now_
     let is_new = on.prepare_cached(insert)?.execute(values)? == 1;
     if is_new {
         let adopt = "INSERT INTO segments (key, blake3, number, size)
-                     SELECT key, ?2, number, size FROM parts WHERE upload = ?1";
+                     SELECT key, ?2, row_number() OVER (ORDER BY number), size FROM parts WHERE upload = ?1";
         on.prepare_cached(adopt)?.execute([id, &name])?;
     } else {
         on.prepare_cached("INSERT INTO doomed (key) SELECT key FROM parts WHERE upload = ?1")?.execute([id])?;

@@ -37,7 +37,7 @@ pub(super) fn sweep(on: &Connection, unused_since_s: u64, now_s: u64, limit: usi
     budgets::expire(on, now_s)?;
     let idle = ids("SELECT blake3 FROM idle WHERE since_s < ?1 LIMIT ?2", unused_since_s)?;
     idle.iter().try_for_each(|blob| collect(on, blob))?;
-    let retired = joins::doom_retired(on, unused_since_s, rows)?;
+    let retired = joins::doom_old(on, unused_since_s, rows)?;
     Ok(ended >= limit || retired >= limit || [uploads, old, idle].iter().any(|done| done.len() >= limit))
 }
 
@@ -74,7 +74,8 @@ pub(super) fn forget(on: &Connection, keys: &[String]) -> Result<(), MetadataErr
 pub(super) fn unknown(on: &Connection, keys: Vec<String>) -> Result<Vec<String>, MetadataError> {
     let mut known = on.prepare_cached(
         "SELECT EXISTS (SELECT 1 FROM segments WHERE key = ?1) OR EXISTS (SELECT 1 FROM parts WHERE key = ?1)
-             OR EXISTS (SELECT 1 FROM retired WHERE key = ?1) OR EXISTS (SELECT 1 FROM doomed WHERE key = ?1)",
+             OR EXISTS (SELECT 1 FROM retired WHERE key = ?1) OR EXISTS (SELECT 1 FROM joining WHERE key = ?1)
+             OR EXISTS (SELECT 1 FROM doomed WHERE key = ?1)",
     )?;
     let mut unknown = Vec::new();
     for key in keys {
