@@ -47,7 +47,8 @@ impl Collector<'_> {
         let needed = builds::needed(self.layout)?;
         self.remove_unnamed()?;
         sweep::sweep(self.layout, &needed)?;
-        let unfinished = self.recent(unfinished::idle(self.layout, &needed)?)?;
+        let (old, unfinished) = by_age(unfinished::idle(self.layout, &needed, &self.index.read()?));
+        old.iter().for_each(|part| self.remove_part(&part.path));
         let missing = target_bytes.saturating_sub((self.available)()?);
         let mut left = Vec::new();
         if missing == 0 {
@@ -60,9 +61,7 @@ impl Collector<'_> {
             }
             // What cannot be removed does not keep the others.
             let Some(reference) = &candidate.reference else {
-                if let Err(error) = unfinished::remove(self.layout, &candidate.unit) {
-                    warn!(path = %candidate.unit.display(), %error, "a file that came in part cannot be removed");
-                }
+                self.remove_part(&candidate.unit);
                 continue;
             };
             match self.evict(reference, &candidate.unit) {
@@ -75,13 +74,10 @@ impl Collector<'_> {
         Ok(left)
     }
 
-    /// Removes those of `unfinished` that nobody waits for any more. Gives the others.
-    fn recent(&self, unfinished: Vec<Unfinished>) -> io::Result<Vec<Unfinished>> {
-        let is_old =
-            |part: &Unfinished| SystemTime::now().duration_since(part.modified).is_ok_and(|age| age > PART_AGE_MAX);
-        let (old, recent) = unfinished.into_iter().partition::<Vec<_>, _>(is_old);
-        old.iter().try_for_each(|part| unfinished::remove(self.layout, &part.path).map(drop))?;
-        Ok(recent)
+    fn remove_part(&self, path: &Path) {
+        if let Err(error) = unfinished::remove(self.layout, path) {
+            warn!(path = %path.display(), %error, "a file that came in part cannot be removed");
+        }
     }
 
     /// Evicts one ref, and with the last ref of a unit the unit. False when that is not to be any more: the index is looked at
@@ -127,6 +123,12 @@ impl Collector<'_> {
         }
         Ok(())
     }
+}
+
+/// Those of `unfinished` that nobody waits for any more, and the others.
+pub(crate) fn by_age(unfinished: Vec<Unfinished>) -> (Vec<Unfinished>, Vec<Unfinished>) {
+    let age = |part: &Unfinished| SystemTime::now().duration_since(part.modified);
+    unfinished.into_iter().partition(|part| age(part).is_ok_and(|age| age > PART_AGE_MAX))
 }
 
 /// All that the store may delete: models that `models` has, but for the one of `reference`, and what is `unfinished`. Those that

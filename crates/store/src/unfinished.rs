@@ -4,7 +4,9 @@
 //! Only what is below the root of the store: in a cache elsewhere other programs have theirs.
 
 use std::{
-    fs, io,
+    collections::HashSet,
+    fs::{self, DirEntry},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -17,6 +19,7 @@ use crate::{
     layout::{CIVITAI_DIR, Layout, MODEL_SCOPE_DIR, PART_SUFFIX},
     lock::{Hold, StoreLock},
     providers::{HUB_CACHE_PART_SUFFIX, hub_cache_lock},
+    ref_index::Models,
 };
 
 /// A file that came in part.
@@ -28,32 +31,40 @@ pub(crate) struct Unfinished {
     pub(crate) modified: SystemTime,
 }
 
-/// All of them, whoever is at them.
-pub(crate) fn all(layout: &Layout) -> io::Result<Vec<Unfinished>> {
+/// All of them, whoever is at them. What cannot be looked into is passed over: other programs may write below the root, too.
+pub(crate) fn all(layout: &Layout) -> Vec<Unfinished> {
     let mut found = Vec::new();
-    walk(layout.blobs(), PART_SUFFIX, &mut found)?;
+    walk(layout.blobs(), PART_SUFFIX, &mut found);
     for dir in [CIVITAI_DIR, MODEL_SCOPE_DIR] {
-        walk(layout.root().join(dir), PART_SUFFIX, &mut found)?;
+        walk(layout.root().join(dir), PART_SUFFIX, &mut found);
     }
     if let Some(hub) = layout.hub_cache_within() {
-        let mut cached = Vec::new();
-        walk(hub.to_owned(), HUB_CACHE_PART_SUFFIX, &mut cached)?;
-        // The cache has data sets too, which are no models of the store.
-        found.extend(cached.into_iter().filter(|unfinished| layout.eviction_unit(&unfinished.path).is_some()));
-    }
-    Ok(found)
-}
-
-/// Those of them that nobody brings, of any process. Who calls holds the lock `gc` alone, so nobody begins to.
-pub(crate) fn idle(layout: &Layout, needed: &Needed) -> io::Result<Vec<Unfinished>> {
-    let mut idle = Vec::new();
-    for unfinished in all(layout)? {
-        let is_needed = blob_of(layout, &unfinished.path).is_some_and(|hash| needed.has(&hash));
-        if !is_needed && locks(layout, &unfinished.path)?.is_some() {
-            idle.push(unfinished);
+        for repo in entries(hub).map(|entry| entry.path()) {
+            // The cache has data sets too, which are no models of the store.
+            if layout.eviction_unit(&repo).is_some() {
+                walk(repo.join("blobs"), HUB_CACHE_PART_SUFFIX, &mut found);
+            }
         }
     }
-    Ok(idle)
+    found
+}
+
+/// Those of them that nobody brings, of any process. Files of whole models are none, whatever they are called. Who calls holds the
+/// lock `gc` alone, so nobody begins to.
+pub(crate) fn idle(layout: &Layout, needed: &Needed, models: &Models) -> Vec<Unfinished> {
+    let units: HashSet<PathBuf> = models.values().filter_map(|model| layout.eviction_unit(&model.path)).collect();
+    let is_idle = |unfinished: &Unfinished| {
+        let path = &unfinished.path;
+        let (is_needed, is_whole) = match blob_of(layout, path) {
+            Some(hash) => (needed.has(&hash), false),
+            None => (false, path.extension() == Some("part".as_ref()) && path.ancestors().any(|at| units.contains(at))),
+        };
+        // One that cannot be locked stays.
+        !is_needed && !is_whole && locks(layout, path).is_ok_and(|locks| locks.is_some())
+    };
+    let mut idle = all(layout);
+    idle.retain(is_idle);
+    idle
 }
 
 /// Removes one, unless somebody is at it. False when it stays.
@@ -64,22 +75,24 @@ pub(crate) fn remove(layout: &Layout, path: &Path) -> io::Result<bool> {
 }
 
 /// What is unfinished in `dir` and below. Links are not followed.
-fn walk(dir: PathBuf, suffix: &str, found: &mut Vec<Unfinished>) -> io::Result<()> {
+fn walk(dir: PathBuf, suffix: &str, found: &mut Vec<Unfinished>) {
     let mut open = vec![dir];
     while let Some(dir) = open.pop() {
-        for entry in there(fs::read_dir(dir))?.into_iter().flatten() {
-            let entry = entry?;
-            let kind = entry.file_type()?;
+        for entry in entries(&dir) {
+            let Ok(kind) = entry.file_type() else { continue };
             if kind.is_dir() {
                 open.push(entry.path());
             } else if kind.is_file() && entry.file_name().to_str().is_some_and(|name| name.ends_with(suffix)) {
-                let Some(metadata) = there(entry.metadata())? else { continue };
-                let (bytes, modified) = (metadata.len(), metadata.modified()?);
-                found.push(Unfinished { path: entry.path(), bytes, modified });
+                let Ok(metadata) = entry.metadata() else { continue };
+                let Ok(modified) = metadata.modified() else { continue };
+                found.push(Unfinished { path: entry.path(), bytes: metadata.len(), modified });
             }
         }
     }
-    Ok(())
+}
+
+fn entries(dir: &Path) -> impl Iterator<Item = DirEntry> {
+    fs::read_dir(dir).into_iter().flatten().flatten()
 }
 
 /// None for what is not there, or not any more.

@@ -83,6 +83,12 @@ impl Bucket {
         Ok(Some(Self { name: name.to_owned(), prefix, endpoint, region, keys: keys(env)?, reads }))
     }
 
+    /// Whether clients are led to an address of it that is not encrypted.
+    pub(super) fn is_read_in_the_open(&self) -> bool {
+        let Reads::Bucket(endpoint) = &self.reads else { return false };
+        endpoint.as_ref().or(self.endpoint.as_ref()).is_some_and(|endpoint| endpoint.starts_with("http://"))
+    }
+
     /// The objects in it. Work on them runs in `scope`.
     ///
     /// # Errors

@@ -72,6 +72,7 @@ async fn serve(args: ServeArgs, env: &Environment) -> Outcome {
         .map_err(|error| Failure::failed(format!("could not listen on {}: {error}", args.listen)))?;
     let given = given_public_url(args.public_url.as_deref(), env)?;
     let public_url = given.unwrap_or_else(|| local_url(address));
+    stores.check_reads(&public_url)?;
     let token_file = args.token_files.is_empty().then(|| directory.token_file());
     let settings = HubSettings {
         public_url: public_url.clone(),

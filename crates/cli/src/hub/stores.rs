@@ -65,6 +65,21 @@ impl Stores {
         Ok(Self { database, bucket })
     }
 
+    /// Whether clients of the hub at `public_url` can read what is in the bucket.
+    ///
+    /// # Errors
+    /// When they would be led from an address that nobody else reads to one that others can (exit 2): no client follows.
+    pub(super) fn check_reads(&self, public_url: &str) -> Result<(), Failure> {
+        let leads_out = self.bucket.as_ref().is_some_and(Bucket::is_read_in_the_open);
+        if leads_out && public_url.starts_with("https://") {
+            return Err(Failure::usage(
+                "objects-reads: clients of a hub at an https address do not go on to an http address of its bucket: \
+                 name one with https, or `hub`",
+            ));
+        }
+        Ok(())
+    }
+
     /// Opens the metadata.
     pub(super) async fn metadata(
         &self,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Store;
 use crate::{
     builds,
-    collect::candidates,
+    collect::{by_age, candidates},
     durable,
     evict::plan,
     fetch_error::FetchError,
@@ -45,9 +45,9 @@ impl Store {
         let layout = self.room.layout.clone();
         let measured = move || {
             let failed = FetchError::disk("measure the store", layout.root());
-            let bytes = durable::bytes_below(layout.root()).and_then(|all| Ok((all, unfinished::all(&layout)?)));
-            let (total_bytes, unfinished) = bytes.map_err(failed)?;
-            let unfinished_bytes = unfinished.iter().map(|part| part.bytes).sum();
+            let bytes = durable::bytes_below(layout.root());
+            let total_bytes = bytes.map_err(failed)?;
+            let unfinished_bytes = unfinished::all(&layout).iter().map(|part| part.bytes).sum();
             Ok(DiskUsage { root: layout.root().to_owned(), total_bytes, unfinished_bytes, available_bytes })
         };
         self.room.disk.run(measured).await
@@ -62,10 +62,12 @@ impl Store {
         let (layout, index, keep) = (self.room.layout.clone(), self.room.index.clone(), self.room.keep.lock().clone());
         let look = move || {
             let mut models = index.read()?;
-            let unfinished = unfinished::idle(&layout, &builds::needed(&layout)?)?;
+            let (old, unfinished) = by_age(unfinished::idle(&layout, &builds::needed(&layout)?, &models));
+            let unfinished_bytes: u64 = old.iter().map(|part| part.bytes).sum();
+            let needed = needed.saturating_sub(unfinished_bytes);
             let candidates = candidates(&layout, &models, &unfinished, None)?;
             let order = if needed == 0 { Vec::new() } else { plan(&candidates, &keep, now_s(), needed) };
-            let (mut freed, mut evictable) = (0u64, Evictable::default());
+            let (mut freed, mut evictable) = (0u64, Evictable { unfinished_bytes, ..Evictable::default() });
             for candidate in order {
                 if freed >= needed {
                     break;

@@ -1,6 +1,5 @@
-use std::collections::HashSet;
-
 use super::*;
+use crate::ref_index::StoredModel;
 
 struct Place {
     dir: tempfile::TempDir,
@@ -23,7 +22,11 @@ impl Place {
     }
 
     fn idle(&self, needed: &Needed) -> HashSet<PathBuf> {
-        idle(&self.layout, needed).unwrap().into_iter().map(|unfinished| unfinished.path).collect()
+        self.idle_beside(needed, &Models::new())
+    }
+
+    fn idle_beside(&self, needed: &Needed, models: &Models) -> HashSet<PathBuf> {
+        idle(&self.layout, needed, models).into_iter().map(|unfinished| unfinished.path).collect()
     }
 }
 
@@ -58,7 +61,7 @@ fn m8_9_what_came_in_part_of_any_provider_is_found_and_nothing_else() {
     }
     std::os::unix::fs::symlink("/", place.dir.path().join("civitai/root.part")).unwrap();
     assert_eq!(place.idle(&none()), HashSet::from(found));
-    assert!(all(&place.layout).unwrap().iter().all(|unfinished| unfinished.bytes == 7));
+    assert!(all(&place.layout).iter().all(|unfinished| unfinished.bytes == 7));
 }
 
 #[test]
@@ -86,4 +89,26 @@ fn m8_9_what_somebody_brings_stays() {
         assert!(remove(&place.layout, path).unwrap() && !path.exists());
     }
     assert!(remove(&place.layout, &blob).unwrap(), "what is gone is no failure");
+}
+
+#[test]
+fn m8_9_a_file_of_a_whole_model_is_none_that_came_in_part() {
+    let place = Place::new();
+    let (named, other) = (place.file("modelscope/o/r/x/weights.part"), place.file("modelscope/o/r/y/weights.part"));
+    let path = place.dir.path().join("modelscope/o/r/x");
+    let model = StoredModel { path, bytes: 7, last_used: 0.0, pinned: false, missing: false };
+    assert_eq!(place.idle_beside(&none(), &Models::from([("ref".to_owned(), model)])), HashSet::from([other]));
+    assert!(place.idle(&none()).contains(&named));
+}
+
+#[test]
+fn m8_9_what_cannot_be_looked_into_keeps_nobody_from_the_rest() {
+    let place = Place::new();
+    let part = place.file(HUB_FILE);
+    // A lock that is no file, and a directory in the place of one.
+    place.file("huggingface/hub/.locks/models--o--r/abc.lock/x");
+    place.file("civitai");
+    let other = place.file("modelscope/o/r/x/m.part");
+    assert_eq!(place.idle(&none()), HashSet::from([other]));
+    assert!(part.exists());
 }

@@ -50,6 +50,20 @@ fn clients_read_from_amazon_and_from_where_they_are_told() {
     ] {
         assert_eq!(direct(endpoint, reads).unwrap(), expected, "{endpoint:?} {reads:?}");
     }
+    let check = |reads: &str, public_url: &str| {
+        let text = |text: &str| Some(text.to_owned());
+        let args = StoreArgs {
+            objects: text("s3://a-bucket"),
+            objects_endpoint: text("http://127.0.0.1:9"),
+            objects_reads: text(reads),
+            ..StoreArgs::default()
+        };
+        Stores::given(&args, &Environment::of_pairs(&[])).unwrap().check_reads(public_url)
+    };
+    assert!(check("bucket", "https://hub.example").unwrap_err().message().contains("objects-reads"));
+    check("bucket", "http://hub.example").unwrap();
+    check("https://s3.example", "https://hub.example").unwrap();
+    check("hub", "https://hub.example").unwrap();
     for wrong in ["", "yes", "ftp://s3.example"] {
         assert!(direct(own, Some(wrong)).unwrap_err().message().contains("objects-reads"));
     }
