@@ -102,6 +102,21 @@ fn pushed(ended: &Ended) -> Result<Value> {
 }
 
 #[test]
+fn h6_22_whoever_pushes_weights_that_can_run_code_is_told_who_gets_them() -> Result<()> {
+    let place = Place::new()?;
+    let hub = place.start(&["--visibility", "public"])?;
+    let safe = pushed(&place.push(&hub, "acme/paint:v1#bf16")?)?;
+    assert_eq!(safe.get("unsafe_weights"), Some(&json!(false)), "{safe}");
+    fs::write(place.path("checkpoint/weights.bin"), "pickled")?;
+    let ended = place.push(&hub, "acme/pickle:v1#bf16")?;
+    assert!(ended.stderr.contains("can run code") && ended.stderr.contains("flavor"), "{}", ended.stderr);
+    assert_eq!(pushed(&ended)?.get("unsafe_weights"), Some(&json!(true)));
+    assert_eq!(hub.api.get("/api/v1/repos/acme/pickle/resolve?tag=v1")?.status, 404);
+    assert_eq!(hub.api.get("/api/v1/repos/acme/pickle/resolve?tag=v1&flavor=bf16")?.status, 200);
+    Ok(())
+}
+
+#[test]
 fn h6_12_a_pushed_directory_comes_back_and_is_sent_once() -> Result<()> {
     let place = Place::new()?;
     let mut hub = place.start(&["--visibility", "public"])?;

@@ -16,14 +16,17 @@ use std::{
 
 use gen_worker_hub::{
     BearerToken, HubRef,
-    api::{CommitCreate, CommitCreated, CommitMode, CommitTag, CompleteRequest, ProducedFlavor, UploadSource},
+    api::{
+        CommitCreate, CommitCreated, CommitFinalized, CommitMode, CommitTag, CompleteRequest, ProducedFlavor,
+        UploadSource,
+    },
     client::{HubClient, HubClientOptions, HubError},
     model_ref::RepoName,
     snapshot::SnapshotFile,
 };
 use gen_worker_tasks::Scope;
 use serde_json::json;
-use tracing::{info, level_filters::LevelFilter};
+use tracing::{info, level_filters::LevelFilter, warn};
 
 use self::sender::{SendError, Sender};
 use super::{args::PushArgs, directory::read_tokens};
@@ -98,10 +101,10 @@ async fn push(args: PushArgs, env: &Environment) -> Outcome {
         client,
     };
     match push.run(&mut signals).await {
-        Ok((checkpoint, sent_bytes)) => {
+        Ok((finalized, sent_bytes)) => {
             let result = json!({
-                "checkpoint_id": checkpoint, "ref": reference.to_string(), "files": count,
-                "size_bytes": size_bytes, "sent_bytes": sent_bytes,
+                "checkpoint_id": finalized.checkpoint_id.to_string(), "ref": reference.to_string(), "files": count,
+                "size_bytes": size_bytes, "sent_bytes": sent_bytes, "unsafe_weights": finalized.unsafe_weights,
             });
             crate::embedded::print_text(&format!("{result}\n"))
         }
@@ -142,8 +145,8 @@ fn commit(args: &PushArgs, reference: &HubRef, files: Vec<SnapshotFile>) -> Resu
 }
 
 impl Push {
-    /// Checkpoint and bytes that were sent.
-    async fn run(&self, signals: &mut StopSignals) -> Result<(String, u64), PushError> {
+    /// What it became, and bytes that were sent.
+    async fn run(&self, signals: &mut StopSignals) -> Result<(CommitFinalized, u64), PushError> {
         let created = self.client.create_commit(&self.repo, &self.commit).await?;
         let sent = tokio::select! {
             sent = self.send_all(&created) => sent,
@@ -161,7 +164,11 @@ impl Push {
         if let Some(flavor) = &finalized.normalized_flavor {
             info!(flavor, "the hub has normalised the flavor");
         }
-        Ok((finalized.checkpoint_id.to_string(), sent_bytes))
+        if finalized.unsafe_weights {
+            let why = "weights that can run code when they are loaded (.bin, .pt, .ckpt and the like)";
+            warn!("the checkpoint has {why}: only who names its flavor gets it, and safe loaders refuse it");
+        }
+        Ok((finalized, sent_bytes))
     }
 
     async fn send_all(&self, created: &CommitCreated) -> Result<u64, PushError> {

@@ -47,6 +47,8 @@ pub struct CommitFinalized {
     pub checkpoint_id: Digest,
     /// The flavor that the server made of one it could not take.
     pub normalized_flavor: Option<String>,
+    /// Its weights can run code when they are loaded: only who names the flavor gets it (Hub contract, 6.22).
+    pub unsafe_weights: bool,
 }
 
 impl CommitCreated {
@@ -112,7 +114,9 @@ impl CommitFinalized {
         let nested = || text(object.get("checkpoint")?.as_object()?, &["checkpoint_id"]);
         let id = text(&object, &["checkpoint_id"]).or_else(nested).ok_or(ReplyError::Missing("checkpoint_id"))?;
         let checkpoint_id = id.parse().map_err(|_| ReplyError::Invalid("checkpoint_id"))?;
-        Ok(Self { checkpoint_id, normalized_flavor: text(&object, &["normalized_flavor"]).map(str::to_owned) })
+        let normalized_flavor = text(&object, &["normalized_flavor"]).map(str::to_owned);
+        let unsafe_weights = object.get("unsafe_weights").and_then(Value::as_bool).unwrap_or(false);
+        Ok(Self { checkpoint_id, normalized_flavor, unsafe_weights })
     }
 }
 

@@ -68,7 +68,7 @@ pub(super) async fn collect(store: &Store, args: GcArgs) -> Outcome {
     match after.available_bytes {
         Some(available) if !dry_run && available < target => {
             let (wanted, available) = (BinaryBytes(target), BinaryBytes(available));
-            let why = "what is left here is in use or pinned, or it is other files that fill the disk";
+            let why = "models leave only when that is enough, those in use and pinned ones stay, and other files fill the disk too";
             Err(Failure::failed(format!("{wanted} were to be free, {available} are: {why}")))
         }
         _ => Ok(Exit::Success),

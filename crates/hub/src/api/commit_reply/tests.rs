@@ -53,6 +53,9 @@ fn h6_8_the_checkpoint_is_a_digest() {
     let reply = json!({"checkpoint_id": format!("blake3:{hash}"), "normalized_flavor": "int4-nf4"});
     let done = CommitFinalized::from_reply(reply.to_string().as_bytes()).unwrap();
     assert_eq!((done.checkpoint_id, done.normalized_flavor.as_deref()), (hash.into(), Some("int4-nf4")));
+    assert!(!done.unsafe_weights);
+    let reply = json!({"checkpoint_id": format!("blake3:{hash}"), "unsafe_weights": true});
+    assert!(CommitFinalized::from_reply(reply.to_string().as_bytes()).unwrap().unsafe_weights);
     let nested = json!({"checkpoint": {"checkpoint_id": reply["checkpoint_id"]}});
     assert_eq!(CommitFinalized::from_reply(nested.to_string().as_bytes()).unwrap().checkpoint_id, done.checkpoint_id);
     assert_eq!(CommitFinalized::from_reply(b"{}"), Err(ReplyError::Missing("checkpoint_id")));
