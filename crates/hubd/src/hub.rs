@@ -150,7 +150,8 @@ impl Hub {
         })
     }
 
-    /// Where a content is read, as one of this kind if the address tells any; one without may lead on to a bucket. None when the public URL is no address.
+    /// Where a content is read, as one of this kind if the address tells any; one without may lead on to a bucket. None when the
+    /// public URL is no address.
     pub(crate) fn file_address(
         &self,
         content: Blake3Hash,

@@ -47,14 +47,15 @@ impl Collector<'_> {
         let needed = builds::needed(self.layout)?;
         self.remove_unnamed()?;
         sweep::sweep(self.layout, &needed)?;
-        let (old, unfinished) = by_age(unfinished::idle(self.layout, &needed, &self.index.read()?));
+        let models = self.index.read()?;
+        let (old, unfinished) = by_age(unfinished::idle(self.layout, &needed, &models));
         old.iter().for_each(|part| self.remove_part(&part.path));
         let missing = target_bytes.saturating_sub((self.available)()?);
         let mut left = Vec::new();
         if missing == 0 {
             return Ok(left);
         }
-        let candidates = candidates(self.layout, &self.index.read()?, &unfinished, self.reference)?;
+        let candidates = candidates(self.layout, &models, &unfinished, self.reference)?;
         for candidate in plan(&candidates, self.keep, now_s(), missing) {
             if (self.available)()? >= target_bytes {
                 break;

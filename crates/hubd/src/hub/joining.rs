@@ -20,7 +20,7 @@ use crate::{
 /// Contents of one look.
 const PAGE: usize = 100;
 
-/// Contents of one round that may fail: with more of them it is the bucket, and not they.
+/// Failures after which a round ends: with so many it is the bucket, and not the contents.
 const FAILURES_MAX: usize = 8;
 
 /// How long nobody else joins a content whose joiner says nothing, and how often that says something.
@@ -84,7 +84,7 @@ impl Hub {
         loop {
             let page = self.metadata.scattered(after, self.options.clock.now_s(), PAGE).await?;
             for hash in &page {
-                if failed.len() >= FAILURES_MAX || !self.join_failures.lock().may_try(hash) {
+                if !self.join_failures.lock().may_try(hash) {
                     continue;
                 }
                 let Err(error) = self.join(blobs, *hash).await else {
@@ -95,9 +95,12 @@ impl Hub {
                 let first = if matches!(error, JoinError::Damaged { .. }) { AGAIN_LATEST } else { AGAIN_FIRST };
                 self.join_failures.lock().failed(*hash, first);
                 failed.push(error);
+                if failed.len() >= FAILURES_MAX {
+                    break;
+                }
             }
             after = page.last().copied();
-            if page.len() < PAGE {
+            if page.len() < PAGE || failed.len() >= FAILURES_MAX {
                 return failed.pop().map_or(Ok(()), Err);
             }
         }
@@ -174,6 +177,9 @@ impl Hub {
 
     /// Joins now and then, and soon after a content of several objects came. What fails is logged.
     pub(super) async fn keep_joining(&self) {
+        if self.joins.is_none() {
+            return std::future::pending().await;
+        }
         loop {
             if let Err(JoinError::Metadata(error)) = self.join_scattered().await {
                 tracing::warn!(error = &error as &dyn std::error::Error, "contents were not joined");

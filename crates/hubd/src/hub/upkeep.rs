@@ -60,8 +60,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Tidies now and then until `cancel` asks for a stop, and joins contents whose parts are objects of their own. What fails is logged and tried again the next time. Call
-    /// [`Hub::recover`] before, and before the first request.
+    /// Tidies now and then until `cancel` asks for a stop, and joins contents whose parts are objects of their own. What fails is
+    /// logged and tried again the next time. Call [`Hub::recover`] before, and before the first request.
     ///
     /// # Cancel safety
     /// May be dropped.
