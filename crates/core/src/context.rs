@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeMap,
     fmt, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicU64},
     time::{Duration, Instant, SystemTime},
 };
@@ -98,6 +98,8 @@ pub struct ContextParts {
     pub models: BTreeMap<String, String>,
     /// Slot to the adapters active for this request.
     pub loras: BTreeMap<String, Vec<Lora>>,
+    /// What it is made from, on this machine, if its payload names a source.
+    pub source: Option<PathBuf>,
     /// End of the handler's time, if it is limited.
     pub deadline: Option<Deadline>,
     /// Raised when the request is cancelled.
@@ -127,6 +129,7 @@ impl ContextParts {
             invoker_id: String::new(),
             models: BTreeMap::new(),
             loras: BTreeMap::new(),
+            source: None,
             deadline: None,
             cancel: CancelFlag::new(),
             events: Arc::new(NoEvents),
@@ -252,6 +255,14 @@ impl RequestContext {
     #[must_use]
     pub fn loras(&self) -> &BTreeMap<String, Vec<Lora>> {
         &self.0.parts.loras
+    }
+
+    /// Where the source is that the payload of a conversion, a dataset or a training names, as `{"source": {"ref": …}}` with an
+    /// optional `provider`: the directory of its files, which stay as they are until the request is over, or its one file. None
+    /// where the payload names none, and for inference.
+    #[must_use]
+    pub fn source_path(&self) -> Option<&Path> {
+        self.0.parts.source.as_deref()
     }
 
     /// Slug of the owner on whose behalf the request runs; empty when unknown.

@@ -52,7 +52,7 @@ use gpu_lease::GpuLease;
 pub(crate) use gpu_lease::{GpuPermit, GpusFreed};
 use handler::Call;
 pub(crate) use inline::InlinePolicy;
-pub(crate) use inputs::concerns;
+pub(crate) use inputs::{Brought, concerns};
 use job_files::JobFiles;
 use metrics::PeakMemory;
 pub(crate) use renewal::Renewals;
@@ -67,8 +67,8 @@ const INLINE_PAYLOAD_BYTES_MAX: usize = 32 * 1024;
 
 /// What happened to a job outside the event loop.
 pub(crate) enum JobEvent {
-    /// The files of its payload are here, or cannot be had.
-    Brought { job: Arc<JobCell>, result: Result<Bytes, WorkerError> },
+    /// What its payload names is here, or cannot be had.
+    Brought { job: Arc<JobCell>, result: Result<Brought, WorkerError> },
     /// The instance of a function, by its number, is there or cannot be had; for the job that asked, if it still waits.
     Prepared {
         job: Weak<JobCell>,
@@ -324,6 +324,7 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, place: Cont
         invoker_id: run.invoker_id,
         models: run.models.into_iter().map(|binding| (binding.slot, binding.r#ref)).collect(),
         loras: job.loras(),
+        source: job.source(),
         deadline: job.time_limit().and_then(Deadline::after),
         cancel: job.cancel_flag().clone(),
         events: job.clone(),

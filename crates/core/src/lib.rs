@@ -29,6 +29,7 @@ mod inputs;
 pub mod instance;
 pub mod io_type;
 mod job;
+mod job_source;
 pub mod ledger;
 mod link;
 mod load_plan;

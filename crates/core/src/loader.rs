@@ -29,6 +29,7 @@ use crate::{
     bytes_on_disk,
     context::Device,
     instance::{Models, SetupTimes, fetch},
+    job_source::{self, JobSource},
     ledger::ColdStart,
     memory::MemoryProbe,
     memory_ladder::OffloadMode,
@@ -248,6 +249,18 @@ impl Loader {
         snapshots: &HashMap<String, pb::Snapshot>,
     ) -> Result<Adapters, WorkerError> {
         adapters::bring(&*self.models, models, snapshots).await
+    }
+
+    /// Makes the source present that the payload of a job names.
+    ///
+    /// # Errors
+    /// As [`job_source::bring`].
+    pub(crate) async fn bring_source(
+        &self,
+        payload: &[u8],
+        snapshots: &HashMap<String, pb::Snapshot>,
+    ) -> Result<Option<JobSource>, WorkerError> {
+        job_source::bring(&*self.models, payload, snapshots).await
     }
 
     /// Tells of accelerators, if there are any.

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,6 +20,7 @@ use tracing::warn;
 
 use super::{
     gpu_lease::GpuPermit,
+    inputs::Brought,
     metrics::{Clock, PeakMemory},
     upload::OutputUpload,
 };
@@ -27,6 +29,7 @@ use crate::{
     adapters::Adapters,
     context::{CancelFlag, EventSink, Lora, RequestEvent},
     job::GpuSpan,
+    job_source::JobSource,
     ledger::ColdStart,
     outbox::{Gate, SharedOutbox},
     peaks::{LAST_LOOK_MAX, Peaks},
@@ -54,7 +57,7 @@ pub(crate) struct JobCell {
     told: Mutex<Option<VecDeque<(&'static str, Bytes)>>>,
     /// What it puts on disk.
     scratch: Scratch,
-    /// Its payload may name files that have to be fetched.
+    /// Its payload may name files or a source that have to be fetched.
     files: bool,
     state: Mutex<CellState>,
 }
@@ -64,6 +67,8 @@ struct CellState {
     run: Option<pb::RunJob>,
     instance: Option<Instance>,
     adapters: Adapters,
+    /// What it is made from; stays for as long as it is held.
+    source: Option<JobSource>,
     /// Accelerators it runs on.
     gpu: Option<GpuSpan>,
     clock: Clock,
@@ -106,6 +111,7 @@ impl JobCell {
                 run: Some(run),
                 instance,
                 adapters: Adapters::default(),
+                source: None,
                 gpu,
                 clock,
                 time_limit: None,
@@ -120,12 +126,12 @@ impl JobCell {
         }
     }
 
-    /// The same with a directory for what it puts on disk; with `files`, its payload may name files that come first.
+    /// The same with a directory for what it puts on disk; with `files`, its payload may name what comes first.
     pub(crate) fn with_files(self, scratch: Scratch, files: bool) -> Self {
         Self { scratch, files, ..self }
     }
 
-    /// Whether its payload may name files that have to be fetched.
+    /// Whether its payload may name files or a source that have to be fetched.
     pub(crate) fn names_files(&self) -> bool {
         self.files
     }
@@ -143,13 +149,20 @@ impl JobCell {
         self.state.lock().run.as_ref().map(|run| run.input_payload.clone()).unwrap_or_default()
     }
 
-    /// The files of its payload are here, as this one says.
-    pub(crate) fn brought(&self, payload: Bytes) {
+    /// What its payload names is here.
+    pub(crate) fn brought(&self, brought: Brought) {
+        let Brought { payload, source } = brought;
         let mut state = self.state.lock();
         state.clock.cold.inputs = state.clock.received.elapsed();
+        state.source = source;
         if let Some(run) = &mut state.run {
             run.input_payload = payload;
         }
+    }
+
+    /// Where that is what it is made from.
+    pub(super) fn source(&self) -> Option<PathBuf> {
+        self.state.lock().source.as_ref().map(JobSource::path)
     }
 
     pub(crate) fn function(&self) -> usize {

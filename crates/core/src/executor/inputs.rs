@@ -1,33 +1,67 @@
-//! Files that the payload of a job names, fetched before anything else is taken for it: a slow server of a stranger keeps
-//! no model in memory, no process and no accelerator from other jobs.
+//! Files that the payload of a job names, and the source that it is made from, fetched before anything else is taken for it: a
+//! slow server of a stranger keeps no model in memory, no process and no accelerator from other jobs.
 
 use std::sync::Arc;
 
-use super::{Executor, INLINE_PAYLOAD_BYTES_MAX, JobCell, JobEvent};
-use crate::{Inputs, function::Function, inputs::Place};
+use bytes::Bytes;
 
-/// Whether a job of `function` has to wait for files of its payload. Of a large payload that is not known yet.
+use super::{Executor, INLINE_PAYLOAD_BYTES_MAX, JobCell, JobEvent};
+use crate::{
+    Inputs, WorkerError,
+    endpoint::Kind,
+    function::Function,
+    inputs::Place,
+    job_source::{self, JobSource},
+    loader::Loader,
+};
+
+/// What the payload of a job named is here.
+#[derive(Debug)]
+pub(crate) struct Brought {
+    /// The payload that says where its files are.
+    pub(crate) payload: Bytes,
+    pub(crate) source: Option<JobSource>,
+}
+
+/// Whether a job of `function` has to wait for what its payload names. Of a large payload that is not known yet.
 pub(crate) fn concerns(function: &Function, payload: &[u8]) -> bool {
-    let large = payload.len() > INLINE_PAYLOAD_BYTES_MAX;
+    let (large, kind) = (payload.len() > INLINE_PAYLOAD_BYTES_MAX, function.kind());
     function.files().is_some_and(|shapes| large || Inputs::concern(shapes, payload))
+        || (kind != Kind::Inference && (large || job_source::concerns(kind, payload)))
 }
 
 impl Executor {
-    /// Fetches the files that the payload of the job names, and reports them. An interrupted job reports nothing.
+    /// Fetches what the payload of the job names, and reports it. An interrupted job reports nothing.
     pub(crate) fn bring(&self, job: &Arc<JobCell>, function: &Arc<Function>) {
         let (inputs, events, own) = (self.inputs.clone(), self.events.clone(), self.uploads.file_base_url());
-        let (cell, function) = (job.clone(), function.clone());
+        let (cell, function, loader) = (job.clone(), function.clone(), self.loader.clone());
         let task = self.scope.spawn_bare(async move {
-            let payload = cell.payload();
             let own = Some(own.as_str()).filter(|own| !own.is_empty());
             let place = Place { scratch: cell.scratch(), own, local: false };
-            let result = match function.files() {
-                Some(shapes) => inputs.bring(shapes, payload, place).await,
-                None => Ok(payload),
-            };
+            let result = bring(&inputs, &loader, &cell, &function, place).await;
             // The receiver goes away only with the worker.
             drop(events.send(JobEvent::Brought { job: cell, result }).await);
         });
         job.runs_as(task.abort_handle());
     }
+}
+
+/// The files first: they are small, and strangers' servers may refuse them.
+async fn bring(
+    inputs: &Inputs,
+    loader: &Loader,
+    job: &JobCell,
+    function: &Function,
+    place: Place<'_>,
+) -> Result<Brought, WorkerError> {
+    let payload = match function.files() {
+        Some(shapes) => inputs.bring(shapes, job.payload(), place).await?,
+        None => job.payload(),
+    };
+    if function.kind() == Kind::Inference {
+        return Ok(Brought { payload, source: None });
+    }
+    let (_, snapshots) = job.models();
+    let source = loader.bring_source(&payload, &snapshots).await?;
+    Ok(Brought { payload, source })
 }

@@ -12,8 +12,8 @@ use prost::Message as _;
 
 /// Version of these frames: another one whenever what a child does with a frame changes. 2: a set-up names the
 /// accelerator of its models. 3: handlers save files through the worker. 4: calls have a directory, and files may be
-/// saved without replacing.
-pub const PROTOCOL: u32 = 4;
+/// saved without replacing. 5: calls have a source.
+pub const PROTOCOL: u32 = 5;
 
 /// Bytes of the length in front of a frame.
 pub const HEADER_BYTES: usize = 4;
@@ -156,6 +156,9 @@ pub struct Start {
     /// The directory of the call, as the system spells it; absent when there is no place for one.
     #[prost(bytes = "bytes", optional, tag = "14")]
     pub scratch: Option<Bytes>,
+    /// What the call is made from, as the system spells it; absent when its payload names no source.
+    #[prost(bytes = "bytes", optional, tag = "15")]
+    pub source: Option<Bytes>,
 }
 
 /// An adapter on a model slot.

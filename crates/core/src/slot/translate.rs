@@ -44,7 +44,8 @@ pub(super) fn start(call: &Call) -> Start {
         summary_bytes_max: u64::try_from(parts.summary_bytes_max).unwrap_or(u64::MAX),
         local: call.caller == Caller::Local,
         payload: call.payload.clone(),
-        scratch: parts.scratch.lend().map(|path| Bytes::copy_from_slice(path.as_os_str().as_bytes())),
+        scratch: parts.scratch.lend().map(spelled),
+        source: parts.source.as_deref().map(spelled),
     }
 }
 
@@ -54,7 +55,7 @@ fn overlay(slot: &str, lora: &Lora) -> Overlay {
         reference: lora.reference.clone(),
         weight: lora.weight,
         id: lora.id.clone(),
-        file: Bytes::copy_from_slice(lora.file.as_os_str().as_bytes()),
+        file: spelled(&lora.file),
     }
 }
 
@@ -95,6 +96,7 @@ pub(super) fn call(
         invoker_id: start.invoker_id,
         models: start.models,
         loras,
+        source: start.source.as_deref().map(path),
         deadline: start.remaining_ms.and_then(|left| Deadline::after(Duration::from_millis(left))),
         cancel,
         events,
@@ -180,12 +182,17 @@ pub(super) fn request_event(event: Event) -> Option<RequestEvent> {
 
 /// A directory as a frame says it.
 pub(super) fn model(reference: String, dir: &Path) -> Model {
-    Model { reference, dir: Bytes::copy_from_slice(dir.as_os_str().as_bytes()) }
+    Model { reference, dir: spelled(dir) }
 }
 
 /// And back.
 pub(super) fn dir(model: &Model) -> PathBuf {
     path(&model.dir)
+}
+
+/// A path as the system spells it.
+fn spelled(path: impl AsRef<Path>) -> Bytes {
+    Bytes::copy_from_slice(path.as_ref().as_os_str().as_bytes())
 }
 
 /// A path that came as the system spells it.

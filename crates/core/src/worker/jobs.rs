@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use gen_worker_proto::Pair;
 use tokio::time::Instant;
 use tracing::warn;
@@ -16,7 +15,7 @@ use crate::{
     FailureClass, Instance, WorkerError,
     adapters::Adapters,
     context::{EventSink as _, RequestEvent},
-    executor::{JobCell, JobEvent, Started},
+    executor::{Brought, JobCell, JobEvent, Started},
     job::{Action, Ending, NotStored, Outcome},
     ledger::ColdStart,
     outbox::{EndOutput, JobEnd, Outgoing},
@@ -144,16 +143,16 @@ impl Serving {
         self.table.returned(job.pair(), outcome, &mut self.actions);
     }
 
-    /// The files of a job's payload are here, or never will be: its instance is next.
-    fn brought(&mut self, job: &Arc<JobCell>, result: Result<Bytes, WorkerError>) {
-        let payload = match result {
-            Ok(payload) => payload,
+    /// What a job's payload names is here, or never will be: its instance is next.
+    fn brought(&mut self, job: &Arc<JobCell>, result: Result<Brought, WorkerError>) {
+        let brought = match result {
+            Ok(brought) => brought,
             Err(error) => {
                 let ending = Ending::failed(error.class(), error.client_message());
                 return self.table.prepared(job.pair(), Err(ending), &mut self.actions);
             }
         };
-        job.brought(payload);
+        job.brought(brought);
         let function = self.roster.get(job.function()).map(|entry| &entry.function);
         match function.filter(|function| function.instance().is_some()) {
             // Nothing is set up for a job that left meanwhile.

@@ -27,6 +27,7 @@ mod renewals;
 mod saves;
 mod shelf;
 mod slots;
+mod sources;
 mod spool;
 mod streams;
 mod tiers;

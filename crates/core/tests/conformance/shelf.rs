@@ -48,6 +48,8 @@ pub struct Shelf {
     /// Virtual seconds that a download takes.
     pub seconds: AtomicU64,
     pub kept: Mutex<Vec<String>>,
+    /// Shared with everything that was fetched.
+    hold: Arc<()>,
 }
 
 impl Shelf {
@@ -61,6 +63,7 @@ impl Shelf {
             asked: Mutex::default(),
             seconds: AtomicU64::new(0),
             kept: Mutex::default(),
+            hold: Arc::default(),
         })
     }
 
@@ -82,6 +85,11 @@ impl Shelf {
     /// What was asked for since the last call.
     pub fn asked(&self) -> Vec<Binding> {
         std::mem::take(&mut self.asked.lock())
+    }
+
+    /// Models that somebody keeps from being evicted.
+    pub fn held(&self) -> usize {
+        Arc::strong_count(&self.hold) - 1
     }
 
     pub fn forget(&self, reference: &str) {
@@ -126,7 +134,7 @@ impl ModelSource for Shelf {
                 }
                 progress.fetched(100, 100);
             }
-            Ok(FetchedModel::at(self.write(&reference)))
+            Ok(FetchedModel::held(self.write(&reference), self.hold.clone()))
         }
         .boxed()
     }

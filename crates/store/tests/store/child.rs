@@ -28,7 +28,8 @@ const ENDED: &str = "ended ";
 /// The test that is a child which fetches.
 const FETCHES: &str = "child::a_child_fetches_what_it_is_told";
 
-struct Said;
+/// Says it on the standard output.
+pub struct Said;
 
 impl Progress for Said {
     fn transferred(&self, so_far: Transferred) {
@@ -112,7 +113,12 @@ pub struct Child {
 impl Child {
     /// One on the directory of `place`.
     pub fn start(place: &Place) -> Self {
-        Self::spawn(&mut Command::new(std::env::current_exe().unwrap()), FETCHES, place)
+        Self::start_test(FETCHES, place.dir.path())
+    }
+
+    /// One in the directory `dir` that is another test of this program.
+    pub fn start_test(test: &str, dir: &Path) -> Self {
+        Self::spawn(&mut Command::new(std::env::current_exe().unwrap()), test, dir)
     }
 
     /// One that a shell makes ready with `script`, whose `"$@"` runs it.
@@ -133,12 +139,12 @@ impl Child {
     fn unshared(world: &[&str], script: &str, test: &str, place: &Place) -> Self {
         let mut command = Command::new("unshare");
         command.args(world).args(["sh", "-ec", script, "sh"]);
-        Self::spawn(command.arg(std::env::current_exe().unwrap()), test, place)
+        Self::spawn(command.arg(std::env::current_exe().unwrap()), test, place.dir.path())
     }
 
-    fn spawn(command: &mut Command, test: &str, place: &Place) -> Self {
+    fn spawn(command: &mut Command, test: &str, dir: &Path) -> Self {
         command.args(["--exact", test, "--nocapture"]);
-        command.current_dir(place.dir.path()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.current_dir(dir).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines }

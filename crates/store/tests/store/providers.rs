@@ -2,6 +2,7 @@
 
 mod civitai;
 mod hugging_face;
+mod kills;
 #[cfg(feature = "modelscope")]
 mod model_scope;
 mod site;

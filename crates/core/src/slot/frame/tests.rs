@@ -35,11 +35,12 @@ fn start() -> impl Strategy<Value = Start> {
     let models = prop::collection::btree_map(text(), text(), 0..4);
     let first = (text(), text(), any::<i64>(), text(), text(), models);
     let second = (prop::collection::vec(overlay, 0..4), prop::option::of(any::<u64>()), any::<bool>());
-    let third = (prop::option::of(any::<u32>()), any::<u64>(), any::<bool>(), bytes(), prop::option::of(bytes()));
+    let paths = (prop::option::of(bytes()), prop::option::of(bytes()));
+    let third = (prop::option::of(any::<u32>()), any::<u64>(), any::<bool>(), bytes(), paths);
     (first, second, third).prop_map(|(first, second, third)| {
         let (function, request_id, attempt, tenant, invoker_id, models) = first;
         let (overlays, remaining_ms, inline) = second;
-        let (cuda, summary_bytes_max, local, payload, scratch) = third;
+        let (cuda, summary_bytes_max, local, payload, (scratch, source)) = third;
         Start {
             function,
             request_id,
@@ -55,6 +56,7 @@ fn start() -> impl Strategy<Value = Start> {
             local,
             payload,
             scratch,
+            source,
         }
     })
 }

@@ -1,6 +1,10 @@
 //! A store with providers beside it: one server that speaks the interface of all, and one elsewhere that has files.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use gen_worker_store::{
     CivitaiOptions, FetchError, FormatGate, HeldModel, HuggingFaceOptions, ModelRequest, ModelScopeOptions,
@@ -33,31 +37,36 @@ impl World {
     }
 
     pub fn options(&self) -> StoreOptions {
-        let wait = Duration::from_millis(1);
-        let transfer = TransferOptions { wait_unit: wait, wait_longest: wait, tries: 4, ..TransferOptions::default() };
-        let theirs = ProviderOptions::new(self.dir.path());
-        let hugging_face = HuggingFaceOptions {
-            endpoint: self.site.base.clone(),
-            home: self.dir.path().join("home"),
-            token: Some(SECRET.parse().unwrap()),
-            repo_bytes_max: Some(10_000_000),
-            ..theirs.hugging_face
-        };
-        let api = format!("{}/civitai/api/v1", self.site.base);
-        let providers = ProviderOptions {
-            hugging_face,
-            civitai: CivitaiOptions { api, key: Some(SECRET.parse().unwrap()) },
-            model_scope: ModelScopeOptions { endpoint: format!("{}/ms/", self.site.base) },
-            connect: theirs.connect,
-            call: theirs.call,
-        };
         let observer = Arc::clone(&self.events) as Arc<dyn StoreObserver>;
-        StoreOptions { transfer, providers, observer, ..StoreOptions::new(self.root()) }
+        StoreOptions { observer, ..options(self.dir.path(), &self.site.base) }
     }
 
     pub async fn store(&self) -> Store {
         Store::open(self.options(), &Cancel::new()).await.unwrap()
     }
+}
+
+/// Of a store below `dir` whose providers are all at `site`.
+pub fn options(dir: &Path, site: &str) -> StoreOptions {
+    let wait = Duration::from_millis(1);
+    let transfer = TransferOptions { wait_unit: wait, wait_longest: wait, tries: 4, ..TransferOptions::default() };
+    let theirs = ProviderOptions::new(dir);
+    let hugging_face = HuggingFaceOptions {
+        endpoint: site.to_owned(),
+        home: dir.join("home"),
+        token: Some(SECRET.parse().unwrap()),
+        repo_bytes_max: Some(10_000_000),
+        ..theirs.hugging_face
+    };
+    let api = format!("{site}/civitai/api/v1");
+    let providers = ProviderOptions {
+        hugging_face,
+        civitai: CivitaiOptions { api, key: Some(SECRET.parse().unwrap()) },
+        model_scope: ModelScopeOptions { endpoint: format!("{site}/ms/") },
+        connect: theirs.connect,
+        call: theirs.call,
+    };
+    StoreOptions { transfer, providers, ..StoreOptions::new(dir.join("cas")) }
 }
 
 /// Fetches for a caller: only what is safe.
