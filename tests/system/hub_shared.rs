@@ -2,6 +2,7 @@
 
 mod clients;
 mod collection;
+mod disk;
 mod joining;
 
 use std::{collections::BTreeSet, fs, path::Path};
@@ -29,9 +30,15 @@ struct Place {
 
 impl Place {
     fn new() -> Result<Self> {
-        let (postgres, moto, dir) = (Postgres::start()?, Moto::start()?, tempfile::tempdir()?);
-        let database = postgres.database()?.replace("postgres@", &format!("postgres:{PASSWORD}@"));
-        Ok(Self { postgres, moto, database, dir })
+        let postgres = Postgres::start()?;
+        let database = postgres.database()?;
+        Self::over(postgres, &database)
+    }
+
+    /// With this database of this server.
+    fn over(postgres: Postgres, database: &str) -> Result<Self> {
+        let database = database.replace("postgres@", &format!("postgres:{PASSWORD}@"));
+        Ok(Self { postgres, moto: Moto::start()?, database, dir: tempfile::tempdir()? })
     }
 
     /// Starts a hub over them, with a directory of its own and the secret and token of all.

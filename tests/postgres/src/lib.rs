@@ -36,6 +36,14 @@ const GUARDED: &str = r#"exec 3<&0; "$@" </dev/null & server=$!
     { cat <&3 >/dev/null; kill -QUIT "$server" 2>/dev/null; } & watch=$!
     wait "$server"; ended=$?; kill "$watch" 2>/dev/null; exit "$ended""#;
 
+/// Where the disk of its own is mounted, below the directory of the server.
+const SMALL_DISK: &str = "small";
+
+/// Mounts a disk of `$1` MiB at `$2` for the user `$3` of the group `$4`, in a world of its own, and runs the rest as them.
+const ON_A_SMALL_DISK: &str = r#"mount -t tmpfs -o "size=$1m,uid=$3,gid=$4,mode=0700" tmpfs "$2"
+    user=$3 group=$4; shift 4
+    exec setpriv --reuid "$user" --regid "$group" --clear-groups "$@""#;
+
 /// Nothing here outlives the machine, so nothing is made to outlive a loss of power; what is committed outlives the server.
 const SETTINGS: [&str; 6] = [
     "fsync=off",
@@ -53,6 +61,7 @@ pub struct Postgres {
     server: Option<Child>,
     account: Option<Account>,
     tls_port: Option<u16>,
+    small_disk_mib: Option<u32>,
     made: AtomicU32,
     dir: TempDir,
 }
@@ -86,6 +95,21 @@ impl Postgres {
         bail!("PostgreSQL found no port: {}", postgres.log())
     }
 
+    /// Starts one that has a disk of so many MiB besides its own, for [`Postgres::database_on_small_disk`].
+    ///
+    /// # Errors
+    /// As [`Postgres::start`], and for who is not root, whom nobody lets mount a disk for another user.
+    pub fn start_with_small_disk(mib: u32) -> Result<Self> {
+        let mut postgres = Self::prepared()?;
+        ensure!(postgres.account.is_some(), "only root can mount a disk for PostgreSQL");
+        std::fs::create_dir(postgres.dir.path().join(SMALL_DISK)).context("make a directory")?;
+        postgres.small_disk_mib = Some(mib);
+        postgres.run()?;
+        let place = postgres.dir.path().join(SMALL_DISK);
+        postgres.sql("postgres", &format!("CREATE TABLESPACE {SMALL_DISK} LOCATION '{}'", place.display()))?;
+        Ok(postgres)
+    }
+
     /// A directory with an empty cluster.
     fn prepared() -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("pg").tempdir().context("make a directory")?;
@@ -93,7 +117,8 @@ impl Postgres {
         if let Some(account) = account {
             chown(dir.path(), Some(account.user), Some(account.group)).context("give the directory away")?;
         }
-        let postgres = Self { server: None, account, tls_port: None, made: AtomicU32::new(0), dir };
+        let postgres =
+            Self { server: None, account, tls_port: None, small_disk_mib: None, made: AtomicU32::new(0), dir };
         let mut init = postgres.command(&program("initdb")?);
         init.args(["--no-sync", "--auth=trust", "--encoding=UTF8", "--locale=C", "--username", USER, "--pgdata"]);
         run(init.arg(postgres.data()))?;
@@ -106,8 +131,8 @@ impl Postgres {
     /// When it does not.
     pub fn run(&mut self) -> Result<()> {
         ensure!(self.server.is_none(), "it runs");
-        let mut command = self.command(Path::new("/bin/sh"));
-        command.args(["-c", GUARDED, "sh"]).arg(program("postgres")?).arg("-D").arg(self.data());
+        let mut command = self.guarded()?;
+        command.arg(program("postgres")?).arg("-D").arg(self.data());
         command.arg("-k").arg(self.dir.path());
         for setting in SETTINGS {
             command.args(["-c", setting]);
@@ -126,6 +151,21 @@ impl Postgres {
         command.process_group(0).stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
         self.server = Some(command.spawn().context("start PostgreSQL")?);
         self.wait_until_it_answers()
+    }
+
+    /// What runs the program and the words that follow for as long as its own input goes on.
+    fn guarded(&self) -> Result<Command> {
+        let Some(mib) = self.small_disk_mib else {
+            let mut command = self.command(Path::new("/bin/sh"));
+            command.args(["-c", GUARDED, "sh"]);
+            return Ok(command);
+        };
+        let Account { user, group } = self.account.context("nobody to run as")?;
+        let mut command = self.command_as_we_are(Path::new("/bin/sh"));
+        command.args(["-c", GUARDED, "sh", "unshare", "--mount", "sh", "-ec", ON_A_SMALL_DISK, "sh"]);
+        command.arg(mib.to_string()).arg(self.dir.path().join(SMALL_DISK));
+        command.args([user.to_string(), group.to_string()]);
+        Ok(command)
     }
 
     fn wait_until_it_answers(&mut self) -> Result<()> {
@@ -152,8 +192,20 @@ impl Postgres {
     /// # Errors
     /// When the server refuses.
     pub fn database(&self) -> Result<String> {
+        self.database_in("pg_default")
+    }
+
+    /// The same with all its tables on the disk of [`Postgres::start_with_small_disk`].
+    ///
+    /// # Errors
+    /// As [`Postgres::database`], and without such a disk.
+    pub fn database_on_small_disk(&self) -> Result<String> {
+        self.database_in(SMALL_DISK)
+    }
+
+    fn database_in(&self, tablespace: &str) -> Result<String> {
         let name = format!("test{}", self.made.fetch_add(1, Ordering::Relaxed));
-        self.sql("postgres", &format!("CREATE DATABASE {name}"))?;
+        self.sql("postgres", &format!("CREATE DATABASE {name} TABLESPACE {tablespace}"))?;
         Ok(self.url(&name))
     }
 
@@ -214,11 +266,16 @@ impl Postgres {
 
     /// A program that runs as whom the server lets be.
     fn command(&self, program: &Path) -> Command {
-        let mut command = Command::new(program);
-        command.current_dir(self.dir.path()).env_clear().env("LC_ALL", "C").env("PATH", OsStr::new("/usr/bin:/bin"));
+        let mut command = self.command_as_we_are(program);
         if let Some(Account { user, group }) = self.account {
             command.uid(user).gid(group);
         }
+        command
+    }
+
+    fn command_as_we_are(&self, program: &Path) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.dir.path()).env_clear().env("LC_ALL", "C").env("PATH", OsStr::new("/usr/bin:/bin"));
         command
     }
 }

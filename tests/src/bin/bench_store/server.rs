@@ -18,8 +18,11 @@ use tokio::net::TcpListener;
 /// The query that asks for a file in chunks of one byte.
 pub const CRUMBS: &str = "crumbs";
 
+/// The query that asks for a file in copies, as servers send what they made themselves or encrypt.
+pub const COPIED: &str = "copied";
+
 /// Bytes that are given to the kernel at once.
-const STEP_BYTES: u64 = 64 * 1024;
+const STEP_BYTES: usize = 64 * 1024;
 
 /// Gives the files of one directory.
 pub struct Server {
@@ -58,15 +61,15 @@ impl Server {
         Ok(Self { base, port: address.port(), seen, _scope: scope })
     }
 
-    /// Where the file `name` is.
-    pub fn url(&self, name: &str) -> String {
-        format!("{}/{name}", self.base)
+    /// Where the file `name` is, sent as `query` asks for.
+    pub fn url(&self, name: &str, query: &str) -> String {
+        format!("{}/{name}?{query}", self.base)
     }
 
     /// Bytes that a client may have taken of the one file that it asked for: what was sent, without what the kernel still holds.
     pub fn taken(&self) -> Result<u64> {
         // Of the step that is under way nobody knows how much was sent.
-        let sent = self.seen.sent.load(Ordering::Relaxed) + STEP_BYTES;
+        let sent = self.seen.sent.load(Ordering::Relaxed) + STEP_BYTES as u64;
         Ok(sent.saturating_sub(queued(&fs::read_to_string("/proc/net/tcp")?, self.port)?))
     }
 
@@ -115,15 +118,14 @@ fn serve(socket: &TcpStream, dir: &Path, seen: &Seen) -> Result<()> {
         let target = first.split(' ').nth(1).context("no target")?.trim_start_matches('/');
         let (name, query) = target.split_once('?').unwrap_or((target, ""));
         let mut file = File::open(dir.join(name))?;
-        if query == CRUMBS {
-            crumbs(&file, socket)?;
-        } else {
-            send(&mut file, from, socket, seen)?;
+        match query {
+            CRUMBS => crumbs(&file, socket)?,
+            _ => send(&mut file, from, query == COPIED, socket, seen)?,
         }
     }
 }
 
-fn send(file: &mut File, from: u64, mut socket: &TcpStream, seen: &Seen) -> Result<()> {
+fn send(file: &mut File, from: u64, copied: bool, mut socket: &TcpStream, seen: &Seen) -> Result<()> {
     let bytes = file.metadata()?.len();
     if from == 0 {
         write!(socket, "HTTP/1.1 200 OK\r\nContent-Length: {bytes}\r\n\r\n")?;
@@ -135,13 +137,20 @@ fn send(file: &mut File, from: u64, mut socket: &TcpStream, seen: &Seen) -> Resu
         seen.resumed_at.store(from, Ordering::Relaxed);
         file.seek(SeekFrom::Start(from))?;
     }
+    let mut copy = vec![0; if copied { STEP_BYTES } else { 0 }];
     loop {
-        let sent = std::io::copy(&mut (&mut *file).take(STEP_BYTES), &mut socket)?;
+        let sent = if copied {
+            let read = file.read(&mut copy)?;
+            socket.write_all(copy.get(..read).context("more was read than fits")?)?;
+            read
+        } else {
+            rustix::fs::sendfile(socket, &*file, None, STEP_BYTES)?
+        };
         if sent == 0 {
             return Ok(());
         }
         if from == 0 {
-            seen.sent.fetch_add(sent, Ordering::Relaxed);
+            seen.sent.fetch_add(sent as u64, Ordering::Relaxed);
         }
     }
 }

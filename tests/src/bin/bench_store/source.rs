@@ -55,10 +55,10 @@ impl Source {
         Ok(Self { dir: dir.to_owned(), files })
     }
 
-    /// Writes the snapshot `id` of them, whose addresses end with `query`, to a file.
+    /// Writes the snapshot `id` of them, sent as `query` asks for, to a file.
     pub fn order(&self, server: &Server, id: &str, query: &str) -> Result<PathBuf> {
         let entry = |file: &SourceFile| -> Value {
-            let url = format!("{}{query}", server.url(&file.name));
+            let url = server.url(&file.name, query);
             json!({"path": file.name, "size_bytes": file.size_bytes, "blake3": file.blake3, "url": url})
         };
         let files: Vec<_> = self.files.iter().map(entry).collect();
