@@ -257,9 +257,9 @@ impl RequestContext {
         &self.0.parts.loras
     }
 
-    /// Where the source is that the payload of a conversion, a dataset or a training names, as `{"source": {"ref": …}}` with an
-    /// optional `provider`: the directory of its files, which stay as they are until the request is over, or its one file. None
-    /// where the payload names none, and for inference.
+    /// Where the source is that the payload of a conversion, a dataset or a training names as `{"source": {"ref": …}}`: the
+    /// directory of its files, which stay as they are until the request is over, or its one file. None where the payload names
+    /// none, for inference, and in a local `run`, which does not bring sources.
     #[must_use]
     pub fn source_path(&self) -> Option<&Path> {
         self.0.parts.source.as_deref()

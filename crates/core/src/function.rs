@@ -19,6 +19,7 @@ use crate::{
     inputs::FileShapes,
     instance::{Borrowed, CallSlot, Instance, InstanceCell},
     io_type::Payload,
+    job_source,
     worker_error::{Result, WorkerError},
 };
 
@@ -42,6 +43,8 @@ pub struct Function {
     pub(crate) instance: Option<Arc<InstanceCell>>,
     /// Where its payloads may name files; looked at when the first comes.
     pub(crate) files: OnceLock<Option<FileShapes>>,
+    /// Whether they have a place for a source; looked at likewise.
+    pub(crate) source: OnceLock<bool>,
 }
 
 /// One call of a handler.
@@ -218,6 +221,12 @@ impl Function {
         self.files.get_or_init(|| FileShapes::of(&(self.payload.schema)())).as_ref()
     }
 
+    /// Whether its payloads may name what it is made from.
+    pub(crate) fn has_source(&self) -> bool {
+        self.kind.is_producer()
+            && *self.source.get_or_init(|| job_source::has_place(self.kind, &(self.payload.schema)()))
+    }
+
     /// Strictly decodes the payload and returns the work. Quick, and without I/O. `instance` comes from
     /// [`Function::instance`].
     ///
@@ -246,8 +255,12 @@ impl Function {
     /// # Errors
     /// When the payload does not decode.
     pub fn check_local(&self, context: RequestContext, payload: &serde_json::Value) -> Result<()> {
+        self.check(Call { context, payload: codec::from_json(payload), instance: None, caller: Caller::Local })
+    }
+
+    /// The same for a call that is not to be made yet.
+    pub(crate) fn check(&self, call: Call) -> Result<()> {
         // Decoding comes first in every call; whatever lacks afterwards is not the payload's fault.
-        let call = Call { context, payload: codec::from_json(payload), instance: None, caller: Caller::Local };
         match (self.call)(call) {
             Err(error) if error.is_decode() => Err(error),
             _ => Ok(()),

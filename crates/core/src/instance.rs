@@ -105,6 +105,11 @@ struct Ready {
 }
 
 impl InstanceCell {
+    /// Whether anything of its models is loaded to set it up: a function that only takes their directories reads them itself.
+    pub(crate) fn sets_up(&self) -> bool {
+        self.plan.lifecycle.is_some()
+    }
+
     /// A cell for the endpoint called `label` in diagnostics. Without `lifecycle` it only holds local models.
     #[must_use]
     pub(crate) fn new(label: String, slots: BTreeMap<String, Binding>, lifecycle: Option<LifecycleDecl>) -> Self {

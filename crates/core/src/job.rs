@@ -52,7 +52,7 @@ pub enum Action<J> {
         /// Why.
         ending: Ending,
     },
-    /// Get the files its payload names and the instance its function needs, then report [`JobTable::prepared`].
+    /// Get the files and the source its payload names and the instance its function needs, then report [`JobTable::prepared`].
     Prepare(J),
     /// Run the handler, then report [`JobTable::returned`].
     Start(J),

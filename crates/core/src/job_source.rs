@@ -4,22 +4,19 @@
 use std::{collections::HashMap, path::PathBuf};
 
 use gen_worker_proto::pb;
+use serde_json::Value;
 
 use crate::{
-    Binding, ModelSource, NoProgress, WorkerError,
-    binding::{BindingError, Provider, civitai, hf, hub, modelscope},
+    ModelError, ModelSource, NoProgress, WorkerError,
+    binding::hub,
     codec::{DecodeError, Reader, Token},
     endpoint::Kind,
     model_fetch,
     model_source::FetchedModel,
 };
 
-/// The field of a payload, and where it stands, for people.
+/// The field of a payload.
 const FIELD: &str = "source";
-const PLACE: &str = "payload.source";
-
-/// Longest ref that is looked at; longer ones are none that is anywhere.
-const REF_BYTES_MAX: usize = 1_024;
 
 /// The source of one job. It stays on disk for as long as this lives.
 #[derive(Debug)]
@@ -32,85 +29,52 @@ impl JobSource {
     }
 }
 
-/// Whether a job of a function of this kind has to wait for its source.
-pub(crate) fn concerns(kind: Kind, payload: &[u8]) -> bool {
-    kind != Kind::Inference && !matches!(named(payload), Ok(None))
+/// Whether payloads with this schema have a place for a source. One that says nothing of its fields may have any.
+pub(crate) fn has_place(kind: Kind, schema: &Value) -> bool {
+    kind.is_producer() && schema.get("properties").is_none_or(|fields| fields.get(FIELD).is_some())
 }
 
-/// Makes the source present that `payload` names, pinned by the `snapshots` of the dispatch (by ref). None where it names none.
+/// Makes the source `reference` present, whose files have to be among the `snapshots` of the dispatch (by ref): the
+/// orchestrator alone knows whether the tenant may have it, whatever is on this disk or could be had as whom this worker is.
 ///
 /// # Errors
-/// Invalid when what it names can be no source; as [`WorkerError::model_unavailable`] when it cannot be had.
+/// As [`WorkerError::model_unavailable`].
 ///
 /// # Cancel safety
 /// May be dropped; what came so far may stay on disk.
 pub(crate) async fn bring(
     models: &dyn ModelSource,
-    payload: &[u8],
+    reference: &str,
     snapshots: &HashMap<String, pb::Snapshot>,
-) -> Result<Option<JobSource>, WorkerError> {
-    let Some(named) = named(payload)? else { return Ok(None) };
-    let binding = named.binding()?;
-    let snapshot = snapshots.get(named.reference).or_else(|| snapshots.get(named.reference.trim()));
-    let fetched = model_fetch::fetch(models, &binding, snapshot, &NoProgress).await;
-    let fetched = fetched.map_err(|error| WorkerError::model_unavailable(named.reference.trim(), error))?;
-    Ok(Some(JobSource(fetched)))
+) -> Result<JobSource, WorkerError> {
+    let unavailable = |error| WorkerError::model_unavailable(reference, error);
+    let snapshot = snapshots.get(reference);
+    let snapshot = snapshot.ok_or_else(|| unavailable(ModelError::MissingSnapshot(reference.to_owned())))?;
+    // Only names it: with its files nobody is asked for anything else.
+    let binding = hub(reference).build().map_err(invalid)?;
+    let fetched = model_fetch::fetch(models, &binding, Some(snapshot), &NoProgress).await;
+    fetched.map(JobSource).map_err(unavailable)
 }
 
-/// What a payload says of its source.
-#[derive(Debug, PartialEq, Eq)]
-struct Named<'a> {
-    /// As it stands there: the orchestrator names its files so.
-    reference: &'a str,
-    provider: Provider,
-}
-
-impl Named<'_> {
-    /// The text as what its provider calls a ref: bindings have other defaults.
-    fn binding(&self) -> Result<Binding, WorkerError> {
-        let Self { reference, provider } = self;
-        let builder = match provider {
-            Provider::Hub => hub(*reference),
-            Provider::HuggingFace => hf(*reference),
-            // A ref names a version (rule 1.9).
-            Provider::Civitai => civitai(reference).version(reference),
-            Provider::ModelScope => modelscope(*reference),
-        };
-        builder.build().map_err(|error: BindingError| invalid("ref", error))
-    }
-}
-
-/// What `payload` names as its source. A field of that name which is no map with something in it is the author's own affair, as is a
-/// payload that cannot be read: decoding tells what is wrong with it.
+/// The ref that `payload` names as its source, without blanks around it. A field of that name which is no map with something in it
+/// is the author's own affair, as is a payload that cannot be read: decoding tells what is wrong with it.
 ///
 /// # Errors
-/// Invalid when its ref or its provider is none.
-fn named(payload: &[u8]) -> Result<Option<Named<'_>>, WorkerError> {
-    let Some([Some(fields)]) = values(payload, [FIELD]) else { return Ok(None) };
-    let Some([reference, provider]) = values(fields, ["ref", "provider"]) else { return Ok(None) };
-    if is_empty_map(fields) {
-        return Ok(None);
-    }
-    let provider = match provider.map(text) {
-        None => Provider::Hub,
-        Some(Some(name)) => name.parse().map_err(|error| invalid("provider", error))?,
-        Some(None) => return Err(invalid("provider", "not a text")),
-    };
-    match reference.map(text) {
-        Some(Some(reference)) if reference.len() > REF_BYTES_MAX => {
-            Err(invalid("ref", format!("longer than {REF_BYTES_MAX} bytes")))
-        }
-        Some(Some(reference)) if !reference.trim().is_empty() => Ok(Some(Named { reference, provider })),
-        _ => Err(invalid("ref", "must be the ref of a model")),
+/// Invalid when there is no ref in it.
+pub(crate) fn named(payload: &[u8]) -> Result<Option<&str>, WorkerError> {
+    let Some(fields) = value(payload, FIELD).filter(|fields| is_full_map(fields)) else { return Ok(None) };
+    match value(fields, "ref").and_then(text).map(str::trim) {
+        Some(reference) if !reference.is_empty() => Ok(Some(reference)),
+        _ => Err(invalid("must be the ref of a model")),
     }
 }
 
-fn invalid(field: &str, why: impl std::fmt::Display) -> WorkerError {
-    WorkerError::validation(format!("{PLACE}.{field}: {why}"))
+fn invalid(why: impl std::fmt::Display) -> WorkerError {
+    WorkerError::validation(format!("payload.{FIELD}.ref: {why}"))
 }
 
-fn is_empty_map(value: &[u8]) -> bool {
-    matches!(Reader::new(value).token(), Ok(Token::Map(0)))
+fn is_full_map(value: &[u8]) -> bool {
+    matches!(Reader::new(value).token(), Ok(Token::Map(entries)) if entries > 0)
 }
 
 /// A value that is a text; none for anything else.
@@ -121,35 +85,23 @@ fn text(value: &[u8]) -> Option<&str> {
     }
 }
 
-/// The values under these keys of the map `value`, the last of each, without those that are nil. None for anything but a map.
-fn values<'a, const N: usize>(value: &'a [u8], keys: [&str; N]) -> Option<[Option<&'a [u8]>; N]> {
-    read_values(value, keys).ok().flatten()
+/// The value under this key of the map `value`, the last of them. None for anything but a map.
+fn value<'a>(value: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    read_value(value, key).ok().flatten()
 }
 
-fn read_values<'a, const N: usize>(
-    value: &'a [u8],
-    keys: [&str; N],
-) -> Result<Option<[Option<&'a [u8]>; N]>, DecodeError> {
+fn read_value<'a>(value: &'a [u8], key: &str) -> Result<Option<&'a [u8]>, DecodeError> {
     let mut reader = Reader::new(value);
     let Token::Map(entries) = reader.token()? else { return Ok(None) };
-    let mut found = [None; N];
+    let mut found = None;
     for _ in 0..entries {
-        let key = raw(&mut reader)?;
-        let value = raw(&mut reader)?;
-        for (known, place) in keys.iter().zip(&mut found) {
-            if text(key) == Some(*known) {
-                *place = Some(value).filter(|value| !Reader::new(value).next_is_nil());
-            }
+        let name = reader.raw()?;
+        let value = reader.raw()?;
+        if text(name) == Some(key) {
+            found = Some(value);
         }
     }
-    Ok(Some(found))
-}
-
-/// The bytes of one value.
-fn raw<'a>(reader: &mut Reader<'a>) -> Result<&'a [u8], DecodeError> {
-    let start = reader.position();
-    reader.skip()?;
-    Ok(reader.since(start))
+    Ok(found)
 }
 
 #[cfg(test)]

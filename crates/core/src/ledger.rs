@@ -10,7 +10,7 @@ const COLD_MIN: Duration = Duration::from_millis(1);
 /// What a job waited for until its instance was there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ColdStart {
-    /// Files that its payload names. No part of a cold start: the next job brings others.
+    /// Files and the source that its payload names. No part of a cold start: the next job names others.
     pub inputs: Duration,
     /// A place among the processes of its function. No part of a cold start: there are only so many.
     pub queued: Duration,
@@ -29,7 +29,7 @@ pub struct ColdStart {
 /// What a span of a job's time was spent on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PhaseKind {
-    /// Files that its payload names.
+    /// Files and the source that its payload names.
     Inputs,
     /// A place among the processes of its function.
     WaitForPlace,

@@ -251,16 +251,16 @@ impl Loader {
         adapters::bring(&*self.models, models, snapshots).await
     }
 
-    /// Makes the source present that the payload of a job names.
+    /// Makes the source of a job present.
     ///
     /// # Errors
     /// As [`job_source::bring`].
     pub(crate) async fn bring_source(
         &self,
-        payload: &[u8],
+        reference: &str,
         snapshots: &HashMap<String, pb::Snapshot>,
-    ) -> Result<Option<JobSource>, WorkerError> {
-        job_source::bring(&*self.models, payload, snapshots).await
+    ) -> Result<JobSource, WorkerError> {
+        job_source::bring(&*self.models, reference, snapshots).await
     }
 
     /// Tells of accelerators, if there are any.
@@ -307,9 +307,9 @@ impl Loader {
         let shared = instance.slots().taken();
         // Only the accelerator of the load: jobs take memory of the others meanwhile.
         taken.vram_bytes = if entry.on_gpu {
-            // Others may have given memory back meanwhile; the weights are there in any case.
             let own = taken.vram_on(device).saturating_sub(shared.loaded_bytes);
-            let own = if entry.is_spread() { own } else { own.max(bytes.saturating_sub(shared.bytes)) };
+            // Where nobody can be asked, its files are all that is known of it.
+            let own = if own == 0 && !entry.is_spread() { bytes.saturating_sub(shared.bytes) } else { own };
             Memory::of_device(device, own).vram_bytes
         } else {
             taken.ram_bytes = taken.ram_bytes.saturating_sub(shared.loaded_bytes);

@@ -178,9 +178,11 @@ pub fn ram_admits(bytes: u64, free: u64, total: u64) -> bool {
 /// # Errors
 /// When it does not fit even without all idle ones. Nothing should go then.
 pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<Step>, NoRoom> {
-    let ram_needed = needs.ram_bytes.saturating_add(ram_floor_bytes(room.total.ram_bytes));
-    // A load that uses no accelerator does not care how full it is.
-    let vram_needed = if needs.vram_bytes == 0 { 0 } else { needs.vram_bytes.saturating_add(room.vram_reserve_bytes) };
+    // A load does not care how full what it does not use is.
+    let besides = |bytes: u64, stays: u64| if bytes == 0 { 0 } else { bytes.saturating_add(stays) };
+    let ram_floor = ram_floor_bytes(room.total.ram_bytes);
+    let ram_needed = besides(needs.ram_bytes, ram_floor);
+    let vram_needed = besides(needs.vram_bytes, room.vram_reserve_bytes);
     let mut idle: Vec<_> = held.iter().enumerate().filter(|(_, held)| !held.pinned).collect();
     idle.sort_by_key(|(_, held)| std::cmp::Reverse(held.idle));
     let (mut free_ram, mut free_vram) = (room.free.ram_bytes, room.free.vram_on(needs.device));
@@ -188,7 +190,7 @@ pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<Step>, NoRoo
     idle.retain(|(index, instance)| {
         let (vram, all) = (instance.footprint.vram_on(needs.device), instance.footprint.vram_sum());
         let moves = instance.movable && vram > 0 && free_vram < vram_needed;
-        let fits = free_ram >= ram_needed.saturating_add(all);
+        let fits = free_ram >= needs.ram_bytes.saturating_add(ram_floor).saturating_add(all);
         if moves && fits {
             free_ram = free_ram.saturating_sub(all);
             free_vram = free_vram.saturating_add(vram);

@@ -4,9 +4,16 @@
 //! Text for the client ([`WorkerError::client_message`]) and detail for the operator (the chain of
 //! [`std::error::Error::source`]) are different things; redacting the former is the sender's last step.
 
-use std::{error::Error as StdError, fmt, sync::Arc};
+use std::{
+    error::Error as StdError,
+    fmt,
+    io::{self, ErrorKind},
+    sync::Arc,
+};
 
 mod portable;
+
+use gen_worker_store::FormatError;
 
 use crate::model_source::ModelError;
 pub(crate) use portable::FailureParts;
@@ -164,6 +171,8 @@ impl WorkerError {
     pub fn model_unavailable(reference: &str, source: ModelError) -> Self {
         let message = match source {
             ModelError::UrlExpired(_) => "model download url expired".to_owned(),
+            // The files of a model are known to who chose it.
+            ModelError::Refused { .. } if let Some(why) = format_error(&source) => format!("{source}: {why}"),
             _ => format!("model {reference} is unavailable: {source}"),
         };
         let kind = Kind::ModelUnavailable { reference: reference.to_owned(), reason: source.reason() };
@@ -241,23 +250,21 @@ impl WorkerError {
         }
     }
 
-    /// Whether memory was what ran out.
+    /// Whether memory was what ran out: by its kind, or because it or what caused it says so, as drivers do.
     pub(crate) fn is_out_of_memory(&self) -> bool {
+        let says = |text: &str| text.to_ascii_lowercase().contains("out of memory");
         matches!(self.0.kind, Kind::OutOfMemory)
+            || says(&self.0.message)
+            || causes(self).any(|cause| says(&cause.to_string()) || is_io(cause, ErrorKind::OutOfMemory))
     }
 
     /// Whether a load that failed so may have read damaged files. Loaders of any kind raise it, so it is all that the author's
     /// code failed with for good, but for what is known to have other reasons: a check of the files costs no more than
     /// reading them once.
     pub(crate) fn may_be_damage(&self) -> bool {
-        use std::io::{Error, ErrorKind};
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            let kind = error.downcast_ref::<Error>().map(Error::kind);
-            if matches!(kind, Some(ErrorKind::OutOfMemory | ErrorKind::StorageFull | ErrorKind::QuotaExceeded)) {
-                return false;
-            }
-            cause = error.source();
+        let full = [ErrorKind::StorageFull, ErrorKind::QuotaExceeded];
+        if self.is_out_of_memory() || causes(self).any(|cause| full.iter().any(|kind| is_io(cause, *kind))) {
+            return false;
         }
         matches!(self.0.kind, Kind::Fatal(_)) && self.0.class == FailureClass::Fatal
     }
@@ -382,6 +389,21 @@ impl fmt::Debug for WorkerError {
             .field("source", &self.0.source)
             .finish()
     }
+}
+
+/// What `error` comes from, the nearest first.
+fn causes<'e>(error: &'e (dyn StdError + 'static)) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |error| (*error).source())
+}
+
+/// Whether `error` is a failure of the system of this kind.
+fn is_io(error: &(dyn StdError + 'static), kind: ErrorKind) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == kind)
+}
+
+/// What of the files of a model is in the way of loading it, if that is why it is refused.
+fn format_error(error: &ModelError) -> Option<&FormatError> {
+    causes(error).find_map(|error| error.downcast_ref())
 }
 
 impl StdError for WorkerError {

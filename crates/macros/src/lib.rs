@@ -28,7 +28,7 @@ use proc_macro::TokenStream;
 /// | `kind = "inference"` | or `conversion`, `training`, `dataset` |
 /// | `model = hf("o/r")` | the only model slot, named by the parameter that takes it |
 /// | `slots(a = hf("o/r"), b = hub("o/s"))` | named model slots |
-/// | `resources(gpu, vram_gb = 24.0, compute_capability = 8.9, libraries("x"), max_concurrency = 2, offload)` | needs; with `offload`, models can be loaded with parts of them elsewhere |
+/// | `resources(gpu, vram_gb = 24.0, compute_capability = 8.9, libraries("x"), max_concurrency = 2, offload)` | needs; with `offload`, models can be loaded with parts of them elsewhere (not in a process of their own) |
 /// | `timeout = "30s"` | time a call has when the request does not say; also `ms`, `m`, `h`, or a `Duration` |
 /// | `isolation = "process"` | a worker runs the handlers, and the instance of a type, in processes of their own: see below |
 /// | `movable` | the type implements `Movable`: a worker moves idle instances to host memory instead of tearing them down; types only |

@@ -36,7 +36,7 @@ pub use canonical::{check_map, digest};
 pub use json::{JsonError, Problem, from_json};
 pub use read::{ReadError, Reader, Token};
 pub use show::AsJson;
-pub use source::{Source, source};
+pub use source::source;
 
 /// Deepest nesting of a payload (contract P-4) and of an output shown as JSON. Recursion over values is bounded by
 /// it, so no input can exhaust a stack.

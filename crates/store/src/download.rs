@@ -6,7 +6,7 @@
 //!            └──────────────> tries: again? how soon? <┘
 //! ```
 //! The pump runs on the runtime, the writer on a thread for blocking work; between them are at most
-//! [`pump::BATCHES_WAITING_MAX`] batches, so a killed process loses less than one chunk of the contract (4 MiB) for each file, and
+//! twice [`pump::BATCHES_WAITING_MAX`] batches, so a killed process loses less than one chunk of the contract (4 MiB) for each file, and
 //! a fast server cannot fill the memory. Owns the connections and the tasks of transfers; the store owns the files.
 
 mod batch;

@@ -50,7 +50,7 @@ pub enum FormatError {
 /// Looks at files by name and size: each directory that has unsafe weights needs safe ones too (rules 11.1, 11.3).
 ///
 /// # Errors
-/// [`FormatError::Unsafe`] with the largest file of the first directory that has none.
+/// [`FormatError::Unsafe`] with the largest such file of the directories that have none.
 pub fn check_names<'a>(files: impl IntoIterator<Item = (&'a RepoPath, u64)>) -> Result<(), FormatError> {
     #[derive(Default)]
     struct Component<'a> {
@@ -67,8 +67,9 @@ pub fn check_names<'a>(files: impl IntoIterator<Item = (&'a RepoPath, u64)>) -> 
             component.largest = component.largest.max(Some((size_bytes, path)));
         }
     }
-    let refused = components.into_values().filter(|component| !component.safe).find_map(|component| component.largest);
-    refused.map_or(Ok(()), |(_, file)| Err(FormatError::Unsafe { file: file.clone() }))
+    let refused =
+        components.into_values().filter(|component| !component.safe).filter_map(|component| component.largest);
+    refused.max().map_or(Ok(()), |(_, file)| Err(FormatError::Unsafe { file: file.clone() }))
 }
 
 /// Looks into the safetensors files of `dir`, which has `files`.

@@ -95,7 +95,8 @@ impl Postgres {
         bail!("PostgreSQL found no port: {}", postgres.log())
     }
 
-    /// Starts one that has a disk of so many MiB besides its own, for [`Postgres::database_on_small_disk`].
+    /// Starts one that has a disk of so many MiB besides its own, for [`Postgres::database_on_small_disk`]. That disk ends with the
+    /// server: it cannot be run again.
     ///
     /// # Errors
     /// As [`Postgres::start`], and for who is not root, whom nobody lets mount a disk for another user.

@@ -102,6 +102,13 @@ impl<'de> Reader<'de> {
         Ok(())
     }
 
+    /// The bytes of one value with everything in it.
+    pub(crate) fn raw(&mut self) -> Result<&'de [u8], DecodeError> {
+        let start = self.at;
+        self.skip()?;
+        Ok(self.since(start))
+    }
+
     fn long(&mut self, marker: u8) -> Result<Token<'de>, DecodeError> {
         Ok(match marker {
             0xc0 => Token::Nil,

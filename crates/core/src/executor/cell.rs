@@ -284,8 +284,11 @@ impl JobCell {
         self.thread.store(true, Ordering::Release);
     }
 
+    /// Who watches the thread may hold the job for much longer than it needs what keeps its models from leaving.
     pub(super) fn thread_ended(&self) {
         self.thread.store(false, Ordering::Release);
+        let mut state = self.state.lock();
+        (state.adapters, state.source) = (Adapters::default(), None);
     }
 
     /// Its handler has returned; only the last look at its memory is left.

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::{Executor, INLINE_PAYLOAD_BYTES_MAX, JobCell, JobEvent};
 use crate::{
-    Inputs, WorkerError,
-    endpoint::Kind,
-    function::Function,
+    Inputs, RequestContext, WorkerError,
+    context::ContextParts,
+    function::{Call, Caller, Function},
     inputs::Place,
     job_source::{self, JobSource},
     loader::Loader,
@@ -25,9 +25,9 @@ pub(crate) struct Brought {
 
 /// Whether a job of `function` has to wait for what its payload names. Of a large payload that is not known yet.
 pub(crate) fn concerns(function: &Function, payload: &[u8]) -> bool {
-    let (large, kind) = (payload.len() > INLINE_PAYLOAD_BYTES_MAX, function.kind());
+    let large = payload.len() > INLINE_PAYLOAD_BYTES_MAX;
     function.files().is_some_and(|shapes| large || Inputs::concern(shapes, payload))
-        || (kind != Kind::Inference && (large || job_source::concerns(kind, payload)))
+        || (function.has_source() && (large || !matches!(job_source::named(payload), Ok(None))))
 }
 
 impl Executor {
@@ -46,7 +46,8 @@ impl Executor {
     }
 }
 
-/// The files first: they are small, and strangers' servers may refuse them.
+/// Nothing is fetched for a payload that its function would refuse. The files come first: they are small, and their addresses
+/// expire.
 async fn bring(
     inputs: &Inputs,
     loader: &Loader,
@@ -54,14 +55,19 @@ async fn bring(
     function: &Function,
     place: Place<'_>,
 ) -> Result<Brought, WorkerError> {
-    let payload = match function.files() {
-        Some(shapes) => inputs.bring(shapes, job.payload(), place).await?,
-        None => job.payload(),
-    };
-    if function.kind() == Kind::Inference {
-        return Ok(Brought { payload, source: None });
+    let payload = job.payload();
+    let source = if function.has_source() { job_source::named(&payload)?.map(str::to_owned) } else { None };
+    if source.is_some() {
+        let context = RequestContext::new(ContextParts::new(job.pair().clone(), function.name().clone()));
+        function.check(Call { context, payload: payload.clone(), instance: None, caller: Caller::Wire })?;
     }
-    let (_, snapshots) = job.models();
-    let source = loader.bring_source(&payload, &snapshots).await?;
+    let payload = match function.files() {
+        Some(shapes) => inputs.bring(shapes, payload, place).await?,
+        None => payload,
+    };
+    let source = match source {
+        Some(reference) => Some(loader.bring_source(&reference, &job.models().1).await?),
+        None => None,
+    };
     Ok(Brought { payload, source })
 }

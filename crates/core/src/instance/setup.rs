@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures::FutureExt;
+use futures::{FutureExt, future::try_join_all};
 use gen_worker_proto::pb;
 use gen_worker_tasks::{Cancel, Scope};
 use tokio::time::Instant;
@@ -109,14 +109,13 @@ pub(crate) async fn fetch(
     models: &dyn ModelSource,
     snapshots: &HashMap<String, pb::Snapshot>,
 ) -> Result<BTreeMap<String, FetchedModel>> {
-    let mut held = BTreeMap::new();
-    for (slot, binding) in bindings {
+    let fetches = bindings.iter().map(|(slot, binding)| async move {
         let name = binding.wire_ref();
         let fetched = model_fetch::fetch(models, binding, snapshots.get(&name), &NoProgress).await;
         let model = fetched.map_err(|error| WorkerError::model_unavailable(&name, error))?;
-        held.insert(slot.clone(), model);
-    }
-    Ok(held)
+        Ok((slot.clone(), model))
+    });
+    Ok(try_join_all(fetches).await?.into_iter().collect())
 }
 
 /// Runs the author's shutdown. Its failure is logged: there is nobody left to tell.

@@ -37,7 +37,7 @@ pub struct Needs {
     pub function: usize,
     /// Jobs of this function at once; 0 means no bound.
     pub concurrency_max: usize,
-    /// Files that its payload names have to be looked at first.
+    /// Files or a source that its payload names have to be looked at first.
     pub files: bool,
     /// Its instance has to be fetched or set up first.
     pub instance: bool,

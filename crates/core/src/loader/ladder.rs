@@ -22,7 +22,9 @@ impl Loader {
     /// What an instance of these models needs, which take `bytes` on disk.
     pub(super) fn needs(&self, entry: &Entry, models: &Models, bytes: u64, device: usize) -> Needs {
         if !entry.on_gpu {
-            return Needs { ram_bytes: bytes, ..Needs::default() };
+            // A function that only takes directories reads of them what it wants, when it wants.
+            let ram_bytes = if entry.cell.sets_up() { bytes } else { 0 };
+            return Needs { ram_bytes, ..Needs::default() };
         }
         let hints = self.hints.lock();
         let hints = models.values().map(|binding| hints.get(&binding.wire_ref()).copied());

@@ -114,6 +114,8 @@ impl Loader {
     async fn room_without_unused(&self, needs: Needs) -> Room {
         let room = self.room().await;
         let missing = match place(needs) {
+            // What needs nothing makes nobody go.
+            Device::Cpu if needs.ram_bytes == 0 => 0,
             Device::Cpu => {
                 let floor = residency::ram_floor_bytes(room.total.ram_bytes);
                 needs.ram_bytes.saturating_add(floor).saturating_sub(room.free.ram_bytes)

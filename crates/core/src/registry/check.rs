@@ -73,6 +73,7 @@ pub(super) fn endpoint(decl: EndpointDecl, errors: &mut Vec<DeclError>) -> Vec<F
             call,
             instance: instance.clone(),
             files: OnceLock::new(),
+            source: OnceLock::new(),
         });
     }
     functions
@@ -110,6 +111,10 @@ fn resources(decl: &EndpointDecl, findings: &mut Findings<'_>) -> Resources {
 fn isolate(resources: Resources, isolation: Isolation, findings: &mut Findings<'_>) -> Resources {
     if isolation == Isolation::Shared {
         return resources;
+    }
+    if resources.offload() {
+        let detail = "models are spread by the process that loads them: not with offload";
+        findings.add(DeclCode::BadIsolation, detail);
     }
     let resources = resources.at_once(NonZeroU32::MIN);
     if let Some(limit) = resources.max_concurrency().filter(|limit| limit.get() > PROCESSES_MAX) {

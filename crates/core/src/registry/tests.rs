@@ -188,6 +188,9 @@ fn processes_are_as_many_as_calls_at_once_and_not_too_many() {
     assert!(!function.is_blocking(), "it blocks no thread of the worker");
     assert!(Registry::from_decls(vec![isolated(Some(64))]).is_ok());
     assert_eq!(codes(vec![isolated(Some(65))]), ["bad_isolation"]);
+    let resources = ResourcesDecl { offload: true, ..ResourcesDecl::default() };
+    let spread = EndpointDecl { resources, ..isolated(None) };
+    assert_eq!(codes(vec![spread]), ["bad_isolation"], "nobody there would spread its models");
 }
 
 #[test]

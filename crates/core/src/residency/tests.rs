@@ -152,14 +152,26 @@ proptest! {
         let instances: Vec<_> = sizes.iter()
             .map(|(size, pinned, idle)| Held { pinned: *pinned, ..held(ram(*size), *idle) }).collect();
         let idle: u64 = sizes.iter().filter(|(_, pinned, _)| !pinned).map(|(size, ..)| size).sum();
+        let needed = if need == 0 { 0 } else { need + 8 };
         match plan(needs_ram(need), &room(ram(free)), &instances) {
             Ok(going) => {
                 prop_assert!(going.iter().all(|index| !instances[*index].pinned));
                 let freed: u64 = going.iter().map(|index| sizes[*index].0).sum();
-                prop_assert!(free + freed >= need + 8);
-                prop_assert!(going.is_empty() || free < need + 8);
+                prop_assert!(free + freed >= needed);
+                prop_assert!(going.is_empty() || free < needed);
             }
-            Err(_) => prop_assert!(free + idle < need + 8),
+            Err(_) => prop_assert!(free + idle < needed),
         }
     }
+}
+
+#[test]
+fn m9_7_what_takes_no_host_memory_does_not_care_how_full_it_is() {
+    let room = room(memory(1, &[12]));
+    assert_eq!(plan(needs_vram(10, 0), &room, &[held(ram(5), 9)]), Ok(vec![]));
+    assert_eq!(
+        moves(needs_vram(20, 0), &room, &[movable(memory(0, &[20]), 9)]),
+        Ok([vec![], vec![0]]),
+        "no place to wait"
+    );
 }

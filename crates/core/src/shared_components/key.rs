@@ -1,5 +1,7 @@
 //! What makes two components the same.
 
+use std::collections::BTreeSet;
+
 use gen_worker_hub::digest::Digest;
 
 use crate::context::Device;
@@ -34,8 +36,8 @@ pub struct ComponentKey {
     pub placement: String,
     /// Which directory of the model it is.
     pub subfolder: String,
-    /// Which parts it consists of, sorted.
-    pub components: Vec<String>,
+    /// Which parts it consists of.
+    pub components: BTreeSet<String>,
     /// What is attached to it.
     pub adapter: String,
 }
@@ -49,7 +51,8 @@ impl ComponentKey {
             Device::Cpu => "cpu".to_owned(),
             Device::Cuda(ordinal) => ordinal.to_string(),
         };
-        let components = self.components.join(",");
+        let components: Vec<_> = self.components.iter().map(String::as_str).collect();
+        let components = components.join(",");
         let fields = [
             &self.provider,
             &self.reference,

@@ -90,7 +90,7 @@ fn m9_shared_every_field_makes_another_component() {
         text(|key| key.device = Device::Cpu),
         text(|key| key.placement = "x".into()),
         text(|key| key.subfolder = "x".into()),
-        text(|key| key.components = vec!["x".into()]),
+        text(|key| key.components = ["x".into()].into()),
         text(|key| key.adapter = "x".into()),
     ];
     let ids: std::collections::BTreeSet<_> = keys.iter().map(ComponentKey::id).collect();
@@ -100,4 +100,23 @@ fn m9_shared_every_field_makes_another_component() {
     assert!(digest.len() == 16 && digest.bytes().all(|digit| digit.is_ascii_hexdigit()));
     let long = ComponentKey { reference: "x".repeat(100), ..base };
     assert_eq!(long.id().len(), "shared::".len() + 48 + "::dev1::".len() + 16);
+}
+
+/// The digest is the first 16 digits of SHA-256 over the fields in this order, with 0x1F between them.
+#[test]
+fn m9_shared_the_id_is_the_same_for_ever() {
+    let key = ComponentKey {
+        provider: "hf".into(),
+        reference: "owner/repo".into(),
+        revision: "main".into(),
+        dtype: "bf16".into(),
+        quantization: "nf4".into(),
+        quantization_config: "abc".into(),
+        device: CARD,
+        placement: "model_offload".into(),
+        subfolder: "unet".into(),
+        components: ["b".into(), "a".into()].into(),
+        adapter: "lora@d".into(),
+    };
+    assert_eq!(key.id(), "shared::owner--repo::dev1::78d7db20ada6c83b");
 }

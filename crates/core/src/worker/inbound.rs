@@ -63,7 +63,7 @@ impl Serving {
                     unsound = check_dispatch(&run.models, entry.function.slots()).err().map(|error| error.to_string());
                     let cell = entry.function.instance();
                     files = concerns(&entry.function, &run.input_payload);
-                    // Kept from nobody while its files come.
+                    // Kept from nobody while what its payload names comes.
                     instance = cell.filter(|_| !files).and_then(|cell| cell.ready());
                     let granted = accelerators(run.compute.as_ref(), entry.function.resources().gpu());
                     let there = instance.as_ref().map_or(Device::Cpu, |instance: &Instance| instance.slots().device());

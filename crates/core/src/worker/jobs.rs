@@ -148,6 +148,7 @@ impl Serving {
         let brought = match result {
             Ok(brought) => brought,
             Err(error) => {
+                self.model_failed(&error, None);
                 let ending = Ending::failed(error.class(), error.client_message());
                 return self.table.prepared(job.pair(), Err(ending), &mut self.actions);
             }
@@ -176,6 +177,9 @@ impl Serving {
         if let Some(cell) = cell {
             self.instance_event(&cell, result.as_ref().map(drop), None);
             self.sample_memory();
+        }
+        if let Err(error) = &adapters {
+            self.model_failed(error, None);
         }
         let Some(job) = job.upgrade() else { return };
         let ready = match (result, adapters) {

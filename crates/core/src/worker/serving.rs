@@ -24,7 +24,7 @@ use super::{
     held::Sampling,
     kept::Kept,
     model_ops::ModelOps,
-    model_reports::ReportingModels,
+    model_reports::{LateReports, ReportingModels},
     roster::Roster,
     setup::{self, SetupEvent},
     timers::{STUCK_AFTER, Timers},
@@ -88,6 +88,7 @@ pub(super) struct Serving {
     pub(super) cache: CacheFeed,
     /// Where jobs have their directories, if there is a place.
     pub(super) scratch: Option<ScratchRoot>,
+    pub(super) late_reports: LateReports,
     connection: Connection,
     ready: Ready,
     sources: Sources,
@@ -139,7 +140,9 @@ impl Serving {
         let (events, events_received) = mpsc::channel(EVENTS_MAX);
         let (setups, setups_received) = mpsc::channel(EVENTS_MAX);
         let (gpus_freed, gpus_received) = mpsc::unbounded_channel();
-        let models: Arc<dyn ModelSource> = Arc::new(ReportingModels::new(models, setups.clone(), cache.clone()));
+        let models = ReportingModels::new(models, setups.clone(), cache.clone());
+        let late_reports = models.late();
+        let models: Arc<dyn ModelSource> = Arc::new(models);
         let loader = loader(&roster, &models, &options, setups.clone());
         let policy =
             RedialPolicy::new(options.address.clone(), options.seeds.clone(), options.redial.clone(), Instant::now());
@@ -188,6 +191,7 @@ impl Serving {
             stats,
             sampling: Sampling::default(),
             cache,
+            late_reports,
             scratch,
             connection: Connection::new(policy.primary(), dial, options.handshake_timeout, outbox.clone()),
             wakes: Wakes::new(),

@@ -27,6 +27,8 @@ pub(super) enum SetupEvent {
     Gone { cell: Arc<InstanceCell>, models: Models, operation: Option<String> },
     /// A model moved.
     Model(Box<pb::ModelEvent>),
+    /// Nobody waits for the transfer of this model any more: where it is now is to be told.
+    Left(String),
     /// So much accelerator memory is free.
     FreeVram(u64),
     /// Startup is over, whatever came of it.
@@ -68,6 +70,9 @@ pub(super) async fn shut_down(registry: &Registry, cancel: &Cancel) {
 
 impl Serving {
     pub(super) fn setup_event(&mut self, event: SetupEvent) {
+        for reference in self.late_reports.take() {
+            self.tell_model(self.position(reference));
+        }
         match event {
             SetupEvent::Instance { cell, result, operation } => {
                 self.instance_event(&cell, result.as_ref().copied(), operation.as_deref());
@@ -75,6 +80,7 @@ impl Serving {
             SetupEvent::Gone { cell, models, operation } => self.gone(&cell, &models, operation.as_deref()),
             SetupEvent::FreeVram(free) => return self.sampled(free),
             SetupEvent::Model(event) => self.transferred(*event),
+            SetupEvent::Left(reference) => self.tell_model(self.position(reference)),
             SetupEvent::Started => {
                 info!("started");
                 self.availability.advance(pb::WorkerPhase::Ready);
@@ -115,8 +121,12 @@ impl Serving {
         for name in names {
             match result {
                 Ok(()) => self.availability.ready(&name),
-                // What one job brings as its model says nothing of the next.
-                Err(error) if error.class() == FailureClass::Retryable || error.unavailable_model().is_some() => {
+                // What one job brings as its model says nothing of the next, and memory comes and goes.
+                Err(error)
+                    if error.class() == FailureClass::Retryable
+                        || error.unavailable_model().is_some()
+                        || error.is_out_of_memory() =>
+                {
                     warn!(function = %name, cause = %sanitize(&error.to_string()), "not set up yet, the next job tries again");
                 }
                 Err(error) => {

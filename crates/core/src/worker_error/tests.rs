@@ -2,7 +2,7 @@ use super::*;
 
 #[test]
 fn e110_each_constructor_fixes_class_kind_and_text() {
-    let io = std::io::Error::other("disk on fire\nsecond line");
+    let io = io::Error::other("disk on fire\nsecond line");
     let cases = [
         (WorkerError::validation("bad"), FailureClass::Invalid, "ValidationError", "bad"),
         (WorkerError::validation("  "), FailureClass::Invalid, "ValidationError", "invalid input"),
@@ -66,7 +66,7 @@ fn e110_the_cause_stays_reachable_and_out_of_the_text() {
     assert_eq!(error.class(), FailureClass::Invalid);
     let shared = error.clone();
     assert!(
-        shared.with_source(std::io::Error::other("other")).source().is_some_and(|cause| cause.is::<std::io::Error>())
+        shared.with_source(io::Error::other("other")).source().is_some_and(|cause| cause.is::<io::Error>())
     );
     assert!(error.source().is_some_and(|cause| cause.is::<std::num::ParseIntError>()));
 }
@@ -76,4 +76,28 @@ fn models_that_cannot_be_had_are_retryable_and_named() {
     let error = WorkerError::model_unavailable("a/b", ModelError::Unknown("a/b".into()));
     assert_eq!(error.class(), FailureClass::Retryable);
     assert_eq!(error.unavailable_model(), Some("a/b"));
+}
+
+#[test]
+fn m9_13_m6_26_out_of_memory_is_known_by_its_kind_and_by_what_it_or_its_cause_says() {
+    let driver = WorkerError::fatal("DriverError", "CUDA_ERROR: Out of memory (2)");
+    let cause =
+        WorkerError::fatal("LoadError", "the weights cannot be loaded").with_source(io::Error::other("out of memory"));
+    let system = WorkerError::fatal("LoadError", "no").with_source(io::Error::from(ErrorKind::OutOfMemory));
+    for error in [WorkerError::out_of_memory(), driver, cause, system, WorkerError::panicked("device out of memory")] {
+        assert!(error.is_out_of_memory() && !error.may_be_damage(), "{error:?}");
+    }
+    let other = WorkerError::fatal("LoadError", "no such layer");
+    assert!(!other.is_out_of_memory() && other.may_be_damage());
+}
+
+#[test]
+fn m11_1_who_named_a_model_that_may_run_code_hears_which_file_it_is() {
+    let file: gen_worker_hub::RepoPath = "unet/model.ckpt".parse().expect("a path");
+    let source = FormatError::Unsafe { file };
+    let error =
+        WorkerError::model_unavailable("o/r", ModelError::Refused { reference: "o/r".into(), source: source.into() });
+    assert_eq!(error.class(), FailureClass::Fatal);
+    let told = error.client_message();
+    assert!(told.contains("o/r") && told.contains("unet/model.ckpt"), "{told}");
 }

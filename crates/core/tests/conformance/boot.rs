@@ -15,7 +15,7 @@ use gen_worker_proto::pb::{self, JobStatus, ModelOpKind, ModelState, StateDelta,
 
 use crate::{
     fixture::Fixture,
-    functions::{Probe, text},
+    functions::{Probe, registry, text},
     models::op,
     orchestrator::Session,
     shelf::{Failure, Setup, Shelf, handler, none, reading},
@@ -205,4 +205,35 @@ async fn m9_9_a_model_is_in_use_for_the_whole_job_however_that_ends() {
         session.send(op(ModelOpKind::Unload, "o/a", false)).await;
         while ended(&mut session).await.0 != ModelState::OnDisk {}
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn m8_5_every_model_that_leaves_the_disk_is_told_however_many_leave_at_once() {
+    const MODELS: usize = 3_000;
+    let shelf = Shelf::new();
+    let probe = Probe::default();
+    let mut fixture = Fixture::with_models(registry(&probe), probe, shelf.clone(), |_| {});
+    let mut session = fixture.session().await;
+    // Nobody else runs in between: more than the worker takes in at a time.
+    (0..MODELS).for_each(|number| shelf.evict(&format!("o/{number}")));
+    let mut told = BTreeSet::new();
+    while told.len() < MODELS {
+        if let Msg::ModelEvent(event) = session.next().await {
+            assert_eq!(event.state(), ModelState::Evicted);
+            told.insert(event.r#ref);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn m13_5_the_models_of_one_function_come_side_by_side() {
+    let (shelf, setup, probe) = (Shelf::new(), Setup::default(), Probe::default());
+    shelf.seconds.store(10, Ordering::SeqCst);
+    ["o/a@r1", "o/b@r1"].iter().for_each(|reference| shelf.provides(reference));
+    let mut endpoint = reading("read", Ok(hugging_face("o/a")), 1, &setup, &probe);
+    endpoint.slots.named.push(("more", Ok(hugging_face("o/b"))));
+    let mut fixture = Fixture::with_models(none().endpoint(endpoint), probe, shelf, |_| {});
+    let began = tokio::time::Instant::now();
+    fixture.session().await;
+    assert_eq!(began.elapsed().as_secs(), 10);
 }

@@ -4,19 +4,20 @@ use std::{fs, path::Path, sync::Arc};
 
 use futures::FutureExt as _;
 use gen_worker_core::{
-    Invocation, LocalModels, Registry, RegistryBuilder,
+    Invocation, LocalModels, ModelError, Registry, RegistryBuilder,
     binding::hub,
     codec,
     endpoint::{EndpointDecl, HandlerDecl, OutputShape},
     function::Call,
     io_type::{Output, Payload},
 };
-use gen_worker_proto::pb::{self, JobResult, JobStatus, job_result};
+use gen_worker_proto::pb::{self, JobResult, JobStatus, ModelState, job_result, worker_message::Msg};
 
 use crate::{
     fixture::Fixture,
     functions::{Probe, Text, text},
     orchestrator::Session,
+    shelf::{Failure, Shelf},
 };
 
 /// A function that says its adapters, with a slot that takes some and one that takes none.
@@ -120,4 +121,38 @@ async fn w13_an_adapter_that_cannot_be_had_is_no_fault_of_client_or_function() {
     let result = run(&mut session, "r3", "base", &[("o/0", 1.0)]).await;
     assert_eq!(told(&result), "o/0 1.0 true", "the function serves on");
     assert_eq!(told(&run(&mut session, "r4", "base", &[]).await), "", "active in the requests that name it");
+}
+
+#[tokio::test(start_paused = true)]
+async fn m8_3_an_adapter_that_does_not_come_is_told_with_its_reason() {
+    let shelf = Shelf::new();
+    shelf.has("o/base");
+    let full = |reference: &str| ModelError::InsufficientDisk {
+        reference: reference.into(),
+        required_bytes: 2,
+        available_bytes: 1,
+    };
+    shelf.fails("o/0", &[full as Failure]);
+    let mut fixture = Fixture::with_models(teller(), Probe::default(), shelf, |_| {});
+    let mut session = fixture.session().await;
+    let overlay = pb::LoraOverlay { r#ref: "o/0".into(), weight: 1.0 };
+    let run = pb::RunJob {
+        request_id: "r1".into(),
+        attempt: 1,
+        function_name: "weights".into(),
+        input_payload: text("x").into(),
+        models: vec![pb::ModelBinding { slot: "base".into(), r#ref: "o/base".into(), loras: vec![overlay] }],
+        ..Default::default()
+    };
+    session.run_job(run).await;
+    loop {
+        match session.next().await {
+            Msg::ModelEvent(event) if event.r#ref == "o/0" => {
+                assert_eq!((event.state(), event.error.as_str()), (ModelState::Failed, "insufficient_disk"));
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(session.result().await.status(), JobStatus::Retryable);
 }

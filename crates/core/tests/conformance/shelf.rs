@@ -14,7 +14,7 @@ use std::{
 use futures::{FutureExt, future::BoxFuture};
 use gen_worker_core::{
     Binding, FetchProgress, FetchedModel, Invocation, ModelError, ModelResidency, ModelSource, Registry,
-    RegistryBuilder, Result, Tier, WorkerError,
+    RegistryBuilder, Result, TellEvicted, Tier, WorkerError,
     binding::{BindingError, hub},
     codec,
     endpoint::{
@@ -50,6 +50,9 @@ pub struct Shelf {
     pub kept: Mutex<Vec<String>>,
     /// Shared with everything that was fetched.
     hold: Arc<()>,
+    /// Shared with everything that is on its way.
+    way: Arc<()>,
+    evicted: Mutex<Option<TellEvicted>>,
 }
 
 impl Shelf {
@@ -64,6 +67,8 @@ impl Shelf {
             seconds: AtomicU64::new(0),
             kept: Mutex::default(),
             hold: Arc::default(),
+            way: Arc::default(),
+            evicted: Mutex::default(),
         })
     }
 
@@ -90,6 +95,18 @@ impl Shelf {
     /// Models that somebody keeps from being evicted.
     pub fn held(&self) -> usize {
         Arc::strong_count(&self.hold) - 1
+    }
+
+    /// Transfers under way.
+    pub fn under_way(&self) -> usize {
+        Arc::strong_count(&self.way) - 1
+    }
+
+    /// The disk needs its place.
+    pub fn evict(&self, reference: &str) {
+        self.forget(reference);
+        let tell = self.evicted.lock().clone().expect("somebody wants to know");
+        tell(reference);
     }
 
     pub fn forget(&self, reference: &str) {
@@ -128,6 +145,7 @@ impl ModelSource for Shelf {
                 if snapshot.is_none() && !self.provided.lock().contains(&reference) {
                     return Err(ModelError::Unknown(reference));
                 }
+                let _way = self.way.clone();
                 for second in 0..self.seconds.load(Ordering::SeqCst) {
                     progress.fetched(second, 100);
                     tokio::time::sleep(Duration::from_secs(1)).await; // tidy: a transfer on the paused clock of its test; nothing waits in real time
@@ -148,6 +166,10 @@ impl ModelSource for Shelf {
 
     fn spare(&self, keep: &[String]) {
         *self.kept.lock() = keep.to_vec();
+    }
+
+    fn on_evicted(&self, tell: TellEvicted) {
+        *self.evicted.lock() = Some(tell);
     }
 }
 

@@ -42,12 +42,11 @@ fn teller(name: &'static str, kind: Kind, isolation: Isolation, probe: &Probe) -
         blocking: false,
         slots: Vec::new(),
         call: Arc::new(move |call: Call| {
-            let input: Order = call.decode()?;
-            probe.begun();
-            let gate = probe.gate(&input.text);
-            let context = call.context;
+            let (input, context, probe) = (call.decode::<Order>()?, call.context, probe.clone());
             Ok(Invocation::Async(
                 async move {
+                    probe.begun();
+                    let gate = probe.gate(&input.text);
                     if input.text == "wait" {
                         gate.notified().await;
                     }
@@ -103,6 +102,16 @@ async fn run(session: &mut Session, id: &str, function: &str, source: Value) -> 
     session.result().await
 }
 
+/// The next word on a model.
+async fn model_event(session: &mut Session) -> pb::ModelEvent {
+    loop {
+        if let Msg::ModelEvent(event) = session.next().await {
+            assert_eq!(event.r#ref, "o/base");
+            return event;
+        }
+    }
+}
+
 fn told(result: &JobResult) -> String {
     let Some(job_result::Output::Inline(output)) = &result.output else { panic!("inline: {result:?}") };
     rmp_serde::from_slice::<Text>(output).expect("a text").text
@@ -148,23 +157,51 @@ async fn m3_10_a_source_is_tried_as_models_are_and_one_that_cannot_be_had_is_no_
     assert_eq!(told(&run(&mut session, "r1", "convert", source.clone()).await), "weights of o/base");
     assert_eq!(shelf.asked().len(), 3);
 
-    // Without files nobody but the orchestrator knows what it is.
+    // What lies on this disk, or could be had as whom the worker is, may be of others.
+    shelf.has("o/other");
+    shelf.asked();
     let result = run(&mut session, "r2", "convert", json!({"ref": "o/other"})).await;
     assert_eq!(result.status(), JobStatus::Retryable, "{}", result.safe_message);
     assert!(result.safe_message.contains("o/other"), "{}", result.safe_message);
+    assert!(shelf.asked().is_empty());
     assert_eq!(told(&run(&mut session, "r3", "convert", source).await), "weights of o/base", "it serves on");
 }
 
 #[tokio::test(start_paused = true)]
-async fn m3_10_w9_8_a_source_of_another_provider_comes_from_there() {
+async fn m3_10_nothing_is_fetched_for_a_payload_that_is_refused() {
     let shelf = Shelf::new();
-    shelf.provides("a/b@main");
     let mut fixture = fixture(&shelf);
     let mut session = fixture.session().await;
-    let result = run(&mut session, "r1", "convert", json!({"ref": "a/b@main", "provider": "hf"})).await;
-    assert_eq!(told(&result), "weights of a/b@main");
-    let asked = shelf.asked();
-    assert_eq!(asked.iter().map(|binding| binding.provider().as_str()).collect::<Vec<_>>(), ["hf"]);
+    let payload = json!({"text": 7, "source": {"ref": "o/base"}});
+    let snapshots = [("o/base".to_owned(), pb::Snapshot { digest: "d1".into(), ..Default::default() })].into();
+    session
+        .run_job(pb::RunJob {
+            request_id: "r1".into(),
+            attempt: 1,
+            function_name: "convert".into(),
+            input_payload: rmp_serde::to_vec_named(&payload).expect("encodes").into(),
+            snapshots,
+            ..Default::default()
+        })
+        .await;
+    let result = session.result().await;
+    assert_eq!(result.status(), JobStatus::Invalid, "{}", result.safe_message);
+    assert!(result.safe_message.contains("$.text"), "{}", result.safe_message);
+    assert!(shelf.asked().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn m8_3_a_source_that_does_not_come_is_told_with_its_reason() {
+    let shelf = Shelf::new();
+    let full: Failure =
+        |reference| ModelError::InsufficientDisk { reference: reference.into(), required_bytes: 2, available_bytes: 1 };
+    shelf.fails("o/base", &[full]);
+    let mut fixture = fixture(&shelf);
+    let mut session = fixture.session().await;
+    order(&mut session, "r1", "convert", "now", json!({"ref": "o/base"})).await;
+    let event = model_event(&mut session).await;
+    assert_eq!((event.state(), event.error.as_str()), (ModelState::Failed, "insufficient_disk"));
+    assert_eq!(session.result().await.status(), JobStatus::Retryable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,16 +229,20 @@ async fn m3_10_a_job_that_is_cancelled_while_its_source_comes_ends_at_once_and_t
     let mut fixture = fixture(&shelf);
     let mut session = fixture.session().await;
     order(&mut session, "r1", "convert", "now", json!({"ref": "o/base"})).await;
-    loop {
+    assert_eq!(model_event(&mut session).await.state(), ModelState::Downloading);
+    assert_eq!(shelf.under_way(), 1);
+    session.cancel("r1", 1).await;
+    let (mut result, mut left) = (None, None);
+    while result.is_none() || left.is_none() {
         match session.next().await {
-            Msg::ModelEvent(event) if event.state() == ModelState::Downloading => {
-                assert_eq!(event.r#ref, "o/base");
-                break;
-            }
+            Msg::JobResult(end) => result = Some(end),
+            Msg::ModelEvent(event) if event.state() != ModelState::Downloading => left = Some(event),
             _ => {}
         }
     }
-    session.cancel("r1", 1).await;
-    assert_eq!(session.result().await.status(), JobStatus::Canceled);
-    assert_eq!((fixture.probe.runs(), shelf.held()), (0, 0));
+    assert_eq!(result.expect("it came").status(), JobStatus::Canceled);
+    let left = left.expect("it came");
+    assert_eq!((left.r#ref.as_str(), left.state()), ("o/base", ModelState::Evicted), "it is not here");
+    assert_eq!((fixture.probe.runs(), shelf.under_way()), (0, 0));
+    assert_eq!(fixture.cache.download_progress("o/base"), None);
 }

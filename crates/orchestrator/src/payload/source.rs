@@ -5,50 +5,34 @@ use super::{ReadError, Reader, Token};
 /// Longest ref that is looked at; longer ones are none that is anywhere.
 const REF_BYTES_MAX: usize = 1_024;
 
-/// What a payload names as its source.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
-    /// Its ref.
-    pub r#ref: String,
-    /// Its provider, if the payload says one.
-    pub provider: String,
-}
-
-/// The source that a payload names. `None` where there is none, where its ref is blank or longer than any, or where the payload is
-/// not what it should be: its worker refuses it then.
+/// The ref of the source that a payload names, without blanks around it: workers look for its files so. `None` where there is none,
+/// where its ref is blank or longer than any, or where the payload is not what it should be: its worker refuses it then.
 #[must_use]
-pub fn source(payload: &[u8]) -> Option<Source> {
+pub fn source(payload: &[u8]) -> Option<String> {
     read(payload).ok().flatten()
 }
 
-fn read(payload: &[u8]) -> Result<Option<Source>, ReadError> {
+fn read(payload: &[u8]) -> Result<Option<String>, ReadError> {
     let mut reader = Reader::new(payload);
-    let Some(fields) = find(&mut reader, &["source"])?.first().copied().flatten() else { return Ok(None) };
-    let mut reader = Reader::new(fields);
-    let found = find(&mut reader, &["ref", "provider"])?;
-    let text = |index: usize| {
-        let raw = found.get(index).copied().flatten()?;
-        match Reader::new(raw).token() {
-            Ok(Token::Text(text)) if text.len() <= REF_BYTES_MAX => Some(text.to_owned()),
-            _ => None,
+    let Some(fields) = find(&mut reader, "source")? else { return Ok(None) };
+    let Some(raw) = find(&mut Reader::new(fields), "ref")? else { return Ok(None) };
+    Ok(match Reader::new(raw).token() {
+        Ok(Token::Text(text)) if text.len() <= REF_BYTES_MAX => {
+            Some(text.trim().to_owned()).filter(|reference| !reference.is_empty())
         }
-    };
-    let source = text(0).filter(|reference| !reference.trim().is_empty());
-    Ok(source.map(|r#ref| Source { r#ref, provider: text(1).unwrap_or_default() }))
+        _ => None,
+    })
 }
 
-/// The values under these keys of the map that comes next; none of them in anything else.
-fn find<'a>(reader: &mut Reader<'a>, keys: &[&str]) -> Result<Vec<Option<&'a [u8]>>, ReadError> {
-    let mut found = vec![None; keys.len()];
+/// The value under this key of the map that comes next, the last of them; none in anything else.
+fn find<'a>(reader: &mut Reader<'a>, key: &str) -> Result<Option<&'a [u8]>, ReadError> {
+    let mut found = None;
     let Token::Map(entries) = reader.token()? else { return Ok(found) };
     for _ in 0..entries {
-        let key = reader.raw()?;
+        let name = reader.raw()?;
         let value = reader.raw()?;
-        if let Ok(Token::Text(name)) = Reader::new(key).token()
-            && let Some(at) = keys.iter().position(|key| *key == name)
-            && let Some(place) = found.get_mut(at)
-        {
-            *place = Some(value);
+        if matches!(Reader::new(name).token(), Ok(Token::Text(text)) if text == key) {
+            found = Some(value);
         }
     }
     Ok(found)
@@ -60,21 +44,15 @@ mod tests {
 
     use super::*;
 
-    fn of(payload: &Value) -> Option<Source> {
+    fn of(payload: &Value) -> Option<String> {
         source(&rmp_serde::to_vec_named(payload).unwrap())
     }
 
     #[test]
     fn w9_8_a_source_is_read_where_it_stands() {
-        let expected = |provider: &str| Some(Source { r#ref: "acme/base:v1".into(), provider: provider.into() });
-        assert_eq!(
-            of(&json!({"steps": [1, {"source": 2}], "source": {"ref": "acme/base:v1"}, "z": null})),
-            expected("")
-        );
-        assert_eq!(
-            of(&json!({"source": {"provider": "hf", "x": {"ref": "no"}, "ref": "acme/base:v1"}})),
-            expected("hf")
-        );
+        let expected = Some("acme/base:v1".to_owned());
+        assert_eq!(of(&json!({"steps": [1, {"source": 2}], "source": {"ref": "acme/base:v1"}, "z": null})), expected);
+        assert_eq!(of(&json!({"source": {"x": {"ref": "no"}, "ref": " acme/base:v1\n"}})), expected);
     }
 
     #[test]

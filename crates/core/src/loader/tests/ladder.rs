@@ -152,3 +152,30 @@ async fn m9_12_what_the_worker_loads_is_booked_by_itself_and_handlers_share_the_
     cell.shutdown().await;
     assert_eq!(loader.vram_of("o/a"), 0);
 }
+
+#[tokio::test]
+async fn m9_3_m9_12_what_takes_less_than_its_files_is_booked_as_measured() {
+    let (disk, cards) = (Disk::new(), Cards::with([Some(20); 2]));
+    let slots = [("weights".to_owned(), hub("o/a").build().expect("sound"))].into();
+    let lifecycle = lifecycle(&cards, 9 << 30, &Told::default());
+    let cell = Arc::new(InstanceCell::new("a".to_owned(), slots, Some(lifecycle)));
+    let loader =
+        Loader::new(disk.models(&[("a", 16)]), cards, VramLimits::default(), [(true, cell.clone())], |_, _| {});
+    loader.warm(&cell, &HashMap::new(), 0).await.expect("fits");
+    let needs = loader.needs(&loader.entries[0], &cell.models(), 16 * GIB, 0);
+    assert_eq!((loader.vram_of("o/a"), needs.vram_bytes), (9 * GIB, 9 * GIB));
+}
+
+#[tokio::test]
+async fn m9_11_directories_that_a_function_reads_itself_need_no_host_memory() {
+    let (disk, cards) = (Disk::new(), Cards::with([None; 2]));
+    cards.ram.set(9 * GIB);
+    let slots = || [("weights".to_owned(), hub("o/a").build().expect("sound"))].into();
+    let paths = Arc::new(InstanceCell::new("paths".to_owned(), slots(), None));
+    let loads = lifecycle(&cards, 0, &Told::default());
+    let loads = Arc::new(InstanceCell::new("loads".to_owned(), slots(), Some(loads)));
+    let cells = [(false, paths.clone()), (false, loads.clone())];
+    let loader = Loader::new(disk.models(&[("a", 30)]), cards, VramLimits::default(), cells, |_, _| {});
+    loader.warm(&paths, &HashMap::new(), 0).await.expect("nothing is loaded");
+    loader.warm(&loads, &HashMap::new(), 0).await.expect_err("30 and 8 are more than 9");
+}

@@ -107,7 +107,7 @@ impl Owner {
             let said = self.snapshots.get(&want.key, self.now);
             let Some(snapshot) = files(want, said, is_held)? else { continue };
             let held = self.roster.get(worker).and_then(|worker| worker.held.digest(&want.r#ref));
-            if held.is_some_and(|held| held == snapshot.digest) {
+            if held.is_some_and(|held| held == snapshot.digest) && want.origin != Origin::Source {
                 luggage.is_light = true;
                 continue;
             }
@@ -215,11 +215,16 @@ fn files<'a>(want: &Want, said: &'a Said, is_held: bool) -> Result<Option<&'a pb
         (Said::Hidden | Said::Absent, Origin::Declared) => Err(Obstacle::Unservable(not_in_the_hub(reference))),
         (Said::Absent, Origin::Unclear(_) | Origin::Elsewhere(_)) | (Said::Silent, Origin::Elsewhere(_)) => Ok(None),
         (Said::Hidden | Said::Absent, Origin::Named(place) | Origin::Unclear(place) | Origin::Elsewhere(place)) => {
-            Err(Obstacle::Refused(format!("{place}: the hub has no model {reference} for this tenant")))
+            Err(refused(place, reference))
         }
+        (Said::Hidden | Said::Absent, Origin::Source) => Err(refused("payload.source", reference)),
         // Nobody can say whether the tenant may have it: its worker might, for somebody else.
         (Said::Silent, _) => Err(Obstacle::Silent(reference.clone())),
     }
+}
+
+fn refused(place: &str, reference: &str) -> Obstacle {
+    Obstacle::Refused(format!("{place}: the hub has no model {reference} for this tenant"))
 }
 
 /// The one text for a model that is declared and not there.

@@ -29,6 +29,8 @@ pub(super) enum Origin {
     Unclear(String),
     /// The request names it for what is a model of another provider: its worker brings it, unless the hub has it too.
     Elsewhere(String),
+    /// The request is made from it. Its files always go with the job: a worker takes no other word for who may have it.
+    Source,
 }
 
 impl Owner {
@@ -83,9 +85,7 @@ fn named(choice: &ModelChoice, needs: Option<&Needs>, tenant: &str, wants: &mut 
 
 /// What a job is made from (9.8, model contract 3.10).
 fn source(payload: &[u8], tenant: &str) -> Option<Want> {
-    let payload::Source { r#ref, provider } = payload::source(payload)?;
-    let place = "payload.source".to_owned();
-    let is_hub = matches!(provider.as_str(), "" | "tensorhub");
-    let origin = if is_hub { Origin::Named(place) } else { Origin::Elsewhere(place) };
-    Some(Want { key: ModelKey { tenant: tenant.to_owned(), reference: r#ref.clone() }, r#ref, origin })
+    let r#ref = payload::source(payload)?;
+    let key = ModelKey { tenant: tenant.to_owned(), reference: r#ref.clone() };
+    Some(Want { r#ref, key, origin: Origin::Source })
 }

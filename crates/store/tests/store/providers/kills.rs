@@ -50,8 +50,8 @@ async fn a_child_fetches_a_model_of_a_provider_and_lets_it_go() {
     }
 }
 
-/// Kills children on the store of `world` that want `text`, with what has to be true after each kill.
-async fn killed_again_and_again(world: &World, text: &str, assert_sound: impl Fn()) {
+/// Kills children on the store of `world` that want `text`, whose files belong into `dir`, with what has to be true after each kill.
+async fn killed_again_and_again(world: &World, text: &str, dir: &Path, assert_sound: impl Fn()) {
     fs::write(world.dir.path().join(SITE), &world.site.base).unwrap();
     fs::write(world.dir.path().join(WANTED), text).unwrap();
     for kill in 0..KILLS {
@@ -67,6 +67,7 @@ async fn killed_again_and_again(world: &World, text: &str, assert_sound: impl Fn
     }
     let store = world.store().await;
     let held = store.fetch_provided("it", &wanted(text), Reach::Cached, FormatGate::SafeOnly, &Said).await.unwrap();
+    assert_eq!(held.dir(), dir);
     for (name, bytes) in content() {
         assert!(fs::read(held.dir().join(name)).unwrap() == bytes, "{name}");
     }
@@ -98,8 +99,9 @@ async fn m4_15_m6_15_kills_at_any_moment_leave_a_sound_cache_of_hugging_face() {
     let listing = json!({"id": "o/r", "sha": COMMIT, "siblings": siblings});
     world.site.on("/api/models/o/r/revision/main?blobs=true", [Reply::json(&listing)]);
     let repo = world.dir.path().join("home/hub/models--o--r");
-    killed_again_and_again(&world, "hf o/r", || {
-        assert_whole(&repo.join("snapshots").join(COMMIT));
+    let snapshot = repo.join("snapshots").join(COMMIT);
+    killed_again_and_again(&world, "hf o/r", &snapshot, || {
+        assert_whole(&snapshot);
         for blob in fs::read_dir(repo.join("blobs")).into_iter().flatten().flatten() {
             let name = blob.file_name().into_string().unwrap();
             // What another process lets go in between is none any more.
@@ -124,5 +126,5 @@ async fn m5_4_m6_15_kills_at_any_moment_leave_no_part_of_a_civitai_version_in_it
     let version = json!({"id": 11, "modelId": 5, "files": entries});
     world.site.on("/civitai/api/v1/model-versions/11", [Reply::json(&version)]);
     let dir = world.root().join("civitai/11");
-    killed_again_and_again(&world, &format!("{} 11", Provider::Civitai), || assert_whole(&dir)).await;
+    killed_again_and_again(&world, &format!("{} 11", Provider::Civitai), &dir, || assert_whole(&dir)).await;
 }
