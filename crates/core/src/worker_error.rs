@@ -252,7 +252,7 @@ impl WorkerError {
 
     /// Whether memory was what ran out: by its kind, or because it or what caused it says so, as drivers do.
     pub(crate) fn is_out_of_memory(&self) -> bool {
-        let says = |text: &str| text.to_ascii_lowercase().contains("out of memory");
+        let says = |text: &str| text.to_ascii_lowercase().replace('_', " ").contains("out of memory");
         matches!(self.0.kind, Kind::OutOfMemory)
             || says(&self.0.message)
             || causes(self).any(|cause| says(&cause.to_string()) || is_io(cause, ErrorKind::OutOfMemory))

@@ -65,9 +65,7 @@ fn e110_the_cause_stays_reachable_and_out_of_the_text() {
     assert!(error.source().is_some_and(|cause| cause.is::<std::num::ParseIntError>()));
     assert_eq!(error.class(), FailureClass::Invalid);
     let shared = error.clone();
-    assert!(
-        shared.with_source(io::Error::other("other")).source().is_some_and(|cause| cause.is::<io::Error>())
-    );
+    assert!(shared.with_source(io::Error::other("other")).source().is_some_and(|cause| cause.is::<io::Error>()));
     assert!(error.source().is_some_and(|cause| cause.is::<std::num::ParseIntError>()));
 }
 
@@ -80,7 +78,7 @@ fn models_that_cannot_be_had_are_retryable_and_named() {
 
 #[test]
 fn m9_13_m6_26_out_of_memory_is_known_by_its_kind_and_by_what_it_or_its_cause_says() {
-    let driver = WorkerError::fatal("DriverError", "CUDA_ERROR: Out of memory (2)");
+    let driver = WorkerError::fatal("DriverError", "CUDA_ERROR_OUT_OF_MEMORY (2)");
     let cause =
         WorkerError::fatal("LoadError", "the weights cannot be loaded").with_source(io::Error::other("out of memory"));
     let system = WorkerError::fatal("LoadError", "no").with_source(io::Error::from(ErrorKind::OutOfMemory));

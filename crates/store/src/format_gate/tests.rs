@@ -13,7 +13,11 @@ fn m11_1_a_tree_with_safe_weights_or_none_passes() {
     assert_eq!(gate(&[("a.safetensors", 1), ("a.bin", 9)]), Ok(()));
     assert_eq!(gate(&[("config.json", 1), ("README.md", 1)]), Ok(()));
     assert_eq!(gate(&[("a.bin", 1), ("b.pt", 9), ("c.ckpt", 2)]), Err("b.pt".into()));
-    assert_eq!(gate(&[("a/m.bin", 1), ("b/m.pt", 9), ("c/m.ckpt", 2)]), Err("b/m.pt".into()), "of all that are refused");
+    assert_eq!(
+        gate(&[("a/m.bin", 1), ("b/m.pt", 9), ("c/m.ckpt", 2)]),
+        Err("b/m.pt".into()),
+        "of all that are refused"
+    );
 }
 
 #[test]
