@@ -115,7 +115,9 @@ impl Bench {
         let (file, mut twice) = (source.files.first().context("no file")?, 0);
         for round in 1..=ROUNDS as u64 {
             emptied(&store)?;
-            twice = kill::came_twice(&self.server, &store, &order, file.blake3, LARGE_BYTES * round / (ROUNDS as u64 + 1))?.max(twice);
+            twice =
+                kill::came_twice(&self.server, &store, &order, file.blake3, LARGE_BYTES * round / (ROUNDS as u64 + 1))?
+                    .max(twice);
         }
         figure("bytes of 2 GiB that came twice after kill -9, most", "MB", twice as f64 / 1e6).at_most(4.194).print();
         Ok(())
