@@ -1,7 +1,5 @@
 //! A database whose disk is full.
 
-use std::fmt::Write as _;
-
 use anyhow::{Result, ensure};
 use gen_worker_postgres::Postgres;
 use gen_worker_tests::HubProcess;
@@ -13,12 +11,7 @@ const METADATA: &str = "/api/v1/repos/acme/paint/metadata";
 
 /// More than there is room for in any page of a table, in a form that does not become smaller.
 fn notes() -> String {
-    let mut text = String::new();
-    for number in 0..2_000_u32 {
-        // Writing to a string cannot fail.
-        drop(write!(text, "{}", blake3::hash(&number.to_le_bytes())));
-    }
-    text
+    (0..2_000_u32).map(|number| blake3::hash(&number.to_le_bytes()).to_string()).collect()
 }
 
 /// Status, Retry-After and body of a new note of the repository.
