@@ -223,8 +223,7 @@ impl Function {
 
     /// Whether its payloads may name what it is made from.
     pub(crate) fn has_source(&self) -> bool {
-        self.kind.is_producer()
-            && *self.source.get_or_init(|| job_source::has_place(self.kind, &(self.payload.schema)()))
+        *self.source.get_or_init(|| job_source::has_place(self.kind, self.payload.schema))
     }
 
     /// Strictly decodes the payload and returns the work. Quick, and without I/O. `instance` comes from

@@ -30,8 +30,8 @@ impl JobSource {
 }
 
 /// Whether payloads with this schema have a place for a source. One that says nothing of its fields may have any.
-pub(crate) fn has_place(kind: Kind, schema: &Value) -> bool {
-    kind.is_producer() && schema.get("properties").is_none_or(|fields| fields.get(FIELD).is_some())
+pub(crate) fn has_place(kind: Kind, schema: impl FnOnce() -> Value) -> bool {
+    kind.is_producer() && schema().get("properties").is_none_or(|fields| fields.get(FIELD).is_some())
 }
 
 /// Makes the source `reference` present, whose files have to be among the `snapshots` of the dispatch (by ref): the

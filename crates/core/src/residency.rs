@@ -172,17 +172,31 @@ pub fn ram_admits(bytes: u64, free: u64, total: u64) -> bool {
     free >= bytes.saturating_add(ram_floor_bytes(total))
 }
 
+impl Needs {
+    /// What has to be free of the host, the floor included. A load does not care how full what it does not use is.
+    pub(crate) fn ram_to_be_free(&self, total: u64) -> u64 {
+        besides(self.ram_bytes, ram_floor_bytes(total))
+    }
+
+    /// What has to be free of its accelerator, of which `reserve` stays free.
+    pub(crate) fn vram_to_be_free(&self, reserve: u64) -> u64 {
+        besides(self.vram_bytes, reserve)
+    }
+}
+
+fn besides(bytes: u64, stays: u64) -> u64 {
+    if bytes == 0 { 0 } else { bytes.saturating_add(stays) }
+}
+
 /// How instances have to go before one that needs `needs` is loaded, in this order; none if there is room. On the
 /// accelerator those that can move go first, as far as host memory takes them, then others.
 ///
 /// # Errors
 /// When it does not fit even without all idle ones. Nothing should go then.
 pub fn plan(needs: Needs, room: &Room, held: &[Held]) -> Result<Vec<Step>, NoRoom> {
-    // A load does not care how full what it does not use is.
-    let besides = |bytes: u64, stays: u64| if bytes == 0 { 0 } else { bytes.saturating_add(stays) };
     let ram_floor = ram_floor_bytes(room.total.ram_bytes);
-    let ram_needed = besides(needs.ram_bytes, ram_floor);
-    let vram_needed = besides(needs.vram_bytes, room.vram_reserve_bytes);
+    let ram_needed = needs.ram_to_be_free(room.total.ram_bytes);
+    let vram_needed = needs.vram_to_be_free(room.vram_reserve_bytes);
     let mut idle: Vec<_> = held.iter().enumerate().filter(|(_, held)| !held.pinned).collect();
     idle.sort_by_key(|(_, held)| std::cmp::Reverse(held.idle));
     let (mut free_ram, mut free_vram) = (room.free.ram_bytes, room.free.vram_on(needs.device));

@@ -114,15 +114,9 @@ impl Loader {
     async fn room_without_unused(&self, needs: Needs) -> Room {
         let room = self.room().await;
         let missing = match place(needs) {
-            // What needs nothing makes nobody go.
-            Device::Cpu if needs.ram_bytes == 0 => 0,
-            Device::Cpu => {
-                let floor = residency::ram_floor_bytes(room.total.ram_bytes);
-                needs.ram_bytes.saturating_add(floor).saturating_sub(room.free.ram_bytes)
-            }
+            Device::Cpu => needs.ram_to_be_free(room.total.ram_bytes).saturating_sub(room.free.ram_bytes),
             Device::Cuda(_) => {
-                let needed = needs.vram_bytes.saturating_add(room.vram_reserve_bytes);
-                needed.saturating_sub(room.free.vram_on(needs.device))
+                needs.vram_to_be_free(room.vram_reserve_bytes).saturating_sub(room.free.vram_on(needs.device))
             }
         };
         if self.components.release_idle(place(needs), missing) == 0 { room } else { self.room().await }

@@ -112,6 +112,22 @@ async fn m3_10_w9_8_a_source_is_looked_up_as_the_tenant_of_the_request() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn m3_10_w9_8_the_files_of_a_source_come_with_every_job_whatever_the_worker_has() {
+    let (pool, shelf) = Shelf::pool().await;
+    shelf.push_private("alice/base:v1", "d1");
+    pool.handle.describe(vec![described("convert", "conversion", "dev", &[])]).await.expect("open");
+    let mut worker = pool.worker(holding("w", &["convert"], &["alice/base:v1"])).await;
+    for id in ["first", "second"] {
+        let payload = rmp_serde::to_vec_named(&serde_json::json!({"source": {"ref": "alice/base:v1"}})).expect("packs");
+        pool.submit(NewRequest { payload: payload.into(), ..of("alice", id, "convert", &[]) }).await;
+        assert_eq!(digests(&worker.expect_run(id, 1).await), [("alice/base:v1", "d1")], "{id}");
+        // What it was given is what it has from now on.
+        worker.finish(id, 1, JobStatus::Ok, "").await;
+        pool.ended(id).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn w10_a_peer_that_lacks_the_files_after_all_gets_them_once_more() {
     let (pool, shelf) = Shelf::pool().await;
     shelf.push("acme/paint:prod", "d1");
