@@ -53,7 +53,7 @@ impl ModelPlan {
         if missing.is_empty() {
             return Ok(Arc::new(self.local));
         }
-        let options = self.store.options(missing.into_iter().map(Binding::wire_ref).collect())?;
+        let options = self.store.options(missing.into_iter().cloned().collect())?;
         let store = StoreModels::open(options, cancel).await.map_err(|error| Failure::model(chain(&error)))?;
         Ok(Arc::new(Overridden::new(self.local, Arc::new(store))))
     }

@@ -2,12 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use gen_worker_core::{
-    Binding, FetchProgress, ModelSource, NoProgress,
-    binding::{BindingError, Provider, hf, modelscope},
-    fetch_model,
-};
+use gen_worker_core::{Binding, FetchProgress, ModelSource, NoProgress, fetch_model};
 use gen_worker_hub::ModelRef;
+use gen_worker_store::ModelRequest;
 use gen_worker_tasks::Cancel;
 use serde_json::{Value, json};
 
@@ -28,12 +25,12 @@ pub(crate) fn run(args: &PrefetchArgs, env: &Environment) -> Outcome {
     // Nothing runs here: an endpoint that cannot be loaded is no mistake of the caller (C-11).
     let registry = load().map_err(|failure| Failure::failed(failure.message()))?;
     let functions = registry.functions();
-    let bindings = distinct(functions.iter().flat_map(|function| function.slots().values()))?;
+    let models = distinct(functions.iter().flat_map(|function| function.slots().values()))?;
     let reach = if args.offline { Reach::Offline } else { Reach::Local };
     let plan = ModelPlan::of(&[], env, reach)?;
     let told = Told { json: args.json };
-    told.event(|| json!({"count": bindings.len(), "kind": "prefetch.plan"}))?;
-    if bindings.is_empty() {
+    told.event(|| json!({"count": models.len(), "kind": "prefetch.plan"}))?;
+    if models.is_empty() {
         told.text("no models to fetch");
         return told.done(0, 0);
     }
@@ -42,41 +39,47 @@ pub(crate) fn run(args: &PrefetchArgs, env: &Environment) -> Outcome {
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
-    let outcome = runtime.block_on(fetch_all(&bindings, plan, &told));
+    let outcome = runtime.block_on(fetch_all(&models, plan, &told));
     runtime.shutdown_background();
     outcome
 }
 
-async fn fetch_all(bindings: &[Binding], plan: ModelPlan, told: &Told) -> Outcome {
-    let models = plan.open(bindings, &Cancel::new()).await?;
+async fn fetch_all(wanted: &[Vec<Binding>], plan: ModelPlan, told: &Told) -> Outcome {
+    let models = plan.open(wanted.iter().flatten(), &Cancel::new()).await?;
     let mut failed = 0;
-    for binding in bindings {
-        failed += usize::from(!fetch(&models, binding, told).await?);
+    for bindings in wanted {
+        failed += usize::from(!fetch(&models, bindings, told).await?);
     }
-    told.done(bindings.len() - failed, failed)
+    told.done(wanted.len() - failed, failed)
 }
 
-/// Whether it is there now.
-async fn fetch(models: &Arc<dyn ModelSource>, binding: &Binding, told: &Told) -> Result<bool, Failure> {
-    let (reference, provider) = (binding.wire_ref(), binding.provider().as_str());
-    // Nobody reads: then nobody needs to know.
-    let events = told.json.then(|| FetchEvents::to(reference.clone(), provider, |line| drop(print_line(line))));
-    let progress: &dyn FetchProgress = events.as_ref().map_or(&NoProgress, |events| events);
-    match fetch_model(&**models, binding, None, progress).await {
-        Ok(model) => {
-            events.iter().for_each(|events| events.completed(model.dir()));
-            told.ready(&reference, provider, model.dir())?;
-            Ok(true)
-        }
-        Err(error) => {
-            let cause = chain(&error);
-            let event =
-                || json!({"error": cause, "kind": "prefetch.ref.failed", "provider": provider, "ref": reference});
-            told.event(event)?;
-            told.text(&format!("{reference}: {cause}"));
-            Ok(false)
+/// Whether all that these bindings want of one model is there now.
+async fn fetch(models: &Arc<dyn ModelSource>, bindings: &[Binding], told: &Told) -> Result<bool, Failure> {
+    let mut ready = None;
+    for binding in bindings {
+        let (reference, provider) = (binding.wire_ref(), binding.provider().as_str());
+        // Nobody reads: then nobody needs to know.
+        let events = told.json.then(|| FetchEvents::to(reference.clone(), provider, |line| drop(print_line(line))));
+        let progress: &dyn FetchProgress = events.as_ref().map_or(&NoProgress, |events| events);
+        match fetch_model(&**models, binding, None, progress).await {
+            Ok(model) => {
+                events.iter().for_each(|events| events.completed(model.dir()));
+                ready = Some((reference, provider, model));
+            }
+            Err(error) => {
+                let cause = chain(&error);
+                let event =
+                    || json!({"error": cause, "kind": "prefetch.ref.failed", "provider": provider, "ref": reference});
+                told.event(event)?;
+                told.text(&format!("{reference}: {cause}"));
+                return Ok(false);
+            }
         }
     }
+    if let Some((reference, provider, model)) = ready {
+        told.ready(&reference, provider, model.dir())?;
+    }
+    Ok(true)
 }
 
 /// What is heard of it: events on stdout, or text on stderr.
@@ -109,44 +112,26 @@ impl Told {
     }
 }
 
-/// Each model once: what names the same version of the same repository is one, with the files that any of them wants.
-fn distinct<'a>(bindings: impl IntoIterator<Item = &'a Binding>) -> Result<Vec<Binding>, Failure> {
-    let mut models: BTreeMap<ModelRef, Binding> = BTreeMap::new();
+/// Each model once: what names the same version of the same repository is one. Of its bindings those that want other files: each is
+/// asked for by itself, since what it brings is what it finds when there is no network, and what others have brought does not come
+/// again.
+fn distinct<'a>(bindings: impl IntoIterator<Item = &'a Binding>) -> Result<Vec<Vec<Binding>>, Failure> {
+    let mut models: BTreeMap<(ModelRef, bool), Vec<Binding>> = BTreeMap::new();
     for binding in bindings {
         let name = binding.wire_ref();
-        let wanted =
-            ModelRef::of_binding(binding).map_err(|error| Failure::failed(format!("model {name}: {error}")))?;
-        let united = match models.get(&wanted) {
-            Some(other) => united(other, binding).map_err(|error| Failure::failed(format!("model {name}: {error}")))?,
-            None => binding.clone(),
-        };
-        models.insert(wanted, united);
+        let request =
+            ModelRequest::of_binding(binding).map_err(|error| Failure::failed(format!("model {name}: {error}")))?;
+        let known = models.entry((request.reference().clone(), request.is_newest())).or_default();
+        if !known.iter().any(|other| other.files() == binding.files()) {
+            known.push(binding.clone());
+        }
     }
     Ok(models.into_values().collect())
 }
 
-/// One binding for two of the same model. Without patterns all files are wanted.
-fn united(one: &Binding, other: &Binding) -> Result<Binding, BindingError> {
-    if one.files() == other.files() {
-        return Ok(one.clone());
-    }
-    let mut files: Vec<String> = match one.files().is_empty() || other.files().is_empty() {
-        true => Vec::new(),
-        false => one.files().iter().chain(other.files()).cloned().collect(),
-    };
-    files.sort();
-    files.dedup();
-    let builder = match one.provider() {
-        Provider::HuggingFace => hf(one.reference()),
-        Provider::ModelScope => modelscope(one.reference()),
-        Provider::Hub | Provider::Civitai => return Ok(one.clone()),
-    };
-    builder.revision(one.revision()).files(files).build()
-}
-
 #[cfg(test)]
 mod tests {
-    use gen_worker_core::binding::{civitai, hub};
+    use gen_worker_core::binding::{civitai, hf, hub};
 
     use super::*;
 
@@ -162,22 +147,27 @@ mod tests {
             hf("o/s").build(),
             civitai(7).version(1).build(),
             civitai(7).version(2).build(),
+            civitai(7).version(7).build(),
+            civitai(7).build(),
         ]
         .map(Result::unwrap);
         let models = distinct(&bindings).unwrap();
-        let files = |model: &Binding| model.files().join(" ");
+        let files =
+            |model: &Vec<Binding>| model.iter().map(|binding| binding.files().join(" ")).collect::<Vec<_>>().join(", ");
         let named: Vec<_> =
-            models.iter().map(|model| (model.wire_ref(), model.version().to_owned(), files(model))).collect();
+            models.iter().map(|model| (model[0].wire_ref(), model[0].version().to_owned(), files(model))).collect();
         let of = |wire: &str, version: &str, files: &str| (wire.to_owned(), version.to_owned(), files.to_owned());
         assert_eq!(
             named,
             [
                 of("o/r", "", ""),
                 of("o/r#fp8", "", ""),
-                of("o/r", "", "unet/ vae/"),
-                of("o/s", "", ""),
+                of("o/r", "", "unet/, vae/ unet/"),
+                of("o/s", "", "unet/, "),
                 of("7", "1", ""),
                 of("7", "2", ""),
+                of("7", "7", ""),
+                of("7", "", ""),
             ]
         );
     }

@@ -10,6 +10,7 @@
 
 mod failure;
 mod files;
+mod name;
 mod presence;
 
 use std::{collections::BTreeSet, sync::Arc};
@@ -29,6 +30,7 @@ use crate::{
     binding::Binding,
     model_source::{FetchProgress, FetchedModel, ModelError, ModelResidency, ModelSource, TellEvicted, Tier},
 };
+use name::Name;
 use presence::Presence;
 
 /// Who is asked for what is not on disk when no snapshot came.
@@ -49,9 +51,9 @@ pub struct StoreModelsOptions {
     pub store: StoreOptions,
     /// Who is asked without a snapshot.
     pub upstream: Upstream,
-    /// Wire refs that the author of the endpoint declares: their weights may be of any format. All others are a caller's choice
+    /// What the author of the endpoint declares: weights of these may be of any format. All others are a caller's choice
     /// and have to be safe to load (rule 11.2).
-    pub declared: BTreeSet<String>,
+    pub declared: Vec<Binding>,
     /// Models that are downloaded at once; 0 = no limit.
     pub downloads: usize,
     /// How often one is tried.
@@ -63,6 +65,7 @@ pub struct StoreModels {
     store: Store,
     presence: Arc<Presence>,
     upstream: Upstream,
+    /// Keys.
     declared: BTreeSet<String>,
     downloads: Semaphore,
     tries: u32,
@@ -76,6 +79,9 @@ impl StoreModels {
     pub async fn open(options: StoreModelsOptions, cancel: &Cancel) -> Result<Self, FetchError> {
         let StoreModelsOptions { store, upstream, declared, downloads, tries } = options;
         let presence = Arc::new(Presence::default());
+        let declared: Vec<_> = declared.iter().map(Name::of_binding).collect();
+        declared.iter().for_each(|name| presence.learn(name));
+        let declared = declared.into_iter().map(|name| name.key).collect();
         let store = Store::open(StoreOptions { observer: presence.clone(), ..store }, cancel).await?;
         let downloads = if downloads == 0 { Semaphore::MAX_PERMITS } else { downloads.min(Semaphore::MAX_PERMITS) };
         Ok(Self { store, presence, upstream, declared, downloads: Semaphore::new(downloads), tries })
@@ -93,20 +99,22 @@ impl StoreModels {
         snapshot: Option<&pb::Snapshot>,
         progress: &dyn FetchProgress,
     ) -> Result<FetchedModel, ModelError> {
-        let reference = binding.wire_ref();
         let Some(snapshot) = snapshot else {
+            let reference = binding.wire_ref();
             let request = ModelRequest::of_binding(binding).map_err(|error| failure::refused(&reference, error))?;
             return self.pull(&reference, &request, progress).await;
         };
-        let resolved = files::of_snapshot(snapshot).map_err(|error| failure::refused(&reference, error))?;
-        let brought = self.bring(&reference, &resolved, progress).await;
-        brought.map(fetched).map_err(|error| failure::of(&reference, error))
+        let name = Name::of_binding(binding);
+        self.presence.learn(&name);
+        let resolved = files::of_snapshot(snapshot).map_err(|error| failure::refused(&name.wire, error))?;
+        let brought = self.bring(&name, &resolved, progress).await;
+        brought.map(fetched).map_err(|error| failure::of(&name.wire, error))
     }
 
     /// The files of `resolved`. A model that is there does not wait for those that are coming (rule 13.1).
     async fn bring(
         &self,
-        reference: &str,
+        name: &Name,
         resolved: &Resolved,
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, FetchError> {
@@ -115,10 +123,10 @@ impl StoreModels {
             // Never closed.
             false => self.downloads.acquire().await.ok(),
         };
-        self.store.fetch(reference, resolved, self.gate(reference), &Told(progress)).await
+        self.store.fetch(&name.key, resolved, self.gate(name), &Told(progress)).await
     }
 
-    /// The model of `request`, which is noted as `reference`, without a snapshot: from the hub, or from its own provider.
+    /// The model of `request`, which is called `reference` on the wire, without a snapshot: from the hub, or from its own provider.
     ///
     /// # Errors
     /// As [`ModelSource::fetch`].
@@ -131,9 +139,11 @@ impl StoreModels {
         request: &ModelRequest,
         progress: &dyn FetchProgress,
     ) -> Result<FetchedModel, ModelError> {
+        let name = Name::of(reference, request);
+        self.presence.learn(&name);
         let held = match request.reference() {
-            ModelRef::Hub(wanted) => self.of_hub(reference, wanted, progress).await?,
-            _ => self.of_provider(reference, request, progress).await?,
+            ModelRef::Hub(wanted) => self.of_hub(&name, wanted, progress).await?,
+            _ => self.of_provider(&name, request, progress).await?,
         };
         Ok(fetched(held))
     }
@@ -141,39 +151,40 @@ impl StoreModels {
     /// What is here already as far as nobody has to be asked, else what the hub says, if one may be asked.
     async fn of_hub(
         &self,
-        reference: &str,
+        name: &Name,
         wanted: &HubRef,
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
-        let held = self.present(reference, wanted).await.map_err(|error| failure::of(reference, error))?;
+        let reference = &name.wire;
+        let held = self.present(name, wanted).await.map_err(|error| failure::of(reference, error))?;
         if let Some(held) = held {
             return Ok(held);
         }
         match &self.upstream {
-            Upstream::Hub(client) => self.resolve(client, wanted, reference, progress).await,
-            Upstream::Orchestrator => Err(ModelError::MissingSnapshot(reference.to_owned())),
-            Upstream::Offline => Err(ModelError::Offline(reference.to_owned())),
-            Upstream::NoHub => Err(ModelError::NoHub(reference.to_owned())),
+            Upstream::Hub(client) => self.resolve(client, wanted, name, progress).await,
+            Upstream::Orchestrator => Err(ModelError::MissingSnapshot(reference.clone())),
+            Upstream::Offline => Err(ModelError::Offline(reference.clone())),
+            Upstream::NoHub => Err(ModelError::NoHub(reference.clone())),
         }
     }
 
     /// What is on disk for `wanted`: a ref pinned to a digest means the same for ever (C-51), and a tag what it meant the last
     /// time, when no hub can be asked for what it means now (rule 3.8, C-54).
-    async fn present(&self, reference: &str, wanted: &HubRef) -> Result<Option<HeldModel>, FetchError> {
+    async fn present(&self, name: &Name, wanted: &HubRef) -> Result<Option<HeldModel>, FetchError> {
         let mut held = match (pinned(wanted), &self.upstream) {
-            (Some(id), _) => self.store.find_snapshot(reference, &id).await?,
-            (None, Upstream::Offline | Upstream::NoHub) => self.store.recall(reference, wanted).await?,
+            (Some(id), _) => self.store.find_snapshot(&name.key, &id).await?,
+            (None, Upstream::Offline | Upstream::NoHub) => self.store.recall(&name.key, wanted).await?,
             (None, Upstream::Hub(_) | Upstream::Orchestrator) => None,
         };
         if held.is_none() && !matches!(self.upstream, Upstream::Hub(_)) {
-            held = self.store.find(reference).await?;
+            held = self.store.find(&name.key).await?;
         }
-        self.gated(reference, held).await
+        self.gated(name, held).await
     }
 
     /// What was found is held only if it may be loaded (rule 11.2).
-    async fn gated(&self, reference: &str, held: Option<HeldModel>) -> Result<Option<HeldModel>, FetchError> {
-        if let Some(model) = held.as_ref().filter(|_| self.gate(reference) == FormatGate::SafeOnly) {
+    async fn gated(&self, name: &Name, held: Option<HeldModel>) -> Result<Option<HeldModel>, FetchError> {
+        if let Some(model) = held.as_ref().filter(|_| self.gate(name) == FormatGate::SafeOnly) {
             self.store.check_safe(model).await?;
         }
         Ok(held)
@@ -181,23 +192,24 @@ impl StoreModels {
 
     async fn of_provider(
         &self,
-        reference: &str,
+        name: &Name,
         request: &ModelRequest,
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
+        let reference = &name.wire;
         // The orchestrator may have sent a snapshot of it once: that is as good (rule 3.4).
-        let found = async || self.gated(reference, self.store.find(reference).await?).await;
+        let found = async || self.gated(name, self.store.find(&name.key).await?).await;
         if let Some(held) = found().await.map_err(|error| failure::of(reference, error))? {
             return Ok(held);
         }
         let told = Told(progress);
-        let fetch = |reach| self.store.fetch_provided(reference, request, reach, self.gate(reference), &told);
+        let fetch = |reach| self.store.fetch_provided(&name.key, request, reach, self.gate(name), &told);
         let is_offline = matches!(self.upstream, Upstream::Offline);
         // What is there does not wait for what is coming (rule 13.1).
         let held = match fetch(if is_offline { Reach::Offline } else { Reach::Noted }).await {
             Err(FetchError::Provider(error)) if matches!(*error, ProviderError::NotLocal { .. }) => {
                 if is_offline {
-                    return Err(ModelError::Offline(reference.to_owned()));
+                    return Err(ModelError::Offline(reference.clone()));
                 }
                 // Never closed.
                 let _turn = self.downloads.acquire().await.ok();
@@ -211,8 +223,8 @@ impl StoreModels {
         held.map_err(|error| failure::of(reference, error))
     }
 
-    fn gate(&self, reference: &str) -> FormatGate {
-        if self.declared.contains(reference) { FormatGate::Any } else { FormatGate::SafeOnly }
+    fn gate(&self, name: &Name) -> FormatGate {
+        if self.declared.contains(&name.key) { FormatGate::Any } else { FormatGate::SafeOnly }
     }
 
     /// Asks the hub, and once more when the addresses it gave have expired meanwhile (rule 3.9).
@@ -220,16 +232,17 @@ impl StoreModels {
         &self,
         client: &HubClient,
         wanted: &HubRef,
-        reference: &str,
+        name: &Name,
         progress: &dyn FetchProgress,
     ) -> Result<HeldModel, ModelError> {
+        let reference = &name.wire;
         let resolve = async || client.resolve(wanted).await.map_err(|error| failure::of_hub(reference, error));
         let mut resolved = resolve().await?;
-        let brought = match self.bring(reference, &resolved, progress).await {
+        let brought = match self.bring(name, &resolved, progress).await {
             Err(FetchError::UrlExpired { .. }) => {
                 progress.resolving_again();
                 resolved = resolve().await?;
-                self.bring(reference, &resolved, progress).await
+                self.bring(name, &resolved, progress).await
             }
             brought => brought,
         };
@@ -242,15 +255,19 @@ impl StoreModels {
     }
 
     async fn check(&self, binding: &Binding, snapshot: Option<&pb::Snapshot>) -> Result<bool, ModelError> {
-        let reference = binding.wire_ref();
+        let name = Name::of_binding(binding);
         let sound = match snapshot {
             Some(snapshot) => {
-                let resolved = files::of_snapshot(snapshot).map_err(|error| failure::refused(&reference, error))?;
+                let resolved = files::of_snapshot(snapshot).map_err(|error| failure::refused(&name.wire, error))?;
                 self.store.is_sound(&resolved).await
             }
-            None => self.store.verify(&reference).await.map(|found| !matches!(found, Verified::Damaged(_))),
+            // What is not there any more comes anew as well.
+            None => {
+                let found = self.store.verify(&name.key).await;
+                found.map(|found| matches!(found, Verified::Sound | Verified::SoundStructure))
+            }
         };
-        sound.map_err(|error| failure::of(&reference, error))
+        sound.map_err(|error| failure::of(&name.wire, error))
     }
 }
 
@@ -282,7 +299,7 @@ impl ModelSource for StoreModels {
     }
 
     fn spare(&self, keep: &[String]) {
-        self.store.spare(keep.iter().cloned());
+        self.store.spare(keep.iter().flat_map(|wire| self.presence.keys(wire)));
     }
 
     fn on_evicted(&self, tell: TellEvicted) {

@@ -52,6 +52,15 @@ impl RepoPath {
         &self.0
     }
 
+    /// The path that a tree of somebody else means by `text`: `\` separates like `/`, and slashes in front mean nothing (model
+    /// contract, 6.16).
+    ///
+    /// # Errors
+    /// [`RepoPathError`] for what is no path even so.
+    pub fn of_tree(text: &str) -> Result<Self, RepoPathError> {
+        text.replace('\\', "/").trim_start_matches('/').parse()
+    }
+
     /// The part behind the last slash.
     #[must_use]
     pub fn file_name(&self) -> &str {

@@ -76,7 +76,11 @@ impl Collector<'_> {
     }
 
     fn remove_part(&self, path: &Path) {
-        if let Err(error) = unfinished::remove(self.layout, path) {
+        let removed = self.named().and_then(|named| {
+            // Who used it may have noted it meanwhile.
+            if unfinished::is_named(&named, path) { Ok(false) } else { unfinished::remove(self.layout, path) }
+        });
+        if let Err(error) = removed {
             warn!(path = %path.display(), %error, "a file that came in part cannot be removed");
         }
     }
@@ -107,15 +111,21 @@ impl Collector<'_> {
         Ok(true)
     }
 
+    /// What the refs name.
+    fn named(&self) -> io::Result<HashSet<PathBuf>> {
+        let models = self.index.read()?.into_values();
+        Ok(models.filter_map(|model| self.layout.eviction_unit(&model.path)).collect())
+    }
+
     /// Removes trees that no ref names: the last one went on to another, or was never noted.
     fn remove_unnamed(&self) -> io::Result<()> {
-        let units = self.index.read()?.into_values().filter_map(|model| self.layout.eviction_unit(&model.path));
-        let named: HashSet<PathBuf> = units.collect();
+        let named = self.named()?;
         for entry in fs::read_dir(self.layout.snapshots())? {
             let entry = entry?;
             let path = entry.path();
             let is_tree = entry.file_type()?.is_dir() && self.layout.snapshot_at(&path).is_some();
-            if is_tree && !named.contains(&path) && !in_use(self.layout, &path)? {
+            // Looked at once more when nobody uses it: who did may have noted it meanwhile.
+            if is_tree && !named.contains(&path) && !in_use(self.layout, &path)? && !self.named()?.contains(&path) {
                 (self.removed)(&path);
                 if let Err(error) = Leaving::begin(self.layout, &path).and_then(Leaving::end) {
                     warn!(path = %path.display(), %error, "a tree that no model has cannot be removed");

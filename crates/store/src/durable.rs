@@ -162,16 +162,16 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Bytes of the file or of all files below `path`; a file with several names counts once.
+/// Bytes of the file or of all files below `path`; a file with several names counts once. What leaves meanwhile is not counted.
 pub(crate) fn bytes_below(path: &Path) -> io::Result<u64> {
     let mut seen = std::collections::HashSet::new();
     let mut bytes = 0;
     let mut open = vec![path.to_owned()];
     while let Some(path) = open.pop() {
-        let metadata = fs::symlink_metadata(&path)?;
+        let Some(metadata) = there(fs::symlink_metadata(&path))? else { continue };
         if metadata.is_dir() {
-            for entry in fs::read_dir(&path)? {
-                open.push(entry?.path());
+            for entry in there(fs::read_dir(&path))?.into_iter().flatten() {
+                open.extend(there(entry)?.map(|entry| entry.path()));
             }
         } else if seen.insert((metadata.dev(), metadata.ino())) {
             bytes += metadata.len();
@@ -187,7 +187,15 @@ pub(crate) fn same_device(one: &Path, other: &Path) -> bool {
 }
 
 fn gone(result: io::Result<()>) -> io::Result<()> {
-    result.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    there(result).map(|_| ())
+}
+
+/// None for what is not there, or not any more.
+pub(crate) fn there<T>(result: io::Result<T>) -> io::Result<Option<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(Some),
+    }
 }
 
 fn no_file() -> io::Error {

@@ -68,7 +68,13 @@ impl Layout {
     /// What the request to a provider that is called `key` got.
     #[must_use]
     pub fn receipt(&self, key: &str) -> PathBuf {
-        self.root.join("refs").join("providers").join(format!("{key}.json"))
+        self.receipts().join(format!("{key}.json"))
+    }
+
+    /// What all requests to providers got.
+    #[must_use]
+    pub fn receipts(&self) -> PathBuf {
+        self.root.join("refs").join("providers")
     }
 
     /// The root.
@@ -162,6 +168,12 @@ impl Layout {
     #[must_use]
     pub fn index_lock(&self) -> PathBuf {
         self.locks().join("index")
+    }
+
+    /// Held alone for a moment by who notes what a tree has to be.
+    #[must_use]
+    pub fn manifests_lock(&self) -> PathBuf {
+        self.locks().join("manifests")
     }
 
     /// Which snapshots refs were the last time that somebody asked the hub.

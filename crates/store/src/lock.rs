@@ -10,6 +10,7 @@
 //! file-<id>   alone: downloads a file of a provider's model
 //! dir-<id>    alone: makes files of a provider a model
 //! index       alone, for a moment: changes the index
+//! manifests   alone, for a moment: notes what a tree has to be
 //! ```
 //! So a download keeps nobody from evicting, and who evicts knows all that is needed: what begins later waits until it is done.
 //! Waited for in this order only: `use-…`, `snap-…`, `room`, `gc`, `blob-…` or `file-…`, `dir-…`, `index`; of what is above, who holds `gc` alone tries only.

@@ -48,7 +48,7 @@ pub(crate) fn note(layout: &Layout, tree: &Tree) -> io::Result<()> {
         return Ok(());
     }
     // Many who fetch the same tree note it at the same time: they would write into one temporary file.
-    let _alone = StoreLock::take_briefly(&layout.locks().join("manifests"))?;
+    let _alone = StoreLock::take_briefly(&layout.manifests_lock())?;
     if noted() {
         return Ok(());
     }

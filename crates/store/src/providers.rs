@@ -25,12 +25,13 @@ pub use classify::{Classified, Ingest, Refusal, RefusalReason, Strategy, classif
 pub use error::ProviderError;
 pub(crate) use hugging_face::is_safe;
 pub use hugging_face::{LegacySelection, SelectError};
-use hugging_face::{weights_of_index, without_shard};
+use hugging_face::{tree_of_files, weights_of_index, without_shard};
 pub use options::{CivitaiOptions, HuggingFaceOptions, ModelScopeOptions, ProviderOptions};
 pub use request::{ModelRequest, Reach};
 
+use place::BLOBS;
 pub(crate) use place::{FilePlace, HUB_CACHE_PART_SUFFIX, Place, hub_cache_lock};
-pub(crate) use receipt::Receipt;
+pub(crate) use receipt::{Receipt, ReceivedFile};
 pub(crate) use remote::{RemoteFile, RemoteModel};
 
 use std::{path::Path, sync::Arc};

@@ -50,12 +50,12 @@ fn is_unused(path: &Path, needed: &Needed) -> io::Result<bool> {
     Ok(!name.ends_with(PART_SUFFIX) && metadata.nlink() == 1 && !is_needed && !metadata.is_dir())
 }
 
-/// Removes the files of locks that nobody holds; they are as many as there were blobs, ever. Those of `gc`, which is held, and of
-/// the index, which is waited for in the kernel, stay.
+/// Removes the files of locks that nobody holds; they are as many as there were blobs, ever. That of `gc`, which is held, stays, and
+/// those that are waited for in the kernel, where nobody looks whether their name has gone.
 fn sweep_locks(layout: &Layout) -> io::Result<()> {
     for entry in fs::read_dir(layout.locks())? {
         let path = entry?.path();
-        let stays = path.file_name().is_none_or(|name| name == "gc" || name == "index");
+        let stays = [layout.gc_lock(), layout.index_lock(), layout.manifests_lock()].contains(&path);
         if !stays && let Some(lock) = StoreLock::try_take(&path, Hold::Alone)? {
             lock.remove()?;
         }

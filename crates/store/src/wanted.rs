@@ -50,6 +50,9 @@ pub enum Expected {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct GitBlobId([u8; SHA1_OUTPUT_LEN]);
 
+/// In front of how git names a file, in notes.
+const GIT: &str = "git:";
+
 /// How many bytes a file has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Size {
@@ -81,6 +84,23 @@ impl Expected {
                 Hasher::Git(Box::new(context))
             }
             Self::Unsaid => Hasher::Nothing,
+        }
+    }
+
+    /// As a text that [`Self::of_note`] reads; none when nobody said anything.
+    pub(crate) fn note(&self) -> Option<String> {
+        match self {
+            Self::Digest(digest) => Some(digest.to_string()),
+            Self::GitBlob { id, .. } => Some(format!("{GIT}{id}")),
+            Self::Unsaid => None,
+        }
+    }
+
+    /// What `note` says of a file of `size_bytes`. What is no note says nothing.
+    pub(crate) fn of_note(note: &str, size_bytes: u64) -> Self {
+        match note.strip_prefix(GIT) {
+            Some(id) => id.parse().map_or(Self::Unsaid, |id| Self::GitBlob { id, size_bytes }),
+            None => note.parse().map_or(Self::Unsaid, Self::Digest),
         }
     }
 

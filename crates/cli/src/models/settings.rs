@@ -2,9 +2,9 @@
 
 mod providers;
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::path::PathBuf;
 
-use gen_worker_core::{StoreModelsOptions, Upstream};
+use gen_worker_core::{Binding, StoreModelsOptions, Upstream};
 use gen_worker_hub::{
     BearerToken,
     client::{HubClient, HubClientOptions},
@@ -84,11 +84,11 @@ impl StoreSettings {
         self.downloads
     }
 
-    /// The options of the store, for an endpoint that declares these wire refs.
+    /// The options of the store, for an endpoint that declares these models.
     ///
     /// # Errors
     /// An address of a hub or a provider that is none.
-    pub(crate) fn options(self, declared: BTreeSet<String>) -> Result<StoreModelsOptions, Failure> {
+    pub(crate) fn options(self, declared: Vec<Binding>) -> Result<StoreModelsOptions, Failure> {
         let Self { root, reach, hub, downloads, tries, providers } = self;
         let upstream = match (reach, hub) {
             (Reach::Offline, _) => Upstream::Offline,
@@ -143,7 +143,7 @@ mod tests {
 
     fn upstream(pairs: &[(&str, &str)], reach: Reach) -> Upstream {
         let settings = StoreSettings::of(&Environment::of_pairs(pairs), reach).unwrap();
-        settings.options(BTreeSet::new()).unwrap().upstream
+        settings.options(Vec::new()).unwrap().upstream
     }
 
     #[test]
@@ -159,7 +159,7 @@ mod tests {
 
     fn store(pairs: &[(&str, &str)]) -> StoreModelsOptions {
         let settings = StoreSettings::of(&Environment::of_pairs(pairs), Reach::Local).unwrap();
-        settings.options(BTreeSet::new()).unwrap()
+        settings.options(Vec::new()).unwrap()
     }
 
     #[test]
@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(failure.exit().code(), 2);
         assert!(failure.message().contains("TENSORHUB_TOKEN") && !failure.message().contains("hush"));
         let settings = StoreSettings::of(&Environment::of_pairs(&[("TENSORHUB_URL", "ftp://h")]), Reach::Local);
-        let failure = settings.unwrap().options(BTreeSet::new()).err().unwrap();
+        let failure = settings.unwrap().options(Vec::new()).err().unwrap();
         assert!(failure.exit().code() == 2 && failure.message().contains("TENSORHUB_URL"), "{}", failure.message());
     }
 }

@@ -1,6 +1,7 @@
 //! The files of a snapshot on the wire, checked (rule 3.5). Pure.
 
 use gen_worker_hub::{
+    RepoPath,
     api::{FileSource, Resolved, ResolvedFile},
     names::SnapshotId,
     snapshot::SNAPSHOT_FILES_MAX,
@@ -37,7 +38,7 @@ pub(super) fn of_snapshot(snapshot: &pb::Snapshot) -> Result<Resolved, SnapshotE
 fn of_file(index: usize, file: &pb::SnapshotFile) -> Result<ResolvedFile, SnapshotError> {
     let wrong = |field| SnapshotError::File { index, field };
     Ok(ResolvedFile {
-        path: file.path.parse().map_err(|_| wrong("the path"))?,
+        path: RepoPath::of_tree(&file.path).map_err(|_| wrong("the path"))?,
         size_bytes: u64::try_from(file.size_bytes).map_err(|_| wrong("the size"))?,
         blake3: file.blake3.trim().parse().map_err(|_| wrong("the digest"))?,
         source: FileSource::Url(file.url.parse().map_err(|_| wrong("the address"))?),

@@ -13,7 +13,7 @@ use self::site::Site;
 use super::*;
 use crate::{
     FailureClass, InstanceCell, NoProgress, WorkerError,
-    binding::hub,
+    binding::{hf, hub},
     endpoint::{InstanceValue, LifecycleDecl, SetupParameter, Work},
 };
 
@@ -33,7 +33,7 @@ impl Place {
         let mut store = StoreOptions::new(self.dir.path());
         // The disk of the test decides nothing.
         (store.headroom_bytes, store.reserve_bytes) = (0, 0);
-        StoreModelsOptions { store, upstream, declared: ["o/r".to_owned()].into(), downloads: 2, tries: 3 }
+        StoreModelsOptions { store, upstream, declared: vec![o_r()], downloads: 2, tries: 3 }
     }
 
     /// The models of a process that has just started.
@@ -75,6 +75,28 @@ impl FetchProgress for Heard {
     fn resolving_again(&self) {
         self.0.lock().push("again".to_owned());
     }
+}
+
+#[tokio::test]
+async fn m3_4_models_of_two_providers_with_one_ref_are_two_models() {
+    let place = Place::new().await;
+    let snapshot = place.site.put("o/r/resolve?tag=prod", &[("config.json", b"{}")]);
+    let mut options = place.options(Upstream::Offline);
+    options.store.space = Arc::new(Standing);
+    let models = StoreModels::open(options, &Cancel::new()).await.expect("it opens");
+    let theirs = hf("o/r").build().expect("a binding");
+    models.fetch(&o_r(), Some(&snapshot), &NoProgress).await.expect("it comes");
+    let found = models.fetch(&theirs, None, &NoProgress).await;
+    assert!(matches!(found, Err(ModelError::Offline(_))), "the hub's is not theirs");
+    models.fetch(&theirs, Some(&snapshot), &NoProgress).await.expect("what was sent for it is");
+    models.fetch(&theirs, None, &NoProgress).await.expect("also the next time");
+    assert_eq!(models.residency().len(), 1, "the wire has one name for both");
+    let told = Arc::<Mutex<Vec<String>>>::default();
+    let hears = told.clone();
+    models.on_evicted(Arc::new(move |reference| hears.lock().push(reference.to_owned())));
+    let left = models.store().collect(AVAILABLE_BYTES + 1).await.expect("both leave");
+    assert_eq!((left, told.lock().clone()), (vec!["hf:o/r".to_owned(), "o/r".to_owned()], vec!["o/r".to_owned()]));
+    assert!(models.residency().is_empty());
 }
 
 #[tokio::test]

@@ -117,7 +117,8 @@ impl ResolvedFile {
     fn from_object(entry: &Map<String, Value>) -> Result<Self, ReplyError> {
         // Blanks around a path are part of it: no trimming here.
         let path = entry.get("path").and_then(Value::as_str).filter(|path| !path.is_empty());
-        let path = path.ok_or(ReplyError::Missing("path"))?.parse().map_err(|_| ReplyError::Invalid("path"))?;
+        let path = path.ok_or(ReplyError::Missing("path"))?;
+        let path = RepoPath::of_tree(path).map_err(|_| ReplyError::Invalid("path"))?;
         let hash = text(entry, &["blake3", "BLAKE3", "digest"]).ok_or(ReplyError::Missing("blake3"))?;
         let blake3 = hash.parse().map_err(|_| ReplyError::Invalid("blake3"))?;
         let source = match text(entry, &["url"]) {

@@ -117,6 +117,32 @@ fn m8_9_what_came_in_part_goes_after_a_week_or_when_the_disk_is_short() {
 }
 
 #[test]
+fn m8_6_a_version_of_a_provider_that_no_ref_names_any_more_leaves_by_its_age() {
+    let place = Place::new(&[("7", "civitai/3"), ("8", "civitai/4/m.safetensors"), ("o/r", "modelscope/o/r/new")]);
+    let dir = |path: &str, age: Duration| {
+        let file = place.dir.path().join(path).join("m.safetensors");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, [0; 100]).unwrap();
+        let then = SystemTime::now() - age;
+        for at in [&file, &file.parent().unwrap().to_owned()] {
+            fs::File::open(at).unwrap().set_modified(then).unwrap();
+        }
+        file.parent().unwrap().to_owned()
+    };
+    let old = dir("civitai/1", PART_AGE_MAX * 2);
+    let recent = [dir("civitai/2", PART_AGE_MAX / 2), dir("modelscope/o/r/was", PART_AGE_MAX / 2)];
+    let used = dir("civitai/5", PART_AGE_MAX * 2);
+    let _used = StoreLock::try_take(&place.layout.use_lock(&used), Hold::Shared).unwrap().unwrap();
+    let (left, _) = place.collect(&|| 100);
+    assert!(left.is_empty() && !old.exists() && recent.iter().all(|dir| dir.exists()));
+    place.index.change(true, |models| models.values_mut().for_each(|model| model.pinned = true)).unwrap();
+    place.collect(&|| 0);
+    assert!(recent.iter().all(|dir| !dir.exists()) && used.exists());
+    let named = ["civitai/3", "civitai/4/m.safetensors", "modelscope/o/r/new"];
+    assert!(named.iter().all(|path| place.dir.path().join(path).exists()));
+}
+
+#[test]
 fn m8_9_trees_without_a_ref_go_and_those_in_use_or_being_built_stay() {
     let place = Place::new(&[("a", "snapshots/a")]);
     for id in ["idle", "used", "built"] {

@@ -161,7 +161,7 @@ fn find(dir: PathBuf) -> io::Result<Option<Receipt>> {
         }
         let Ok(path) = name.parse::<RepoPath>() else { continue };
         if is_safe(&path) && entry.file_type()?.is_file() {
-            files.push(ReceivedFile { path, bytes: entry.metadata()?.len() });
+            files.push(ReceivedFile::found(path, entry.metadata()?.len()));
         }
     }
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -8,6 +8,7 @@ mod legacy;
 mod listing;
 mod select;
 
+pub(super) use cached::walk as tree_of_files;
 pub use legacy::LegacySelection;
 pub(super) use legacy::index_of as weights_of_index;
 pub(crate) use select::is_safe;

@@ -81,6 +81,7 @@ impl ModelScope {
         for entry in entries.into_iter().filter(|entry| entry.kind == "blob") {
             files.push(self.file(reference, revision, &name, entry)?);
         }
+        let place = self.place(reference, &files);
         let patterns = request.files();
         if !patterns.is_empty() {
             files.retain(|file| patterns.iter().any(|pattern| pattern::matches(pattern, &file.path)));
@@ -89,7 +90,6 @@ impl ModelScope {
                 return Err(ProviderError::Selection { model: name, source });
             }
         }
-        let place = self.place(reference, &files);
         RemoteModel::new(Provider::ModelScope, name, files, place)
     }
 
@@ -116,7 +116,8 @@ impl ModelScope {
         Ok(RemoteFile { path, size, expected, url, credential: None })
     }
 
-    /// A directory for what is in it: a branch that moves gets another, and whoever uses the old one keeps it.
+    /// A directory for what the whole repository is: a branch that moves gets another, and whoever uses the old one keeps it. Those
+    /// who want other files of the same share it.
     fn place(&self, reference: &RepoRef, files: &[RemoteFile]) -> Place {
         let mut lines: Vec<_> =
             files.iter().map(|file| format!("{}\0{:?}\0{:?}\n", file.path, file.size, file.expected)).collect();

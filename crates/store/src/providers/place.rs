@@ -13,6 +13,9 @@ use gen_worker_hub::{Blake3Hash, RepoPath};
 use super::RemoteFile;
 use crate::{durable, layout::Layout, lock::StoreLock, wanted::Expected};
 
+/// Directory of the files of a repository in the cache of Hugging Face, by what they hash to.
+pub(crate) const BLOBS: &str = "blobs";
+
 /// Suffix of a file in the cache of Hugging Face that is not complete.
 pub(crate) const HUB_CACHE_PART_SUFFIX: &str = ".incomplete";
 
@@ -101,7 +104,7 @@ impl Place {
         match self {
             Self::HuggingFace(cache) => {
                 let name = cache.blob_name(file);
-                let place = cache.repo_dir().join("blobs").join(&name);
+                let place = cache.repo_dir().join(BLOBS).join(&name);
                 // As the library names them: what one has begun, the other goes on with.
                 let part = place.with_file_name(format!("{name}{HUB_CACHE_PART_SUFFIX}"));
                 let lock = cache.locks().join(format!("{name}{LOCK_SUFFIX}"));
@@ -172,7 +175,7 @@ impl HubCache {
             }
             let name = self.blob_name(file);
             let up = "../".repeat(file.path.as_str().matches('/').count() + 2);
-            point(&at, Path::new(&format!("{up}blobs/{name}")), &repo.join("blobs").join(&name))?;
+            point(&at, Path::new(&format!("{up}{BLOBS}/{name}")), &repo.join(BLOBS).join(&name))?;
         }
         dirs.iter().try_for_each(|dir| durable::sync_dir(dir))?;
         let Some(revision) = &self.revision else { return Ok(()) };

@@ -3,15 +3,16 @@
 //! `refs/providers/<key>.json` in the store. It says names and sizes, and is believed only as far as the files are there.
 
 use std::{
+    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use gen_worker_hub::RepoPath;
+use gen_worker_hub::{RepoPath, digest::DigestAlgorithm};
 use serde::{Deserialize, Serialize};
 
-use super::RemoteModel;
-use crate::durable;
+use super::{BLOBS, RemoteModel, tree_of_files};
+use crate::{durable, layout::Layout, wanted::Expected};
 
 /// Largest receipt: a hundred thousand files.
 const RECEIPT_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -33,6 +34,21 @@ pub(crate) struct Receipt {
 pub(crate) struct ReceivedFile {
     pub(crate) path: RepoPath,
     pub(crate) bytes: u64,
+    /// What its provider said of its bytes (see [`Expected::note`]).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) expected: Option<String>,
+}
+
+impl ReceivedFile {
+    /// A file of which nobody says what is in it.
+    pub(crate) fn found(path: RepoPath, bytes: u64) -> Self {
+        Self { path, bytes, expected: None }
+    }
+
+    /// What its bytes have to be.
+    pub(crate) fn expected(&self) -> Expected {
+        self.expected.as_deref().map_or(Expected::Unsaid, |note| Expected::of_note(note, self.bytes))
+    }
 }
 
 impl Receipt {
@@ -42,7 +58,7 @@ impl Receipt {
         let mut files = Vec::with_capacity(model.files.len());
         for file in &model.files {
             let bytes = fs::metadata(dir.join(file.path.as_str()))?.len();
-            files.push(ReceivedFile { path: file.path.clone(), bytes });
+            files.push(ReceivedFile { path: file.path.clone(), bytes, expected: file.expected.note() });
         }
         let single = model.place.single() && files.len() == 1;
         Ok(Self { dir, within, single, files })
@@ -52,6 +68,26 @@ impl Receipt {
     pub(crate) fn read(path: &Path) -> Option<Self> {
         let bytes = durable::read_bounded(path, RECEIPT_BYTES_MAX).ok().flatten()?;
         serde_json::from_slice(&bytes).ok()
+    }
+
+    /// The model in `dir` with all files that any request got of it; without a request, with all that is there. None when nothing
+    /// is. Blocks.
+    pub(crate) fn of_dir(layout: &Layout, dir: &Path) -> io::Result<Option<Self>> {
+        let mut files = BTreeMap::new();
+        for receipt in fs::read_dir(layout.receipts()).into_iter().flatten() {
+            let receipt = Self::read(&receipt?.path()).filter(|receipt| receipt.dir == dir);
+            files.extend(receipt.into_iter().flat_map(|receipt| receipt.files).map(|file| (file.path.clone(), file)));
+        }
+        let within = layout.eviction_unit(dir).unwrap_or_else(|| dir.to_owned());
+        let mut all = Self { dir: dir.to_owned(), within, single: false, files: files.into_values().collect() };
+        if all.files.is_empty() {
+            for path in tree_of_files(dir)?.unwrap_or_default() {
+                let Some(at) = all.target(&path) else { continue };
+                let bytes = fs::metadata(&at)?.len();
+                all.files.push(ReceivedFile { expected: named(&at), ..ReceivedFile::found(path, bytes) });
+            }
+        }
+        Ok(Some(all).filter(|all| !all.files.is_empty()))
     }
 
     /// Writes it to `path`, below `root`. Durable on return. Blocks.
@@ -88,4 +124,15 @@ impl Receipt {
         let at = fs::canonicalize(self.dir.join(path.as_str())).ok()?;
         at.starts_with(fs::canonicalize(&self.within).ok()?).then_some(at)
     }
+}
+
+/// What the cache of Hugging Face says of a file by its name: its blobs are called by what they hash to, which is 40 digits for git.
+fn named(at: &Path) -> Option<String> {
+    let is_blob = at.parent().and_then(Path::file_name).is_some_and(|dir| dir == BLOBS);
+    let name = at.file_name()?.to_str().filter(|_| is_blob)?;
+    let note = match name.len() {
+        40 => format!("git:{name}"),
+        _ => format!("{}:{name}", DigestAlgorithm::Sha256.as_str()),
+    };
+    (Expected::of_note(&note, 0) != Expected::Unsaid).then_some(note)
 }

@@ -72,7 +72,8 @@ impl ModelRequest {
     }
 
     /// Whether the reference names a model of Civitai, of which the newest version is wanted (rule 5.6).
-    pub(crate) fn is_newest(&self) -> bool {
+    #[must_use]
+    pub fn is_newest(&self) -> bool {
         self.newest
     }
 

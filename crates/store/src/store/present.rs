@@ -20,7 +20,8 @@ pub enum Verified {
     Absent,
     /// All its bytes are right.
     Sound,
-    /// It came before its digests were noted: its weights have the right structure, more is not known.
+    /// Nobody says the digests of all its files, or it came before they were noted: its weights have the right structure, more is
+    /// not known.
     SoundStructure,
     /// These files were not what they have to be. The model is gone, and comes anew when it is fetched.
     Damaged(Vec<RepoPath>),
@@ -93,7 +94,12 @@ impl Store {
     /// # Cancel safety
     /// May be dropped.
     pub async fn verify(&self, reference: &str) -> Result<Verified, FetchError> {
-        let Some(id) = self.tree_of(reference).await? else { return Ok(Verified::Absent) };
+        let Some(id) = self.tree_of(reference).await? else {
+            return match self.models().await?.remove(reference) {
+                Some(model) => self.verify_provided(&model.path).await,
+                None => Ok(Verified::Absent),
+            };
+        };
         let _held = self.hold(&self.room.layout.snapshot(&id)).await?;
         Ok(match self.examine(&id, true).await? {
             Look::Absent => Verified::Absent,

@@ -2,6 +2,7 @@
 
 mod on_disk;
 mod transfer;
+mod verify;
 
 use std::{
     path::{Path, PathBuf},

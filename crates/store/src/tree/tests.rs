@@ -20,8 +20,11 @@ fn m6_12_contents_come_once_and_the_largest_first() {
 
 #[test]
 fn m6_16_no_path_leaves_its_directory_or_takes_the_place_of_another() {
-    for bad in ["../x", "a/../../x", "/etc/passwd", "a//b", "./a", "a\\b", "a/", "a\u{0}b"] {
+    for bad in ["../x", "a/../../x", "a\\..\\..\\x", "/../x", "/", "", "a//b", "./a", "a/", "a\u{0}b"] {
         assert!(resolved(&[entry(bad, "x", 1)]).is_none(), "{bad}");
+    }
+    for (text, path) in [("/etc/passwd", "etc/passwd"), ("unet\\x", "unet/x"), ("\\\\unet/x", "unet/x")] {
+        assert_eq!(resolved(&[entry(text, "x", 1)]).unwrap().files[0].path.as_str(), path);
     }
     for (one, two) in [("A/x", "a/x"), ("x", "X"), ("x", "x"), ("a", "a/b")] {
         let mut tree = resolved(&[entry(one, "x", 1), entry("other", "x", 1)]).unwrap();

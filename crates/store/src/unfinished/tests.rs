@@ -46,10 +46,13 @@ fn m8_9_what_came_in_part_of_any_provider_is_found_and_nothing_else() {
     assert_eq!(place.idle(&none()), HashSet::new());
     let found = [
         place.layout.part(hash()),
-        place.file("civitai/7/m.safetensors.part"),
-        place.file("modelscope/o/r/x/unet/m.bin.part"),
+        place.dir.path().join("civitai/7"),
+        place.dir.path().join("modelscope/o/r/x"),
         place.file(HUB_FILE),
     ];
+    for part in ["civitai/7/m.safetensors.part", "modelscope/o/r/x/unet/m.bin.part"].map(Path::new) {
+        place.file(part);
+    }
     place.file(&found[0]);
     for other in [
         "civitai/7/m.safetensors",
@@ -67,7 +70,8 @@ fn m8_9_what_came_in_part_of_any_provider_is_found_and_nothing_else() {
 #[test]
 fn m8_9_what_somebody_brings_stays() {
     let place = Place::new();
-    let (blob, civitai, hub) = (place.layout.part(hash()), place.file("civitai/7/a/m.part"), place.file(HUB_FILE));
+    let (blob, part, hub) = (place.layout.part(hash()), place.file("civitai/7/a/m.part"), place.file(HUB_FILE));
+    let civitai = place.dir.path().join("civitai/7");
     place.file(&blob);
     assert_eq!(place.idle(&Needed::These(HashSet::from([hash()]))), HashSet::from([civitai.clone(), hub.clone()]));
     assert_eq!(place.idle(&Needed::Any), HashSet::from([civitai.clone(), hub.clone()]));
@@ -76,7 +80,7 @@ fn m8_9_what_somebody_brings_stays() {
     for (lock, path) in [
         (place.layout.blob_lock(hash()), &blob),
         (unit("civitai/7"), &civitai),
-        (place.layout.file_lock(&civitai.with_extension("")), &civitai),
+        (place.layout.file_lock(&part.with_extension("")), &civitai),
         (unit("huggingface/hub/models--o--r"), &hub),
         (hub_lock, &hub),
     ] {
@@ -94,9 +98,9 @@ fn m8_9_what_somebody_brings_stays() {
 #[test]
 fn m8_9_a_file_of_a_whole_model_is_none_that_came_in_part() {
     let place = Place::new();
-    let (named, other) = (place.file("modelscope/o/r/x/weights.part"), place.file("modelscope/o/r/y/weights.part"));
-    let path = place.dir.path().join("modelscope/o/r/x");
-    let model = StoredModel { path, bytes: 7, last_used: 0.0, pinned: false, missing: false };
+    let of = |dir: &str| place.file(format!("modelscope/o/r/{dir}/weights.part")).parent().unwrap().to_owned();
+    let (named, other) = (of("x"), of("y"));
+    let model = StoredModel { path: named.clone(), bytes: 7, last_used: 0.0, pinned: false, missing: false };
     assert_eq!(place.idle_beside(&none(), &Models::from([("ref".to_owned(), model)])), HashSet::from([other]));
     assert!(place.idle(&none()).contains(&named));
 }
@@ -108,7 +112,7 @@ fn m8_9_what_cannot_be_looked_into_keeps_nobody_from_the_rest() {
     // A lock that is no file, and a directory in the place of one.
     place.file("huggingface/hub/.locks/models--o--r/abc.lock/x");
     place.file("civitai");
-    let other = place.file("modelscope/o/r/x/m.part");
-    assert_eq!(place.idle(&none()), HashSet::from([other]));
+    place.file("modelscope/o/r/x/m.part");
+    assert_eq!(place.idle(&none()), HashSet::from([place.dir.path().join("modelscope/o/r/x")]));
     assert!(part.exists());
 }

@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{
     DEFAULT_REVISION, INDEX_BYTES_MAX, Receipt,
     listing::is_commit,
-    select::{Selection, select},
+    select::{Selection, is_weight, select, shard},
 };
 use crate::{durable, providers::receipt::ReceivedFile};
 
@@ -36,6 +36,10 @@ pub(super) fn find(repo: &Path, reference: &RepoRef, patterns: &[String]) -> io:
             return Ok(None);
         }
     }
+    // Other weights than those asked for may be all that anybody has brought.
+    if selection.absent_flavor.is_some() || !has_all_shards(&selection) {
+        return Ok(None);
+    }
     if patterns.is_empty() && !has_components(&receipt, &selection)? {
         return Ok(None);
     }
@@ -43,7 +47,7 @@ pub(super) fn find(repo: &Path, reference: &RepoRef, patterns: &[String]) -> io:
         // A link to nowhere: the file has not come, or was removed.
         let Some(at) = receipt.target(&path) else { return Ok(None) };
         let bytes = fs::symlink_metadata(at)?.len();
-        receipt.files.push(ReceivedFile { path, bytes });
+        receipt.files.push(ReceivedFile::found(path, bytes));
     }
     Ok(receipt.is_whole().then_some(receipt))
 }
@@ -66,7 +70,7 @@ fn commit(repo: &Path, reference: &RepoRef) -> io::Result<Option<String>> {
 }
 
 /// All files and links below `dir`; none when it is not there.
-fn walk(dir: &Path) -> io::Result<Option<Vec<RepoPath>>> {
+pub(crate) fn walk(dir: &Path) -> io::Result<Option<Vec<RepoPath>>> {
     let mut open: Vec<PathBuf> = vec![dir.to_owned()];
     let mut found = Vec::new();
     while let Some(at) = open.pop() {
@@ -94,11 +98,22 @@ fn walk(dir: &Path) -> io::Result<Option<Vec<RepoPath>>> {
     Ok(Some(found))
 }
 
-/// Whether each component that a pipeline names has a file.
+/// Whether each set of shards has as many as their names say.
+fn has_all_shards(selection: &Selection) -> bool {
+    let mut sets: BTreeMap<(String, usize), usize> = BTreeMap::new();
+    for set in selection.files.iter().filter_map(|path| shard(path.as_str())) {
+        *sets.entry(set).or_default() += 1;
+    }
+    sets.iter().all(|((_, count), found)| found == count)
+}
+
+/// Whether each component that a pipeline names has a file. What is no pipeline has its weights at the root: a tokenizer or one
+/// component may be all that anybody wanted of it.
 fn has_components(receipt: &Receipt, selection: &Selection) -> io::Result<bool> {
     let Ok(index) = "model_index.json".parse::<RepoPath>() else { return Ok(true) };
     if !selection.files.contains(&index) {
-        return Ok(true);
+        let is_at_root = |path: &RepoPath| !path.as_str().contains('/');
+        return Ok(selection.files.iter().any(|path| is_at_root(path) && is_weight(path)));
     }
     let Some(at) = receipt.target(&index) else { return Ok(false) };
     let bytes = durable::read_bounded(&at, INDEX_BYTES_MAX as u64)?.unwrap_or_default();

@@ -8,7 +8,7 @@ use gen_worker_hub::RepoPath;
 
 use crate::providers::pattern;
 pub(crate) use variant::without_shard;
-pub(super) use variant::{indexed, variant};
+pub(super) use variant::{indexed, shard, variant};
 
 /// Files that hold weights.
 const WEIGHTS: [&str; 9] = [".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".gguf", ".onnx", ".msgpack", ".h5"];

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use gen_worker_hub::{Digest, ModelRef, binding, binding::Provider};
-use gen_worker_store::{ModelRequest, ProviderError, Reach};
+use gen_worker_store::{ModelRequest, ProviderError, Reach, Verified};
 use serde_json::{Value, json};
 
 use super::{
@@ -86,6 +86,26 @@ async fn m5_5_a_file_that_is_there_is_used_by_its_hash_although_its_size_was_rou
     fs::write(site.dir().join("a.safetensors"), flipped).unwrap();
     fetch(&site.0.store().await, &version("11"), Reach::Fresh).await.unwrap();
     assert_eq!(fs::read(site.dir().join("a.safetensors")).unwrap(), safetensors(3000));
+}
+
+#[tokio::test]
+async fn m6_26_a_version_is_checked_by_the_hashes_that_were_said() {
+    let site = Site::new().await;
+    site.publish(&[("a.safetensors", &safetensors(100)), ("b.safetensors", &safetensors(200))], 0);
+    let store = site.0.store().await;
+    fetch(&store, &version("11"), Reach::Cached).await.unwrap();
+    assert_eq!(store.verify("11").await.unwrap(), Verified::Sound);
+    let mut flipped = safetensors(200);
+    *flipped.last_mut().unwrap() ^= 1;
+    fs::write(site.dir().join("b.safetensors"), flipped).unwrap();
+    assert_eq!(store.verify("11").await.unwrap(), Verified::Damaged(vec!["b.safetensors".parse().unwrap()]));
+    fetch(&store, &version("11"), Reach::Cached).await.unwrap();
+    assert_eq!(fs::read(site.dir().join("b.safetensors")).unwrap(), safetensors(200));
+    // Where nobody said a hash, the structure has to do.
+    fs::remove_dir_all(site.0.root().join("refs/providers")).unwrap();
+    assert_eq!(store.verify("11").await.unwrap(), Verified::SoundStructure);
+    fs::write(site.dir().join("a.safetensors"), b"none").unwrap();
+    assert_eq!(store.verify("11").await.unwrap(), Verified::Damaged(vec!["a.safetensors".parse().unwrap()]));
 }
 
 #[tokio::test]

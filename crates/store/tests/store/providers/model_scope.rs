@@ -47,7 +47,13 @@ async fn m5_7_a_repository_comes_at_its_revision_and_by_its_patterns() {
     let tagged = fetch(&store, &request("o/r@v1"), Reach::Cached).await.unwrap();
     assert_eq!(fs::read(tagged.dir().join("model.safetensors")).unwrap(), safetensors(200));
     assert_eq!(fs::read(newest.dir().join("model.safetensors")).unwrap(), safetensors(100));
+    world.site.asked();
     let some = fetch(&store, &request("o/r").with_files(["sub/"]), Reach::Cached).await.unwrap();
+    assert_eq!(some.dir(), newest.dir(), "of one revision there is one directory");
+    assert_eq!(world.site.targets(), [listing("master")], "and nothing of it comes twice");
+    let other = World::new().await;
+    publish(&other, "master", &[("model.safetensors", safetensors(100)), ("sub/config.json", b"{}".to_vec())]);
+    let some = fetch(&other.store().await, &request("o/r").with_files(["sub/"]), Reach::Cached).await.unwrap();
     assert!(some.dir().join("sub/config.json").exists() && !some.dir().join("model.safetensors").exists());
     let none = provider_error(fetch(&store, &request("o/r").with_files(["x*"]), Reach::Cached).await);
     assert!(matches!(&*none, ProviderError::Selection { .. }), "{none}");

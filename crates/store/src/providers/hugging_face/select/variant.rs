@@ -16,17 +16,23 @@ pub(in super::super) fn variant(name: &str) -> Option<&'static str> {
 
 /// `text` without `-NNNNN-of-NNNNN`: what all shards of one set have in common.
 pub(crate) fn without_shard(text: &str) -> String {
+    shard(text).map_or_else(|| text.to_owned(), |(set, _)| set)
+}
+
+/// What all shards of the set of `text` have in common, and how many they are; none when it is no shard.
+pub(in super::super) fn shard(text: &str) -> Option<(String, usize)> {
     let digits = |text: &str| text.len() == SHARD_DIGITS && text.bytes().all(|byte| byte.is_ascii_digit());
     // Dash, number, `-of-`, number.
     const SHARD_LEN: usize = 1 + SHARD_DIGITS + 4 + SHARD_DIGITS;
     for (at, _) in text.match_indices('-') {
         let Some(shard) = text.get(at..at + SHARD_LEN) else { continue };
-        let parts = shard.get(1..).and_then(|rest| rest.split_once("-of-"));
-        if parts.is_some_and(|(number, count)| digits(number) && digits(count)) {
-            return format!("{}{}", text.get(..at).unwrap_or(""), text.get(at + SHARD_LEN..).unwrap_or(""));
+        let Some((number, count)) = shard.get(1..).and_then(|rest| rest.split_once("-of-")) else { continue };
+        if digits(number) && digits(count) {
+            let set = format!("{}{}", text.get(..at).unwrap_or(""), text.get(at + SHARD_LEN..).unwrap_or(""));
+            return Some((set, count.parse().ok()?));
         }
     }
-    text.to_owned()
+    None
 }
 
 /// What the shards of the index `path` have in common, in the form of [`without_shard`]; none when it is no index of weights.

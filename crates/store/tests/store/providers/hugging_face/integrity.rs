@@ -3,7 +3,7 @@
 use std::fs;
 
 use gen_worker_hub::Digest;
-use gen_worker_store::{ProviderError, Reach, Store};
+use gen_worker_store::{ProviderError, Reach, Store, Verified};
 use serde_json::json;
 
 use super::{COMMIT, Hub, REVISION, git_id};
@@ -139,4 +139,42 @@ async fn m6_25_a_pin_outlives_a_file_that_could_not_come_again_at_once() {
     hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
     assert_eq!(hub.0.events.take(), [format!("+{reference}")]);
     assert!(store.models().await.unwrap().values().all(|model| model.pinned));
+}
+
+#[tokio::test]
+async fn m6_26_a_full_check_finds_every_flipped_bit_and_only_that_file_comes_again() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let store = hub.0.store().await;
+    let dir = hub.fetch(&store, "o/r", Reach::Cached).await.unwrap().dir().to_owned();
+    assert_eq!(store.verify("o/r").await.unwrap(), Verified::Sound);
+    for name in ["config.json", "model.safetensors", "sub/tokenizer.json"] {
+        let at = fs::canonicalize(dir.join(name)).unwrap();
+        let mut content = fs::read(&at).unwrap();
+        *content.last_mut().unwrap() ^= 1;
+        fs::write(&at, content).unwrap();
+        hub.0.site.asked();
+        assert_eq!(store.verify("o/r").await.unwrap(), Verified::Damaged(vec![name.parse().unwrap()]));
+        assert_eq!(store.verify("o/r").await.unwrap(), Verified::Absent, "{name}");
+        hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+        assert_eq!(store.verify("o/r").await.unwrap(), Verified::Sound);
+        let came = hub.0.site.targets().into_iter().filter(|target| target.contains("/resolve/")).count();
+        assert_eq!(came, 1, "{name}");
+    }
+    assert!(hub.0.site.asked().is_empty(), "nobody is asked for a check");
+}
+
+#[tokio::test]
+async fn m6_26_what_another_program_brought_is_checked_by_the_names_of_its_files() {
+    let hub = Hub::new().await;
+    hub.publish_small();
+    let store = hub.0.store().await;
+    hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    fs::remove_dir_all(hub.0.root().join("refs/providers")).unwrap();
+    assert_eq!(store.verify("o/r").await.unwrap(), Verified::Sound);
+    damage(&hub);
+    let found = store.verify("o/r").await.unwrap();
+    assert_eq!(found, Verified::Damaged(vec!["model.safetensors".parse().unwrap()]));
+    hub.fetch(&store, "o/r", Reach::Cached).await.unwrap();
+    hub.assert_sound();
 }

@@ -117,6 +117,30 @@ async fn m3_8_offline_a_cache_that_the_library_wrote_is_enough_when_it_is_comple
     }
 }
 
+#[tokio::test]
+async fn m3_8_what_others_brought_of_a_repository_is_no_model_when_it_cannot_be_all_of_one() {
+    let hub = Hub::new().await;
+    let store = hub.0.store().await;
+    let weights = safetensors(10);
+    let cases: [(&str, &[(&str, &[u8])], bool); 6] = [
+        ("o/r", &[("config.json", b"{}"), ("tokenizer.json", b"{}")], false),
+        ("o/r", &[("text_encoder/config.json", b"{}"), ("text_encoder/model.safetensors", &weights)], false),
+        ("o/r", &[("config.json", b"{}"), ("model-00001-of-00002.safetensors", &weights)], false),
+        ("o/r#fp16", &[("config.json", b"{}"), ("model.bf16.safetensors", &weights)], false),
+        ("o/r#bf16", &[("config.json", b"{}"), ("model.bf16.safetensors", &weights)], true),
+        ("o/r", &[("config.json", b"{}"), ("model.safetensors", &weights)], true),
+    ];
+    for (reference, files, is_model) in cases {
+        let _ = fs::remove_dir_all(hub.repo());
+        as_the_library(&hub, files);
+        let found = hub.fetch(&store, reference, Reach::Offline).await;
+        match is_model {
+            true => drop(found.unwrap()),
+            false => assert!(matches!(*provider_error(found), ProviderError::NotLocal { .. }), "{files:?}"),
+        }
+    }
+}
+
 /// Runs `script` in the Python of a peer, whose library is the real one, with the site as its server. What it prints.
 async fn python(hub: &Hub, script: &str) -> String {
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
