@@ -1,7 +1,7 @@
 //! A repository in the cache of Hugging Face, whoever put it there: this store or the Python library. Blocks.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -21,6 +21,9 @@ const REF_BYTES_MAX: u64 = 1024;
 
 /// Components of a pipeline that may be absent: they are no weights, or are passed as none.
 const OPTIONAL: [&str; 2] = ["safety_checker", "feature_extractor"];
+
+/// What directories of components with weights begin with.
+const COMPONENTS: [&str; 5] = ["unet", "transformer", "vae", "text_encoder", "image_encoder"];
 
 /// What `reference` has in the directory `repo`, when that can be all that is selected of it: every file that others name is
 /// there. The library does not say whether a tree is complete, so this is as much as can be known.
@@ -107,13 +110,15 @@ fn has_all_shards(selection: &Selection) -> bool {
     sets.iter().all(|((_, count), found)| found == count)
 }
 
-/// Whether each component that a pipeline names has a file. What is no pipeline has its weights at the root: a tokenizer or one
-/// component may be all that anybody wanted of it.
+/// Whether each component that a pipeline names has a file. What names none has weights, and not only those of components: a tokenizer
+/// or a text encoder may be all that anybody wanted of it.
 fn has_components(receipt: &Receipt, selection: &Selection) -> io::Result<bool> {
     let Ok(index) = "model_index.json".parse::<RepoPath>() else { return Ok(true) };
     if !selection.files.contains(&index) {
-        let is_at_root = |path: &RepoPath| !path.as_str().contains('/');
-        return Ok(selection.files.iter().any(|path| is_at_root(path) && is_weight(path)));
+        let top = |path: &RepoPath| path.as_str().split_once('/').map_or(String::new(), |(top, _)| top.to_owned());
+        let dirs: BTreeSet<_> = selection.files.iter().filter(|path| is_weight(path)).map(top).collect();
+        let is_component = |dir: &String| COMPONENTS.iter().any(|start| dir.starts_with(start));
+        return Ok(dirs.contains("") || (!dirs.is_empty() && !dirs.iter().any(is_component)));
     }
     let Some(at) = receipt.target(&index) else { return Ok(false) };
     let bytes = durable::read_bounded(&at, INDEX_BYTES_MAX as u64)?.unwrap_or_default();

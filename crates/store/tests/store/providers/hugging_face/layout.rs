@@ -119,10 +119,11 @@ async fn m3_8_offline_a_cache_that_the_library_wrote_is_enough_when_it_is_comple
 
 #[tokio::test]
 async fn m3_8_what_others_brought_of_a_repository_is_no_model_when_it_cannot_be_all_of_one() {
+    type Files<'a> = &'a [(&'a str, &'a [u8])];
     let hub = Hub::new().await;
     let store = hub.0.store().await;
     let weights = safetensors(10);
-    let cases: [(&str, &[(&str, &[u8])], bool); 6] = [
+    let cases: [(&str, Files<'_>, bool); 6] = [
         ("o/r", &[("config.json", b"{}"), ("tokenizer.json", b"{}")], false),
         ("o/r", &[("text_encoder/config.json", b"{}"), ("text_encoder/model.safetensors", &weights)], false),
         ("o/r", &[("config.json", b"{}"), ("model-00001-of-00002.safetensors", &weights)], false),
