@@ -337,7 +337,8 @@ fn context(job: &Arc<JobCell>, function: &Function, run: pb::RunJob, place: Cont
         scratch: job.scratch().clone(),
         summary_bytes_max,
         device,
-        ..ContextParts::new(job.pair().clone(), function.name().clone())
+        pair: job.pair().clone(),
+        function: function.name().clone(),
     })
 }
 

@@ -10,7 +10,7 @@ mod root;
 
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -23,19 +23,25 @@ pub use root::ScratchRoot;
 /// How often a directory is removed while somebody still writes into it.
 const REMOVALS_MAX: usize = 8;
 
-/// The directory of one job. Cheap to clone; gone when it is removed or the last clone drops.
+/// The directory of one job. Cheap to clone; gone when it is removed or the last clone drops. Every job has one, and few put anything
+/// into it: nothing is worked out before.
 #[derive(Clone, Debug)]
-pub struct Scratch(Arc<Shared>);
+pub struct Scratch(Option<Arc<Shared>>);
 
 #[derive(Debug)]
 struct Shared {
-    path: Option<PathBuf>,
+    place: Place,
     state: Mutex<State>,
     scope: Arc<Scope>,
-    /// Somebody else removes it.
-    lent: bool,
-    /// Holds the directory that this one is in, if that has to be held.
-    _root: Option<ScratchRoot>,
+}
+
+/// Where a directory is.
+#[derive(Debug)]
+enum Place {
+    /// There; somebody else removes it.
+    Lent(PathBuf),
+    /// The one of this number in a directory that is there for as long.
+    Own(ScratchRoot, u64),
 }
 
 #[derive(Debug, Default)]
@@ -47,21 +53,24 @@ struct State {
 impl Scratch {
     /// The directory `path`, whose end is somebody else's.
     pub(crate) fn lent(path: PathBuf, scope: Arc<Scope>) -> Self {
-        let mut shared = Shared::at(Some(path), scope, None);
-        shared.lent = true;
-        Self(Arc::new(shared))
+        Self::at(Place::Lent(path), scope)
+    }
+
+    fn at(place: Place, scope: Arc<Scope>) -> Self {
+        Self(Some(Arc::new(Shared { place, state: Mutex::default(), scope })))
     }
 
     /// Nowhere: everything that needs a place fails.
     #[must_use]
     pub fn nowhere() -> Self {
-        Self(Arc::new(Shared::at(None, Arc::new(Scope::new("scratch")), None)))
+        Self(None)
     }
 
     /// Where it is or will be, for another process that may make it; none when there is no place for it.
-    pub(crate) fn lend(&self) -> Option<&Path> {
-        self.0.state.lock().made |= self.0.path.is_some();
-        self.0.path.as_deref()
+    pub(crate) fn lend(&self) -> Option<PathBuf> {
+        let shared = self.0.as_deref()?;
+        shared.state.lock().made = true;
+        Some(shared.path())
     }
 
     /// A directory called `name` in it, made if it is not there.
@@ -72,14 +81,14 @@ impl Scratch {
     /// # Cancel safety
     /// May be dropped.
     pub(crate) async fn directory(&self, name: &'static str) -> io::Result<PathBuf> {
-        let shared = self.0.clone();
+        let shared = self.shared()?.clone();
         self.blocking(move || shared.make(name)).await
     }
 
     /// The outcome of `work`, off this thread.
     ///
     /// # Errors
-    /// Those of `work`, and once nothing is done any more.
+    /// Those of `work`, without a place, and once nothing is done any more.
     ///
     /// # Cancel safety
     /// May be dropped: the work is done all the same.
@@ -87,14 +96,14 @@ impl Scratch {
         &self,
         work: impl FnOnce() -> io::Result<T> + Send + 'static,
     ) -> io::Result<T> {
-        self.0.scope.spawn_blocking(work).await.unwrap_or_else(|_| Err(closed()))
+        self.shared()?.scope.spawn_blocking(work).await.unwrap_or_else(|_| Err(closed()))
     }
 
     /// Removes the file `path` in it, off this thread. Best effort: it goes with the directory.
     pub(crate) fn forget(&self, path: PathBuf) {
         // Without a runtime nothing is under way any more.
-        if tokio::runtime::Handle::try_current().is_ok() {
-            drop(self.0.scope.spawn_blocking(move || drop(fs::remove_file(path))));
+        if let Some(shared) = self.0.as_ref().filter(|_| tokio::runtime::Handle::try_current().is_ok()) {
+            drop(shared.scope.spawn_blocking(move || drop(fs::remove_file(path))));
         }
     }
 
@@ -103,26 +112,33 @@ impl Scratch {
     /// # Errors
     /// As [`Scratch::directory`].
     pub(crate) fn directory_blocking(&self, name: &str) -> io::Result<PathBuf> {
-        self.0.make(name)
+        self.shared()?.make(name)
     }
 
     /// The job is over: its directory is removed, off this thread, and nothing is made in it any more.
     pub(crate) fn remove(&self) {
-        if self.0.over() {
-            let shared = self.0.clone();
-            drop(self.0.scope.spawn_blocking(move || shared.remove()));
+        if let Some(shared) = self.0.as_ref().filter(|shared| shared.over()) {
+            let removed = shared.clone();
+            drop(shared.scope.spawn_blocking(move || removed.remove()));
         }
+    }
+
+    fn shared(&self) -> io::Result<&Arc<Shared>> {
+        let nowhere = || io::Error::new(io::ErrorKind::NotFound, "this worker has no directory for jobs");
+        self.0.as_ref().ok_or_else(nowhere)
     }
 }
 
 impl Shared {
-    fn at(path: Option<PathBuf>, scope: Arc<Scope>, root: Option<ScratchRoot>) -> Self {
-        Self { path, state: Mutex::default(), scope, lent: false, _root: root }
+    fn path(&self) -> PathBuf {
+        match &self.place {
+            Place::Lent(path) => path.clone(),
+            Place::Own(root, number) => root.directory(*number),
+        }
     }
 
     fn make(&self, name: &str) -> io::Result<PathBuf> {
-        let nowhere = || io::Error::new(io::ErrorKind::NotFound, "this worker has no directory for jobs");
-        let path = self.path.as_ref().ok_or_else(nowhere)?.join(name);
+        let path = self.path().join(name);
         let mut state = self.state.lock();
         if state.over {
             return Err(closed());
@@ -136,13 +152,13 @@ impl Shared {
     fn over(&self) -> bool {
         let mut state = self.state.lock();
         state.over = true;
-        std::mem::take(&mut state.made) && !self.lent
+        std::mem::take(&mut state.made) && !matches!(self.place, Place::Lent(_))
     }
 
     fn remove(&self) {
-        let Some(path) = &self.path else { return };
+        let path = self.path();
         for _ in 0..REMOVALS_MAX {
-            match fs::remove_dir_all(path) {
+            match fs::remove_dir_all(&path) {
                 Ok(()) => return,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => return,
                 // A handler that was told to end may still write.

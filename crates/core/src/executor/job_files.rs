@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read as _},
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
 };
 
 use futures::future::BoxFuture;
@@ -32,7 +32,8 @@ const PROVIDER: &str = "hub";
 pub(super) struct JobFiles {
     job: Arc<JobCell>,
     uploads: Arc<Uploads>,
-    budget: Arc<ByteBudget>,
+    /// Made by the first save: few jobs save anything.
+    budget: OnceLock<Arc<ByteBudget>>,
     scope: Arc<Scope>,
     /// Not held by it: an author's forgotten context must not keep accelerators.
     lease: Option<Weak<GpuLease>>,
@@ -53,7 +54,7 @@ impl JobFiles {
         lease: Option<&Arc<GpuLease>>,
         events: mpsc::Sender<JobEvent>,
     ) -> Self {
-        Self { job, uploads, budget: Arc::default(), scope, lease: lease.map(Arc::downgrade), events }
+        Self { job, uploads, budget: OnceLock::new(), scope, lease: lease.map(Arc::downgrade), events }
     }
 
     async fn stored(self, save: Save) -> Result<Asset> {
@@ -127,13 +128,15 @@ impl JobFiles {
             return Err(WorkerError::output_too_large(size_bytes, max));
         }
         let Some(total) = limits.total else { return Ok(None) };
-        let reserved = self.budget.reserve(size_bytes, total).await;
+        let reserved = self.budget.get_or_init(Arc::default).reserve(size_bytes, total).await;
         reserved.map(Some).map_err(|_| WorkerError::output_too_large(size_bytes, total))
     }
 }
 
 impl FileSaver for JobFiles {
     fn save(&self, save: Save) -> BoxFuture<'static, Result<Asset>> {
+        // Before it is cloned: all saves of the job share it.
+        self.budget.get_or_init(Arc::default);
         Box::pin(self.clone().stored(save))
     }
 }

@@ -14,7 +14,7 @@ use std::{
 use gen_worker_tasks::Scope;
 use tracing::{info, warn};
 
-use super::{Scratch, Shared};
+use super::{Place, Scratch};
 use crate::backoff::random_unit;
 
 /// Ending of the file that a process holds while it lives.
@@ -65,8 +65,12 @@ impl ScratchRoot {
     #[must_use]
     pub fn scratch(&self) -> Scratch {
         let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        let path = self.0.path.join(number.to_string());
-        Scratch(Arc::new(Shared::at(Some(path), self.0.scope.clone(), Some(self.clone()))))
+        Scratch::at(Place::Own(self.clone(), number), self.0.scope.clone())
+    }
+
+    /// That of the job with this number.
+    pub(super) fn directory(&self, number: u64) -> PathBuf {
+        self.0.path.join(number.to_string())
     }
 }
 

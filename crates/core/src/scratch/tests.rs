@@ -17,12 +17,12 @@ async fn a_directory_is_there_when_it_is_needed_and_gone_when_the_job_is() {
     let dir = tempfile::tempdir().expect("a directory");
     let root = root(dir.path());
     let (scratch, other) = (root.scratch(), root.scratch());
-    assert!(!scratch.0.path.as_deref().expect("a place").exists(), "not before it is needed");
+    assert!(!scratch.shared().expect("a place").path().exists(), "not before it is needed");
     let inside = scratch.directory("a").await.expect("a directory");
     fs::write(inside.join("file"), "words").expect("a file");
     let kept = other.directory("a").await.expect("a directory of its own");
     scratch.remove();
-    while scratch.0.path.as_deref().is_some_and(Path::exists) {
+    while scratch.shared().is_ok_and(|shared| shared.path().exists()) {
         tokio::task::yield_now().await;
     }
     assert!(scratch.directory("a").await.is_err(), "the job is over");

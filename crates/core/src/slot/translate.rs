@@ -44,7 +44,7 @@ pub(super) fn start(call: &Call) -> Start {
         summary_bytes_max: u64::try_from(parts.summary_bytes_max).unwrap_or(u64::MAX),
         local: call.caller == Caller::Local,
         payload: call.payload.clone(),
-        scratch: parts.scratch.lend().map(spelled),
+        scratch: parts.scratch.lend().as_deref().map(spelled),
         source: parts.source.as_deref().map(spelled),
     }
 }
