@@ -8,11 +8,7 @@
 
 mod root;
 
-use std::{
-    fs, io,
-    path::PathBuf,
-    sync::Arc,
-};
+use std::{fs, io, path::PathBuf, sync::Arc};
 
 use gen_worker_tasks::Scope;
 use parking_lot::Mutex;

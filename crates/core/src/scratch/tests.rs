@@ -1,6 +1,6 @@
 //! What is made is removed, by whoever is still there.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use super::*;
 

@@ -63,9 +63,7 @@ mod tests {
     use crate::binding::{BindingBuilder, civitai, hf, hub, modelscope};
 
     fn key(builder: BindingBuilder) -> String {
-        let name = Name::of_binding(&builder.build().expect("a binding"));
-        assert!(wire_of(&name.key) == name.wire || !name.key.contains(&name.wire), "{name:?}");
-        name.key
+        Name::of_binding(&builder.build().expect("a binding")).key
     }
 
     #[test]

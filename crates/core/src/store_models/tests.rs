@@ -95,7 +95,7 @@ async fn m3_4_models_of_two_providers_with_one_ref_are_two_models() {
     let hears = told.clone();
     models.on_evicted(Arc::new(move |reference| hears.lock().push(reference.to_owned())));
     let left = models.store().collect(AVAILABLE_BYTES + 1).await.expect("both leave");
-    assert_eq!((left, told.lock().clone()), (vec!["hf:o/r".to_owned(), "o/r".to_owned()], vec!["o/r".to_owned()]));
+    assert_eq!((left, told.lock().clone()), (vec!["o/r".to_owned(), "hf:o/r".to_owned()], vec!["o/r".to_owned()]));
     assert!(models.residency().is_empty());
 }
 

@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use gen_worker_hub::api::PartRange;
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
@@ -140,14 +140,45 @@ pub(super) fn part_of(bytes: &Bytes, range: PartRange) -> Bytes {
 fn read(source: &Source, path: PathBuf, range: PartRange, pieces: &mpsc::Sender<Bytes>) -> Result<(), UploadError> {
     let file = source.open(&path)?;
     let end = range.offset.saturating_add(range.length);
-    let mut at = range.offset;
+    let (buffers, mut at) = (Buffers::default(), range.offset);
     while at < end {
-        let mut piece = BytesMut::zeroed(PIECE_BYTES.min(end - at) as usize);
-        read_at(&file, &path, &mut piece, at)?;
-        at += piece.len() as u64;
-        if pieces.blocking_send(piece.freeze()).is_err() {
+        let mut piece = buffers.piece(PIECE_BYTES.min(end - at) as usize);
+        read_at(&file, &path, &mut piece.buffer, at)?;
+        at += piece.buffer.len() as u64;
+        if pieces.blocking_send(Bytes::from_owner(piece)).is_err() {
             return Ok(());
         }
     }
     Ok(())
+}
+
+/// Memory of pieces that were sent, for the next ones: what is new has to be made zero, and every page of it costs a fault.
+#[derive(Clone, Default)]
+struct Buffers(Arc<Mutex<Vec<Vec<u8>>>>);
+
+/// A piece; its memory goes back when it was sent.
+struct Piece {
+    buffer: Vec<u8>,
+    back: Buffers,
+}
+
+impl Buffers {
+    /// A piece of `len` bytes, whatever is in it.
+    fn piece(&self, len: usize) -> Piece {
+        let mut buffer = self.0.lock().pop().unwrap_or_default();
+        buffer.resize(len, 0);
+        Piece { buffer, back: self.clone() }
+    }
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.buffer
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.back.0.lock().push(std::mem::take(&mut self.buffer));
+    }
 }
