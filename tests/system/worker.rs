@@ -1,6 +1,6 @@
 //! A worker process on its own: TLS to the orchestrator, and the end that a stuck handler forces.
 
-use std::{fs, net::SocketAddr, process::Command, sync::Arc};
+use std::{collections::BTreeMap, fs, net::SocketAddr, process::Command, sync::Arc};
 
 use anyhow::{Context, Result, ensure};
 use gen_worker_proto::pb::{
@@ -11,7 +11,7 @@ use gen_worker_proto::pb::{
     worker_scheduler_server::{WorkerScheduler, WorkerSchedulerServer},
 };
 use gen_worker_tasks::Scope;
-use gen_worker_tests::{Pool, PoolOptions, Process, built, workspace};
+use gen_worker_tests::{Jobs, OwnWorker, Pool, PoolOptions, Process, Scripted, ScriptedSession, built, workspace};
 use serde_json::json;
 use tokio::{
     net::TcpListener,
@@ -22,6 +22,10 @@ use tonic::{
     Request, Response, Status, Streaming,
     transport::{Identity, Server, ServerTlsConfig},
 };
+
+/// Most allocations of a job that needs nothing but its answer, in any build: the bench says what they are in the fast one. More of them
+/// once made workers half as fast, unnoticed.
+const ALLOCATIONS_MAX: u64 = 20;
 
 /// An orchestrator that runs `echo` once and hands over the result.
 struct Once {
@@ -189,4 +193,27 @@ fn worker_that_ends(address: &str, words: &[&str]) -> Result<String> {
     let status = process.wait()?;
     ensure!(status.code() == Some(2), "{status}: {}", process.log());
     Ok(process.log())
+}
+
+/// How often the worker has asked for memory so far.
+async fn allocations(session: &mut ScriptedSession) -> Result<u64> {
+    session.dispatch("allocated", &bytes::Bytes::from_static(b"\x80")).await?;
+    let Some(Output::Inline(output)) = session.result().await?.output else { anyhow::bail!("no output") };
+    let counts: BTreeMap<String, u64> = rmp_serde::from_slice(&output)?;
+    counts.get("allocations").copied().context("a count")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_job_that_needs_nothing_costs_few_allocations() -> Result<()> {
+    let mut scripted = Scripted::listen().await?;
+    let _worker = OwnWorker::start("counting-worker", scripted.address(), &[])?;
+    let mut session = scripted.session().await?;
+    let payload = rmp_serde::to_vec_named(&json!({"text": "marco"}))?.into();
+    let jobs = Jobs { function: "echo", payload, count: 5_000, in_flight: 64 };
+    session.run(&jobs).await?;
+    let before = allocations(&mut session).await?;
+    session.run(&jobs).await?;
+    let per_job = allocations(&mut session).await?.saturating_sub(before) / jobs.count as u64;
+    ensure!(per_job <= ALLOCATIONS_MAX, "{per_job} for each job");
+    Ok(())
 }
