@@ -84,10 +84,13 @@ fn make(path: &Path) -> Result<[u8; SECRET_BYTES], PrivateFileError> {
     writeln!(file, "{}", encoded(&secret))?;
     file.sync_all()?;
     std::fs::rename(&temporary, path)?;
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
-    }
+    File::open(directory_of(path))?.sync_all()?;
     Ok(secret)
+}
+
+/// Where a file is: a bare name is in the working directory.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -106,6 +109,12 @@ mod tests {
         assert_eq!(secret(&path).unwrap(), made);
         assert_ne!(secret(&directory.path().join("other")).unwrap(), made);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_bare_name_is_in_the_working_directory() {
+        assert_eq!(directory_of(Path::new("hub.secret")), Path::new("."));
+        assert_eq!(directory_of(Path::new("keys/hub.secret")), Path::new("keys"));
     }
 
     #[test]
