@@ -32,7 +32,7 @@ use serde_json::{Map, Value};
 
 pub use author::{Author, Budget, Reader};
 pub use datasets::{DatasetChange, DatasetRecord, Datasets};
-pub use environments::{EndpointName, Environments, Variable};
+pub use environments::{EndpointName, Environments, ReleaseLabels, Variable};
 pub use joins::Joins;
 pub use media::{MediaFile, MediaFiles};
 pub use record::{
