@@ -35,6 +35,7 @@ pub use datasets::{DatasetChange, DatasetRecord, Datasets};
 pub use environments::{EndpointName, Environments, ReleaseLabels, Variable};
 pub use joins::Joins;
 pub use media::{MediaFile, MediaFiles};
+pub(crate) use naming::check_names;
 pub use record::{
     BlobRecord, Checkpoint, CommitOpened, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, Repeat,
     RepoRecord, Segment, Selector, Upload, UploadOpened, UploadOwner,
