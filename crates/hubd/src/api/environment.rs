@@ -187,8 +187,8 @@ fn variable(hub: &Hub, of: &EndpointName, name: EnvironmentName, entry: Entry) -
         let message = format!("a value has at most {VALUE_BYTES_MAX} bytes, and none of them is zero");
         return Err(ApiError::invalid("invalid_value", message));
     }
-    if description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX) {
-        let message = format!("a description has at most {DESCRIPTION_BYTES_MAX} bytes");
+    if description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX || text.contains('\0')) {
+        let message = format!("a description has at most {DESCRIPTION_BYTES_MAX} bytes, and none of them is zero");
         return Err(ApiError::invalid("invalid_description", message));
     }
     // A scope that names nothing is none.

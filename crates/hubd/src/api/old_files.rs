@@ -19,7 +19,7 @@ use super::{
     caller::Caller,
     error::ApiError,
     media,
-    uploads::{OPEN_S, new_id},
+    uploads::{OPEN_S, mime_type, new_id},
 };
 use crate::{
     blobs::Expected,
@@ -45,7 +45,7 @@ pub(crate) async fn write(
     if create && hub.metadata.media(owner.clone(), reference.to_string()).await?.is_some() {
         return Err(ApiError::new(StatusCode::CONFLICT, "ref_exists", "the ref exists already"));
     }
-    let mime_type = kind_of(&reference, &headers);
+    let mime_type = mime_type(Some(kind_of(&reference, &headers)))?;
     let owner = UploadOwner::Media { owner, reference: reference.to_string(), create };
     let upload = stored(&hub, (owner, caller.author()), mime_type, size_bytes, body).await?;
     let reply = json!({

@@ -145,6 +145,7 @@ async fn h10_3_reserved_names_and_impossible_values_are_refused() -> Result<()> 
         (json!({"name": "A", "value": "\u{0}"}), "invalid_value"),
         (json!({"name": "A", "value": "x".repeat(64 * 1024 + 1)}), "invalid_value"),
         (json!({"name": "A", "value": "", "description": "x".repeat(5000)}), "invalid_description"),
+        (json!({"name": "A", "value": "", "description": "a\u{0}b"}), "invalid_description"),
         (json!({"name": "A", "value": "", "applies_to": {"tags": vec!["x"; 257]}}), "invalid_scope"),
         (json!({"value": ""}), "invalid_body"),
     ] {
