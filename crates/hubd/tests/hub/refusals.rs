@@ -72,6 +72,27 @@ async fn h9_8_addresses_of_media_are_for_the_operator_and_for_the_job_itself() -
 }
 
 #[tokio::test]
+async fn h9_8_a_text_that_is_no_ref_is_missing_and_the_others_are_told() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let send = async |method: reqwest::Method, path: &str, body: String| {
+        let call = server.http.request(method, format!("{}/api/v1/{path}", server.url)).body(body);
+        let reply = call.bearer_auth(server.operator().reveal()).header("x-cozy-owner", "acme").send().await?;
+        anyhow::Ok((reply.status().as_u16(), serde_json::from_slice::<Value>(&reply.bytes().await?)?))
+    };
+    send(reqwest::Method::PUT, "file/a.txt", "one".to_owned()).await?;
+    let none = json!(["../a.txt", "", "/a.txt", "a\\b", "a\u{0}b", "x".repeat(2_000)]);
+    let mut refs = none.clone();
+    refs.as_array_mut().context("a list")?.push("a.txt".into());
+    let (status, reply) = send(reqwest::Method::POST, "media/urls", json!({"refs": refs}).to_string()).await?;
+    assert_eq!((status, &reply["missing"]), (200, &none), "{reply}");
+    assert!(reply["urls"]["a.txt"]["url"].is_string(), "{reply}");
+    let many = json!({"refs": vec!["../a"; 1_001]}).to_string();
+    assert_eq!(send(reqwest::Method::POST, "media/urls", many).await?.0, 422, "they count as well");
+    Ok(())
+}
+
+#[tokio::test]
 async fn h1_9_texts_that_not_every_store_keeps_are_refused() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let server = Server::start(directory.path(), Visibility::Private).await?;
