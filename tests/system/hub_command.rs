@@ -48,6 +48,7 @@ impl Place {
         let ready = self.path("ready.json");
         let mut command = Command::new(built("gen-worker")?);
         command.args(["hub", "--listen", "127.0.0.1:0", "--part-size", "65536"]).args(args);
+        command.current_dir(self.dir.path());
         command.arg("--dir").arg(self.path("hub")).arg("--ready-file").arg(&ready);
         let mut process = Process::start("gen-worker hub", &mut command)?;
         process.wait_for_line("hub is ready")?;
@@ -264,6 +265,35 @@ fn h13_10_the_command_makes_tokens_for_who_publishes_and_who_promotes() -> Resul
     ] {
         let ended = token(words)?;
         assert!(ended.code == Some(2) && ended.stderr.contains(part), "{words:?}: {}", ended.stderr);
+    }
+    Ok(())
+}
+
+#[test]
+fn h13_10_tokens_are_made_of_the_secret_that_the_hub_reads() -> Result<()> {
+    let place = Place::new()?;
+    // Without a directory it is in the working directory, as in the README.
+    let hub = place.start(&["--secret-file", "hub.secret"])?;
+    assert_eq!(place.path("hub.secret").metadata()?.permissions().mode() & 0o777, 0o600);
+    let token = |variable: &str, words: &[&str]| {
+        let mut command = Command::new(built("gen-worker")?);
+        command.args(["hub", "token", "ann", "--tenant", "acme", "--role", "publisher"]).args(words);
+        command.arg("--dir").arg(place.path("hub")).current_dir(place.dir.path());
+        Process::output(command.env("GEN_WORKER_HUB_SECRET_FILE", variable))
+    };
+    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+    let url = format!("{}/api/v1/projects/acme/paint/releases", hub.url()?);
+    for (variable, words) in [("", &["--secret-file", "hub.secret"][..]), ("hub.secret", &[])] {
+        let made = token(variable, words)?;
+        assert_eq!(made.code, Some(0), "{}", made.stderr);
+        let manifest = json!({"manifest": {"functions": [{"name": "draw"}]}});
+        let reply = agent.post(&url).header("authorization", format!("Bearer {}", made.stdout.trim()));
+        assert_eq!(reply.send_json(manifest)?.status(), 201, "{words:?}");
+    }
+    for (variable, part) in [("", "--secret-file"), ("other.secret", "other.secret")] {
+        let refused = token(variable, &[])?;
+        assert!(refused.code == Some(2) && refused.stderr.contains(part), "{}", refused.stderr);
+        assert!(!place.path("other.secret").exists(), "only a hub makes a secret");
     }
     Ok(())
 }

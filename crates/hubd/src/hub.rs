@@ -41,7 +41,7 @@ use crate::{
     content_kind::ContentKind,
     grants::{Access, Grants},
     limiter::Limiter,
-    metadata::{Finalized, MediaFile, Metadata},
+    metadata::{Finalized, MediaFile, Metadata, Upload},
     signing::{UrlSigner, role_signer, token_signer},
     vault::Vault,
 };
@@ -79,7 +79,9 @@ pub struct Hub {
     pub(crate) options: HubOptions,
     pub(crate) anonymous: Limiter,
     /// Uploads that are being verified (Hub contract, 4.18).
-    pub(crate) completing: Mutex<HashSet<ServerId>>,
+    pub(crate) completing: Arc<Mutex<HashSet<ServerId>>>,
+    /// Those of them that came by grant.
+    pub(crate) transferring: Flights<ServerId, Result<Upload, ApiError>>,
     /// Commits that become checkpoints.
     finalizing: Flights<(RepoName, ServerId), Told>,
     header_turns: Arc<Semaphore>,
@@ -134,7 +136,8 @@ impl Hub {
             token_signer,
             options,
             anonymous,
-            completing: Mutex::default(),
+            completing: Arc::default(),
+            transferring: Flights::default(),
             finalizing: Flights::default(),
             header_turns: Arc::new(Semaphore::new(HEADERS_AT_ONCE)),
             large_bodies: LargeBodies::new(),

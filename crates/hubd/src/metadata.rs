@@ -32,9 +32,10 @@ use serde_json::{Map, Value};
 
 pub use author::{Author, Budget, Reader};
 pub use datasets::{DatasetChange, DatasetRecord, Datasets};
-pub use environments::{EndpointName, Environments, Variable};
+pub use environments::{EndpointName, Environments, ReleaseLabels, Variable};
 pub use joins::Joins;
 pub use media::{MediaFile, MediaFiles};
+pub(crate) use naming::check_names;
 pub use record::{
     BlobRecord, Checkpoint, CommitOpened, Dtypes, Finalized, Holder, NewCommit, NewUpload, Part, Pin, Repeat,
     RepoRecord, Segment, Selector, Upload, UploadOpened, UploadOwner,

@@ -140,6 +140,9 @@ pub(super) struct TokenArgs {
     /// Directory of the hub
     #[arg(long, value_name = "PATH")]
     pub(super) dir: Option<PathBuf>,
+    /// File with the secret of the hub, when that is not in its directory
+    #[arg(long, value_name = "PATH")]
+    pub(super) secret_file: Option<PathBuf>,
 }
 
 /// What somebody may do in the projects of a tenant.

@@ -68,7 +68,7 @@ impl Directory {
 
     /// The secret of the hub, in the directory or in another file; made at its first start.
     pub(super) fn secret(&self, elsewhere: Option<&Path>) -> Result<[u8; 32], Failure> {
-        let path = elsewhere.map_or_else(|| self.path.join(SECRET), Path::to_owned);
+        let path = secret_path(&self.path, elsewhere);
         private_file::secret(&path).map_err(|error| unusable("secret of the hub", &path, &error))
     }
 
@@ -94,16 +94,25 @@ impl Directory {
     }
 }
 
-/// The secret of the hub in `path`, which may run; it has to have been started once.
+/// The secret of the hub in `path`, or in another file. The hub may run; it has to have been started once.
 ///
 /// # Errors
 /// When it is not there or cannot be read (exit 2).
-pub(super) fn known_secret(path: &Path) -> Result<[u8; 32], Failure> {
-    let path = path.join(SECRET);
-    if !path.is_file() {
-        return Err(Failure::usage(format!("{} is no directory of a hub", path.display())));
+pub(super) fn known_secret(path: &Path, elsewhere: Option<&Path>) -> Result<[u8; 32], Failure> {
+    let secret = secret_path(path, elsewhere);
+    if !secret.is_file() {
+        return Err(Failure::usage(match elsewhere {
+            Some(_) => {
+                format!("secret of the hub {}: no such file; the first start of a hub makes it", secret.display())
+            }
+            None => format!("{}: no hub keeps its secret there; --secret-file names another place", path.display()),
+        }));
     }
-    private_file::secret(&path).map_err(|error| unusable("secret of the hub", &path, &error))
+    private_file::secret(&secret).map_err(|error| unusable("secret of the hub", &secret, &error))
+}
+
+fn secret_path(directory: &Path, elsewhere: Option<&Path>) -> PathBuf {
+    elsewhere.map_or_else(|| directory.join(SECRET), Path::to_owned)
 }
 
 /// The tokens in a file, one a line.

@@ -1,9 +1,9 @@
 //! Files with secrets: only their owner may read them, and they are made once.
 
 use std::{
-    fs::{File, OpenOptions},
+    fs::File,
     io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::MetadataExt as _,
     path::Path,
 };
 
@@ -69,25 +69,30 @@ fn decoded(text: &str) -> Option<[u8; SECRET_BYTES]> {
     URL_SAFE_NO_PAD.decode(text.trim()).ok()?.try_into().ok()
 }
 
+/// Of several processes that make one at the same time, all get that of the first.
 fn make(path: &Path) -> Result<[u8; SECRET_BYTES], PrivateFileError> {
     let mut secret = [0; SECRET_BYTES];
     SystemRandom::new().fill(&mut secret).map_err(|_| PrivateFileError::Random)?;
-    let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(".new");
-    let temporary = path.with_file_name(name);
-    // What an earlier process left when it was killed was never used.
-    match std::fs::remove_file(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.into()),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let directory = directory_of(path);
+    // Only its owner may read it from the start, and no other process has its name.
+    let mut file = tempfile::Builder::new().prefix(".secret-").tempfile_in(directory)?;
     writeln!(file, "{}", encoded(&secret))?;
-    file.sync_all()?;
-    std::fs::rename(&temporary, path)?;
-    if let Some(directory) = path.parent() {
-        File::open(directory)?.sync_all()?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Ok(_) => {}
+        Err(error) if error.error.kind() == io::ErrorKind::AlreadyExists => {
+            secret = decoded(&read(path)?).ok_or(PrivateFileError::Damaged)?;
+        }
+        Err(error) => return Err(error.error.into()),
     }
+    // Also for who only read it: the other process may have come no further than the name.
+    File::open(directory)?.sync_all()?;
     Ok(secret)
+}
+
+/// Where a file is: a bare name is in the working directory.
+fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -100,12 +105,34 @@ mod tests {
     fn a_secret_is_made_once_and_only_its_owner_may_read_it() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("secret");
-        std::fs::write(directory.path().join("secret.new"), "left behind").unwrap();
         let made = secret(&path).unwrap();
         assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(secret(&path).unwrap(), made);
         assert_ne!(secret(&directory.path().join("other")).unwrap(), made);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 2, "nothing temporary is left");
+    }
+
+    #[test]
+    fn who_makes_a_secret_at_the_same_time_gets_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        let start = std::sync::Barrier::new(16);
+        let made: Vec<_> = std::thread::scope(|scope| {
+            let one = || {
+                start.wait();
+                secret(&path).unwrap()
+            };
+            let threads: Vec<_> = (0..16).map(|_| scope.spawn(one)).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(made.iter().all(|one| *one == secret(&path).unwrap()), "all have what the file holds");
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "nothing temporary is left");
+    }
+
+    #[test]
+    fn a_bare_name_is_in_the_working_directory() {
+        assert_eq!(directory_of(Path::new("hub.secret")), Path::new("."));
+        assert_eq!(directory_of(Path::new("keys/hub.secret")), Path::new("keys"));
     }
 
     #[test]

@@ -63,8 +63,7 @@ async fn serve(args: ServeArgs, env: &Environment) -> Outcome {
     }
     let path = directory_of(args.dir.as_deref(), env);
     let stores = Stores::given(&args.stores, env)?;
-    let secret_file =
-        args.stores.secret_file.or_else(|| env.raw(&names::GEN_WORKER_HUB_SECRET_FILE).map(PathBuf::from));
+    let secret_file = secret_file_of(args.stores.secret_file, env);
     let directory = Directory::open(&path)?;
     let listener = TcpListener::bind(args.listen).await;
     let (listener, address) = listener
@@ -110,6 +109,11 @@ async fn serve(args: ServeArgs, env: &Environment) -> Outcome {
 pub(super) fn directory_of(flag: Option<&Path>, env: &Environment) -> PathBuf {
     let set = env.raw(&names::GEN_WORKER_HUB_DIR).map(PathBuf::from);
     flag.map(PathBuf::from).or(set).unwrap_or_else(|| state::directory(env).join(DIRECTORY))
+}
+
+/// The file with the secret that is given, by flag or environment; none when it is in the directory.
+pub(super) fn secret_file_of(flag: Option<PathBuf>, env: &Environment) -> Option<PathBuf> {
+    flag.or_else(|| env.raw(&names::GEN_WORKER_HUB_SECRET_FILE).map(PathBuf::from))
 }
 
 /// Lets transfers finish, unless a second signal wants the end at once.

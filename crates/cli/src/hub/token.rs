@@ -1,4 +1,4 @@
-//! `gen-worker hub token`: a token for somebody who publishes or promotes releases.
+//! `gen-worker hub token`: a token for somebody who publishes or promotes releases. Made of the secret that the hub reads.
 
 use std::{
     path::PathBuf,
@@ -29,7 +29,8 @@ pub(super) fn run(args: TokenArgs, env: &Environment) -> Outcome {
     if !is_printable(&args.name) || args.name.len() > NAME_BYTES_MAX {
         return Err(Failure::usage(format!("a name has 1 to {NAME_BYTES_MAX} printable characters")));
     }
-    let signer = role_signer(&directory::known_secret(&path)?);
+    let elsewhere = serve::secret_file_of(args.secret_file, env);
+    let signer = role_signer(&directory::known_secret(&path, elsewhere.as_deref())?);
     let signer = signer.map_err(|error| Failure::failed(format!("token: {error}")))?;
     let iat = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let life = Duration::from_secs(u64::from(args.days) * 24 * 60 * 60);

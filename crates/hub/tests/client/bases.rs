@@ -1,10 +1,13 @@
 //! Addresses, headers, and what errors show.
 
 use gen_worker_hub::{
-    HubRef,
-    client::{HubClient, HubClientOptions, HubError, HubFailure},
+    Blake3Hash, HubRef,
+    api::{
+        CommitCreate, CommitMode, CommitOperation, CompleteRequest, LocalFile, SessionOpen, UploadCreate, UploadPlace,
+    },
+    client::{HubClient, HubClientOptions, HubError, HubFailure, UploadTarget},
 };
-use serde_json::json;
+use serde_json::{Map, json};
 
 use crate::server::{Answer, Server, http};
 
@@ -75,9 +78,43 @@ async fn h1_4_a_resolve_names_no_owner() {
 async fn h1_10_errors_quote_only_so_much() {
     let long = Answer::Raw(http(418, "", "é".repeat(5000).as_bytes()));
     let server = Server::start(vec![long]).await;
-    let error = server.client().resolve(&reference()).await.unwrap_err();
-    let HubError::Status { status: 418, detail, .. } = error else { panic!("{error:?}") };
-    assert_eq!(detail, "é".repeat(256));
+    for (chars, name, error) in refused(&server.client()).await {
+        let Some(HubError::Status { status: 418, detail, .. }) = error else { panic!("{name}: {error:?}") };
+        assert_eq!(detail.chars().count(), chars, "{name}");
+        assert_eq!(detail, "é".repeat(chars), "{name}");
+    }
+}
+
+/// Calls that are refused, and how much of the refusal each may quote.
+async fn refused(client: &HubClient) -> Vec<(usize, &'static str, Option<HubError>)> {
+    let (repo, id, hash) = ("o/r".parse().unwrap(), "u1".parse().unwrap(), Blake3Hash::of(b"{}"));
+    let media = UploadTarget::Media { owner: "acme".into() };
+    let local = LocalFile { reference: "a".into(), size_bytes: 2, blake3: hash, mime_type: "x/y".into() };
+    let upload = UploadCreate {
+        blake3: hash,
+        size_bytes: 2,
+        request_id: None,
+        job_id: None,
+        content_type: None,
+        create: false,
+        place: UploadPlace::media("a").unwrap(),
+    };
+    let add = CommitOperation::Add { path: "a".parse().unwrap(), blake3: hash, size_bytes: 2 };
+    let (commit, parts) = (CommitCreate::new(CommitMode::Merge, vec![add]), CompleteRequest::default());
+    vec![
+        (256, "resolve", client.resolve(&reference()).await.err()),
+        (300, "create of an upload", client.create_upload(&media, &upload, &local).await.err()),
+        (300, "complete of an upload", client.complete_upload(&media, &id, &parts, &local).await.err()),
+        (256, "open of a session", client.open_session(&repo, &SessionOpen::default()).await.err()),
+        (256, "finalize of a session", client.finalize_session(&repo, &id).await.err()),
+        (256, "read of metadata", client.metadata(&repo).await.err()),
+        (256, "change of metadata", client.put_metadata(&repo, &Map::new()).await.err()),
+        (256, "list of datasets", client.datasets("o").await.err()),
+        (256, "read of a blob", client.blob(&hash.into(), 10).await.err()),
+        (800, "create of a commit", client.create_commit(&repo, &commit).await.err()),
+        (500, "complete of a commit", client.complete_commit_upload(&repo, &id, &id, &parts).await.err()),
+        (800, "finalize of a commit", client.finalize_commit(&repo, &id).await.err()),
+    ]
 }
 
 #[tokio::test]

@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     hub::{FinalizeError, Hub, Progress, Visibility},
-    metadata::{CommitOpened, Finalized, NewCommit, NewUpload},
+    metadata::{CommitOpened, Finalized, NewCommit, NewUpload, check_names},
 };
 
 /// Tags of one commit, and flavors: each is looked at for every label of the tree.
@@ -159,7 +159,7 @@ pub(super) fn check_form(commit: &CommitCreate) -> Result<(), ApiError> {
         let message = format!("a commit has at most {LABELS_MAX} tags and as many flavors");
         return Err(ApiError::invalid("invalid_commit", message));
     }
-    Ok(())
+    check_names(commit).map_err(ApiError::of_commit)
 }
 
 fn check(hub: &Hub, caller: &Caller, commit: &CommitCreate) -> Result<(), ApiError> {

@@ -1,12 +1,16 @@
 //! The end of an upload: its parts are what was announced, or they are thrown away (Hub contract, 4.15 to 4.19).
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use axum::http::StatusCode;
 use gen_worker_hub::{
     Blake3Hash, ServerId,
     api::{CompleteRequest, same_etag},
 };
+use parking_lot::Mutex;
 
 use super::{
     error::ApiError,
@@ -19,24 +23,24 @@ use crate::{
 };
 
 /// Who verifies an upload; the others are told to come again.
-pub(super) struct Verifying<'a> {
-    hub: &'a Hub,
+pub(super) struct Verifying {
+    completing: Arc<Mutex<HashSet<ServerId>>>,
     id: ServerId,
 }
 
-impl<'a> Verifying<'a> {
-    pub fn begin(hub: &'a Hub, id: &ServerId) -> Result<Self, ApiError> {
+impl Verifying {
+    pub fn begin(hub: &Hub, id: &ServerId) -> Result<Self, ApiError> {
         if !hub.completing.lock().insert(id.clone()) {
             let message = "the upload is being verified";
             return Err(ApiError::new(StatusCode::CONFLICT, "upload_complete_in_progress", message));
         }
-        Ok(Self { hub, id: id.clone() })
+        Ok(Self { completing: Arc::clone(&hub.completing), id: id.clone() })
     }
 }
 
-impl Drop for Verifying<'_> {
+impl Drop for Verifying {
     fn drop(&mut self) {
-        self.hub.completing.lock().remove(&self.id);
+        self.completing.lock().remove(&self.id);
     }
 }
 

@@ -10,7 +10,7 @@ use axum::{
 };
 use gen_worker_hub::{
     api::{EnvironmentName, EnvironmentNameError, EnvironmentScope, ResolvedEnvironment},
-    names::Slug,
+    names::{ReleaseId, Slug, Tag},
 };
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     hub::Hub,
-    metadata::{EndpointName, MetadataError, Variable},
+    metadata::{EndpointName, MetadataError, ReleaseLabels, Variable},
 };
 
 /// Longest value in bytes. A process takes some 2 MiB of environment in all, and 128 KiB in one.
@@ -111,8 +111,8 @@ pub(crate) async fn remove(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// The variables of one release, with their values. The query says what is known of it: `release_id`, any number of `tag`, and
-/// `compatibility_version`.
+/// The variables of one release, with their values. The query names it by `release_id`. Its tags and its version are those that the
+/// hub knows; any number of `tag`, and a `compatibility_version`, of the query are added.
 pub(crate) async fn resolve(
     State(hub): State<Arc<Hub>>,
     Path((owner, endpoint, name)): Path<(String, String, String)>,
@@ -132,9 +132,12 @@ pub(crate) async fn resolve(
     let [release] = releases.as_slice() else {
         return Err(ApiError::invalid("invalid_query", "the query names no release, or several"));
     };
-    let tags: Vec<&str> = tags.iter().map(String::as_str).collect();
-    let version = versions.first().map(String::as_str);
-    let covers = |scope: &EnvironmentScope| scope.covers(&tags, release, version);
+    let known = labels(&hub, &of, release).await?;
+    let own = known.iter().flat_map(|known| &known.tags).map(Tag::as_str);
+    let tags: Vec<&str> = tags.iter().map(String::as_str).chain(own).collect();
+    let own = known.as_ref().and_then(|known| known.compatibility_version.as_deref());
+    let given = versions.first().map(String::as_str);
+    let covers = |scope: &EnvironmentScope| [own, given].iter().any(|version| scope.covers(&tags, release, *version));
     let mut env = BTreeMap::new();
     for variable in hub.metadata.variables(of.clone()).await? {
         if variable.applies_to.as_ref().is_none_or(covers) {
@@ -142,6 +145,14 @@ pub(crate) async fn resolve(
         }
     }
     body::json(StatusCode::OK, &ResolvedEnvironment { env })
+}
+
+/// What the hub knows of a release of this owner. One that was not published here may have any id.
+async fn labels(hub: &Hub, of: &EndpointName, release: &str) -> Result<Option<ReleaseLabels>, ApiError> {
+    match release.parse::<ReleaseId>() {
+        Ok(release) => Ok(hub.metadata.release_labels(of.clone(), release).await?),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The endpoint of an address, for who runs the hub.
@@ -176,8 +187,8 @@ fn variable(hub: &Hub, of: &EndpointName, name: EnvironmentName, entry: Entry) -
         let message = format!("a value has at most {VALUE_BYTES_MAX} bytes, and none of them is zero");
         return Err(ApiError::invalid("invalid_value", message));
     }
-    if description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX) {
-        let message = format!("a description has at most {DESCRIPTION_BYTES_MAX} bytes");
+    if description.as_ref().is_some_and(|text| text.len() > DESCRIPTION_BYTES_MAX || text.contains('\0')) {
+        let message = format!("a description has at most {DESCRIPTION_BYTES_MAX} bytes, and none of them is zero");
         return Err(ApiError::invalid("invalid_description", message));
     }
     // A scope that names nothing is none.

@@ -81,7 +81,7 @@ impl ApiError {
             MetadataError::Changed => Self::new(StatusCode::CONFLICT, "upload_incomplete", error.to_string()),
             MetadataError::RefExists => Self::new(StatusCode::CONFLICT, "ref_exists", "the ref exists already"),
             MetadataError::OverBudget { .. } => Self::over_budget(&error),
-            error => Self::unavailable(&error),
+            error => error.into(),
         }
     }
 
@@ -143,7 +143,11 @@ impl From<Sha256Error> for ApiError {
 
 impl From<MetadataError> for ApiError {
     fn from(error: MetadataError) -> Self {
-        Self::unavailable(&error)
+        match error {
+            // It would not fit the next time either.
+            MetadataError::Unfit(why) => Self::invalid("invalid_text", why),
+            error => Self::unavailable(&error),
+        }
     }
 }
 

@@ -9,9 +9,10 @@ use axum::{
     response::Response,
 };
 use gen_worker_hub::{
-    api::MediaUrlsRequest,
+    RepoPath,
     token::{Area, Right},
 };
+use serde::Deserialize;
 use serde_json::{Map, json};
 
 use super::{
@@ -28,6 +29,12 @@ const REFS_MAX: usize = 1_000;
 /// Where a client says whose media are meant: today's name, and the one that old workers use (11.3).
 const OWNER_HEADERS: [&str; 2] = ["x-cozy-owner", "x-cozy-tenant-id"];
 
+/// What is asked for. A text that is no ref is one that is not there: it does not cost the others their addresses.
+#[derive(Deserialize)]
+struct Asked {
+    refs: Vec<String>,
+}
+
 /// Addresses of media. Refs that are not there, or not for this caller, are missing alike.
 pub(crate) async fn urls(
     State(hub): State<Arc<Hub>>,
@@ -36,7 +43,7 @@ pub(crate) async fn urls(
     body: Body,
 ) -> Result<Response, ApiError> {
     let owner = owner(&caller, &headers)?;
-    let request: MediaUrlsRequest = body::read(body, SMALL_MAX).await?;
+    let request: Asked = body::read(body, SMALL_MAX).await?;
     if request.refs.len() > REFS_MAX {
         return Err(ApiError::invalid("too_many", format!("there are more than {REFS_MAX} refs")));
     }
@@ -44,8 +51,8 @@ pub(crate) async fn urls(
     let expires_s = hub.options.clock.now_s().saturating_add(READ_S);
     let (mut urls, mut missing) = (Map::new(), Vec::new());
     for reference in request.refs {
-        let reference = reference.to_string();
-        let file = if may { hub.metadata.media_file(owner.clone(), reference.clone()).await? } else { None };
+        let is_ref = reference.parse::<RepoPath>().is_ok();
+        let file = if may && is_ref { hub.metadata.media_file(owner.clone(), reference.clone()).await? } else { None };
         match file.and_then(|file| hub.media_address(&file, &reference, expires_s)) {
             Some(url) => drop(urls.insert(reference, json!({"url": url, "expires_at": expires_s.to_string()}))),
             None => missing.push(reference),

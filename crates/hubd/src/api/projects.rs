@@ -92,10 +92,13 @@ fn actor(hub: &Hub, caller: &Caller, reason: Option<String>) -> Result<Actor, Ap
     Ok(Actor { name: caller.name(), now_s: hub.options.clock.now_s(), reason })
 }
 
-/// Refuses a text that is too long.
+/// Refuses a text that is too long, or that not every store can keep.
 fn text(field: &str, text: Option<&str>, bytes_max: usize) -> Result<(), ApiError> {
     if text.is_some_and(|text| text.len() > bytes_max) {
         return Err(ApiError::invalid("too_long", format!("{field} has at most {bytes_max} bytes")));
+    }
+    if text.is_some_and(|text| text.contains('\0')) {
+        return Err(ApiError::invalid("invalid_text", format!("a byte of {field} is zero")));
     }
     Ok(())
 }
@@ -108,7 +111,7 @@ fn time(seconds: u64) -> String {
 
 /// A refusal of the metadata.
 fn refused(error: MetadataError) -> ApiError {
-    let MetadataError::Release(error) = error else { return ApiError::unavailable(&error) };
+    let MetadataError::Release(error) = error else { return error.into() };
     let conflict = |code| ApiError::new(StatusCode::CONFLICT, code, error.to_string());
     match &error {
         ReleaseError::UnknownRelease => ApiError::not_found("release"),

@@ -38,7 +38,9 @@ pub(crate) async fn renew(State(hub): State<Arc<Hub>>, headers: HeaderMap, body:
     if claims.attempt != attempt {
         return Err(refused(NotRunning::OtherAttempt));
     }
-    let expires_at_unix = now_s.saturating_add(claims.kind.ttl().as_secs());
+    // A job whose deadline is later than its kind lasts got a token that lives longer: it is not made to end sooner.
+    let life_s = claims.kind.ttl().as_secs().max(claims.exp.saturating_sub(claims.iat));
+    let expires_at_unix = now_s.saturating_add(life_s);
     let renewed = CapabilityClaims { iat: now_s, exp: expires_at_unix, ..claims };
     let capability_token = hub.token_signer.sign(&renewed).map_err(|error| ApiError::unavailable(&error))?;
     body::json(StatusCode::OK, &RenewReply { capability_token, expires_at_unix })

@@ -26,7 +26,7 @@ use super::{
     error::ApiError,
     text::Place,
     transferred,
-    uploads::{OPEN_S, described, new_id, object},
+    uploads::{OPEN_S, described, mime_type, new_id, object},
 };
 use crate::{
     grants::Access,
@@ -91,7 +91,7 @@ pub(crate) async fn create(
         owner: UploadOwner::Commit(session),
         blake3: create.blake3,
         size_bytes: create.size_bytes,
-        mime_type: create.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
+        mime_type: mime_type(create.content_type)?,
         expires_s: now_s.saturating_add(OPEN_S),
     };
     let opened = hub.metadata.open_session_upload(repo, new.clone(), path.clone(), caller.author(), now_s).await;

@@ -1,7 +1,10 @@
 //! The end of an upload by grant: what came is read once from front to end, and is what was announced or is thrown away (Hub
-//! contract, 4.16 and 4.19).
+//! contract, 4.16 and 4.19). That may take longer than a connection lives, and goes on without its client.
+
+use std::sync::Arc;
 
 use axum::http::StatusCode;
+use futures::FutureExt as _;
 use gen_worker_hub::{
     Blake3Hash,
     api::TransferDone,
@@ -11,18 +14,33 @@ use gen_worker_hub::{
 use super::{complete::Verifying, error::ApiError};
 use crate::{
     grants::Access,
-    hub::Hub,
+    hub::{Busy, Hub},
     metadata::{Part, Segment, Upload},
 };
 
 /// Completes `upload`, whose bytes came as `transfer` says. One that is complete answers as before.
-pub(super) async fn complete(hub: &Hub, upload: Upload, transfer: &TransferDone) -> Result<Upload, ApiError> {
+///
+/// # Cancel safety
+/// May be dropped: the upload is verified all the same, and meanwhile others are told to come again (4.18).
+pub(super) async fn complete(hub: &Arc<Hub>, upload: Upload, transfer: &TransferDone) -> Result<Upload, ApiError> {
     if upload.complete {
         return Ok(upload);
     }
     let id = upload.new.id.clone();
-    let _verifying = Verifying::begin(hub, &id)?;
+    let verifying = Verifying::begin(hub, &id)?;
     check(&upload, transfer)?;
+    let own = Arc::clone(hub);
+    let work = async move {
+        let _verifying = verifying;
+        verified(&own, upload).await
+    };
+    let flight = hub.transferring.join(hub.blobs.scope(), "hub-verify", id, work.boxed()).ok_or(Busy)?;
+    flight.await.ok_or(Busy)?
+}
+
+/// Records what came, once it is known to be what was announced; else throws it away.
+async fn verified(hub: &Hub, upload: Upload) -> Result<Upload, ApiError> {
+    let id = upload.new.id.clone();
     let (blake3, sha256) = hashes(hub, &upload).await?;
     if blake3 != upload.new.blake3 {
         hub.metadata.drop_upload(id).await?;

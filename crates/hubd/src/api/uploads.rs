@@ -23,6 +23,7 @@ use super::{
     parts,
 };
 use crate::{
+    content_kind::BYTES,
     hub::Hub,
     metadata::{NewUpload, Upload, UploadOpened, UploadOwner},
 };
@@ -32,6 +33,19 @@ pub(super) const OPEN_S: u64 = 24 * 60 * 60;
 
 /// How long an address for reading lives (Hub contract, 3.9: at least an hour).
 pub(crate) const READ_S: u64 = 6 * 60 * 60;
+
+/// Longest kind of content in bytes: far longer than any is, parameters included.
+const MIME_TYPE_BYTES_MAX: usize = 512;
+
+/// The kind of content that a client announces. Headers tell it later, so that it has no character that they may not have.
+pub(super) fn mime_type(announced: Option<String>) -> Result<String, ApiError> {
+    let kind = announced.unwrap_or_else(|| BYTES.to_owned());
+    if kind.len() > MIME_TYPE_BYTES_MAX || !kind.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+        let message = format!("a kind of content has at most {MIME_TYPE_BYTES_MAX} printable characters of ASCII");
+        return Err(ApiError::invalid("invalid_content_type", message));
+    }
+    Ok(kind)
+}
 
 /// A new id of an upload or a commit.
 pub(super) fn new_id() -> Result<ServerId, ApiError> {
@@ -60,7 +74,7 @@ pub(crate) async fn create(
         owner: UploadOwner::Media { owner, reference: reference.to_string(), create: create.create },
         blake3: create.blake3,
         size_bytes: create.size_bytes,
-        mime_type: create.content_type.unwrap_or_else(|| "application/octet-stream".to_owned()),
+        mime_type: mime_type(create.content_type)?,
         expires_s: now_s.saturating_add(OPEN_S),
     };
     match hub.metadata.open_upload(new.clone(), caller.author(), now_s).await.map_err(ApiError::of_upload)? {

@@ -1,6 +1,9 @@
 //! Variables of endpoints (Hub contract, section 10). Their values are encrypted before they come here.
 
-use gen_worker_hub::api::{EnvironmentName, EnvironmentScope};
+use gen_worker_hub::{
+    api::{EnvironmentName, EnvironmentScope},
+    names::{ReleaseId, Tag},
+};
 
 use super::Answer;
 
@@ -31,6 +34,15 @@ pub struct EndpointName {
     pub endpoint: String,
 }
 
+/// What a scope may know a release by, besides its id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseLabels {
+    /// The tags of one endpoint that point at it, in their order.
+    pub tags: Vec<Tag>,
+    /// Which callers and variables it fits.
+    pub compatibility_version: Option<String>,
+}
+
 /// The part of the seam for variables.
 pub trait Environments {
     /// Sets a variable. True when it was not there.
@@ -42,6 +54,9 @@ pub trait Environments {
 
     /// The variables of an endpoint, by name.
     fn variables(&self, of: EndpointName) -> Answer<'_, Vec<Variable>>;
+
+    /// By what the variables of an endpoint may know a release; none of a release that its owner does not have.
+    fn release_labels(&self, of: EndpointName, release: ReleaseId) -> Answer<'_, Option<ReleaseLabels>>;
 
     /// Takes a variable away. False when it is not there.
     fn remove_variable(&self, of: EndpointName, name: EnvironmentName) -> Answer<'_, bool>;

@@ -9,6 +9,12 @@ use super::MetadataError;
 /// The tag that every commit moves.
 pub(super) const LATEST: &str = "latest";
 
+/// Refuses a commit whose labels or tags are none, before its bytes come.
+pub(crate) fn check_names(body: &CommitCreate) -> Result<(), MetadataError> {
+    labels(body)?;
+    tags(body).map(drop)
+}
+
 /// The labels of the commit, at least the empty one, and the first that had to be changed.
 pub(super) fn labels(body: &CommitCreate) -> Result<(BTreeSet<String>, Option<String>), MetadataError> {
     let (mut labels, mut changed) = (BTreeSet::new(), None);

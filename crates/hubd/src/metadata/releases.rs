@@ -201,6 +201,10 @@ impl Details {
         serde_json::from_str(text).map_err(corrupt)
     }
 
+    pub fn compatibility_version(self) -> Option<String> {
+        self.compatibility_version
+    }
+
     /// The release that they belong to.
     pub fn release(self, id: ReleaseId, project: ProjectName, manifest: String, endpoints: Vec<Slug>) -> NewRelease {
         let Self { image, source_digest, compatibility_version, notes } = self;

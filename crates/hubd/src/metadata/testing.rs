@@ -61,6 +61,7 @@ where
     sessions::ends(Store(make().await)).await;
     datasets::datasets(Store(make().await)).await;
     environments::environments(Store(make().await)).await;
+    releases::labels(Store(make().await)).await;
     joins::joins(Store(make().await)).await;
     joins::turns(Store(make().await)).await;
     media::media(Store(make().await)).await;

@@ -90,6 +90,47 @@ async fn h10_2_a_variable_is_set_for_the_releases_that_it_names() -> Result<()> 
 }
 
 #[tokio::test]
+async fn h10_2_the_launcher_names_a_release_and_gets_what_its_tags_and_its_version_are_set_for() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let client = operator(&server)?;
+    let scope = |tags: &[&str], versions: &[&str]| {
+        let own = |list: &[&str]| list.iter().map(|item| (*item).to_owned()).collect();
+        Some(EnvironmentScope { tags: own(tags), release_ids: Vec::new(), compatibility_versions: own(versions) })
+    };
+    for (owner, endpoint, name, applies_to) in [
+        ("acme", "paint", "PROD", scope(&["prod"], &[])),
+        ("acme", "paint", "V2", scope(&[], &["v2"])),
+        ("acme", "paint", "V3", scope(&[], &["v3"])),
+        ("acme", "erase", "PROD", scope(&["prod"], &[])),
+        ("eve", "paint", "PROD", scope(&["prod"], &["v2"])),
+    ] {
+        client.add_variable(owner, endpoint, &entry(name, "x", applies_to)?).await?;
+    }
+    let post = async |path: &str, body: Value| {
+        let url = format!("{}/api/v1/projects/acme/studio/{path}", server.url);
+        let reply = server.http.post(url).bearer_auth(OPERATOR).body(body.to_string()).send().await?;
+        anyhow::Ok(serde_json::from_slice::<Value>(&reply.bytes().await?)?)
+    };
+    let manifest = json!({"functions": [{"name": "paint"}, {"name": "erase"}]});
+    let published = post("releases", json!({"manifest": manifest, "compatibility_version": "v2"})).await?;
+    let release = published["release_id"].as_str().unwrap_or_default().parse()?;
+    let names = async |owner: &str, endpoint: &str| {
+        let env = client.environment(owner, endpoint, &release).await?.env;
+        anyhow::Ok(env.into_keys().collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(names("acme", "paint").await?, "V2", "no tag points at it");
+    post("promote", json!({"release_id": release, "endpoints": ["paint"]})).await?;
+    assert_eq!(names("acme", "paint").await?, "PROD V2");
+    assert_eq!(names("acme", "erase").await?, "", "the tag of another endpoint");
+    assert_eq!(names("eve", "paint").await?, "", "the release of another owner");
+    let query = format!("/resolve?release_id={release}&compatibility_version=v3");
+    let (_, reply) = call(&server, "GET", &query, Value::Null).await?;
+    assert_eq!(reply["env"].as_object().map(|env| env.len()), Some(3), "what the query says is added");
+    Ok(())
+}
+
+#[tokio::test]
 async fn h10_3_reserved_names_and_impossible_values_are_refused() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let server = Server::start(directory.path(), Visibility::Private).await?;
@@ -104,6 +145,7 @@ async fn h10_3_reserved_names_and_impossible_values_are_refused() -> Result<()> 
         (json!({"name": "A", "value": "\u{0}"}), "invalid_value"),
         (json!({"name": "A", "value": "x".repeat(64 * 1024 + 1)}), "invalid_value"),
         (json!({"name": "A", "value": "", "description": "x".repeat(5000)}), "invalid_description"),
+        (json!({"name": "A", "value": "", "description": "a\u{0}b"}), "invalid_description"),
         (json!({"name": "A", "value": "", "applies_to": {"tags": vec!["x"; 257]}}), "invalid_scope"),
         (json!({"value": ""}), "invalid_body"),
     ] {

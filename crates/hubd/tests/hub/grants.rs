@@ -62,7 +62,7 @@ impl Session {
     }
 }
 
-fn s3(grant: &TransferGrant) -> Result<AmazonS3> {
+pub fn s3(grant: &TransferGrant) -> Result<AmazonS3> {
     let builder = AmazonS3Builder::new()
         .with_endpoint(grant.endpoint_url.reveal())
         .with_bucket_name(&grant.bucket)

@@ -27,3 +27,4 @@ mod sessions;
 mod sign;
 mod unknown_fields;
 mod uploads;
+mod verification;

@@ -3,12 +3,13 @@
 use anyhow::Result;
 use gen_worker_hub::{
     Digest,
+    api::CommitMode,
     token::{Area, ByteLimits, Right},
 };
 use gen_worker_hubd::Visibility;
 use serde_json::Value;
 
-use crate::server::{OPERATOR, Server, content};
+use crate::server::{OPERATOR, Server, adding, content};
 
 /// One call: the status, a header and the body of the reply.
 async fn call(
@@ -80,6 +81,34 @@ async fn h11_2_head_tells_what_is_there_and_files_have_a_limit() -> Result<()> {
         assert_eq!(call(&server, "PUT", path, &headers, b"x").await?.0, 422, "{path}");
     }
     assert_eq!(call(&server, "HEAD", "missing", &headers, b"").await?.0, 404);
+    Ok(())
+}
+
+#[tokio::test]
+async fn h11_1_content_that_came_in_parts_before_has_a_sha256_as_well() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let (bytes, client) = (content(3000, 1), server.writer("acme")?);
+    let commit = adding(CommitMode::Replace, &[("a", &bytes)])?;
+    server.commit(&client, &"acme/model".parse()?, &commit, &[&bytes]).await?;
+    let grants = [(Area::Repo, Right::Write, "acme"), (Area::Media, Right::Write, "acme")];
+    let token = format!("Bearer {}", server.token("acme", &grants, ByteLimits::default())?.reveal());
+    let (status, reply) = call(&server, "PUT", "a", &[("authorization", token.as_str())], &bytes).await?;
+    let reply: Value = serde_json::from_slice(&reply)?;
+    assert_eq!((status, &reply["sha256"]), (201, &Digest::sha256(&bytes).hex().into()));
+    let told = async |server: &Server| {
+        let url = format!("{}/api/v1/file/a", server.url);
+        let head = server.http.head(url).header("authorization", token.as_str()).send().await?;
+        anyhow::Ok(head.headers().get("x-cozy-sha256").and_then(|value| value.to_str().ok()).map(str::to_owned))
+    };
+    assert_eq!(told(&server).await?, Some(Digest::sha256(&bytes).hex()));
+    server.stop().await;
+    // 11.2: so has a file whose hash nobody had to know so far.
+    let store = rusqlite::Connection::open(directory.path().join("hub.db"))?;
+    assert_eq!(store.execute("UPDATE blobs SET sha256 = NULL", [])?, 1);
+    drop(store);
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    assert_eq!(told(&server).await?, Some(Digest::sha256(&bytes).hex()));
     Ok(())
 }
 

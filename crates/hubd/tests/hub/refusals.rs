@@ -70,3 +70,52 @@ async fn h9_8_addresses_of_media_are_for_the_operator_and_for_the_job_itself() -
     assert_eq!(ask(None, Some("acme")).await?.0, 401);
     Ok(())
 }
+
+#[tokio::test]
+async fn h9_8_a_text_that_is_no_ref_is_missing_and_the_others_are_told() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let send = async |method: reqwest::Method, path: &str, body: String| {
+        let call = server.http.request(method, format!("{}/api/v1/{path}", server.url)).body(body);
+        let reply = call.bearer_auth(server.operator().reveal()).header("x-cozy-owner", "acme").send().await?;
+        anyhow::Ok((reply.status().as_u16(), serde_json::from_slice::<Value>(&reply.bytes().await?)?))
+    };
+    send(reqwest::Method::PUT, "file/a.txt", "one".to_owned()).await?;
+    let none = json!(["../a.txt", "", "/a.txt", "a\\b", "a\u{0}b", "x".repeat(2_000)]);
+    let mut refs = none.clone();
+    refs.as_array_mut().context("a list")?.push("a.txt".into());
+    let (status, reply) = send(reqwest::Method::POST, "media/urls", json!({"refs": refs}).to_string()).await?;
+    assert_eq!((status, &reply["missing"]), (200, &none), "{reply}");
+    assert!(reply["urls"]["a.txt"]["url"].is_string(), "{reply}");
+    let many = json!({"refs": vec!["../a"; 1_001]}).to_string();
+    assert_eq!(send(reqwest::Method::POST, "media/urls", many).await?.0, 422, "they count as well");
+    Ok(())
+}
+
+#[tokio::test]
+async fn h1_9_texts_that_not_every_store_keeps_are_refused() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Private).await?;
+    let send = async |method: reqwest::Method, path: &str, body: Value| {
+        let call = server.http.request(method, format!("{}/api/v1/{path}", server.url)).body(body.to_string());
+        let reply = call.bearer_auth(server.operator().reveal()).send().await?;
+        anyhow::Ok((reply.status().as_u16(), serde_json::from_slice::<Value>(&reply.bytes().await?)?))
+    };
+    let (_, session) = send(reqwest::Method::POST, "repos/acme/model/revisions", json!({})).await?;
+    let session = format!("repos/acme/model/revisions/{}/uploads", session["session_id"].as_str().context("an id")?);
+    for kind in ["text/plain\u{0}".to_owned(), "text/\u{e9}".to_owned(), "x".repeat(513)] {
+        for (path, name) in [("media/acme/uploads", "ref"), (&session, "path")] {
+            let body = json!({"blake3": gen_worker_hub::Blake3Hash::of(b"a"), "size_bytes": 1, "content_type": kind, name: "a"});
+            let (status, reply) = send(reqwest::Method::POST, path, body).await?;
+            assert_eq!((status, &reply["error"]["code"]), (422, &json!("invalid_content_type")), "{path} {reply}");
+        }
+    }
+    let release = format!("r_{}", "a".repeat(26));
+    let body = json!({"release_id": release, "reason": "a\u{0}b"});
+    for path in ["endpoints/draw/tags/prod", "promote"] {
+        let method = if path == "promote" { reqwest::Method::POST } else { reqwest::Method::PUT };
+        let (status, reply) = send(method, &format!("projects/acme/paint/{path}"), body.clone()).await?;
+        assert_eq!((status, &reply["error"]["code"]), (422, &json!("invalid_text")), "{path} {reply}");
+    }
+    Ok(())
+}

@@ -8,11 +8,11 @@ use gen_worker_hub::{
     BearerToken,
     api::RenewRequest,
     client::HubError,
-    token::{Area, ByteLimits, Right},
+    token::{Area, ByteLimits, Grant, Right},
 };
 use gen_worker_hubd::{NotRunning, RunningJobs, Visibility, signing::token_signer};
 
-use crate::server::{SECRET, Server};
+use crate::server::{SECRET, Server, signed};
 
 /// One request runs: `r1`, in its first attempt, on the worker whose token is its name.
 struct OneJob;
@@ -73,6 +73,23 @@ async fn h9_3_a_token_of_a_running_job_is_exchanged_for_one_that_ends_later() ->
     assert_eq!((after.grants, after.limits, after.request_id), (before.grants, before.limits, before.request_id));
     server.clock.advance(1);
     assert_eq!(refused(&server, "worker", &request).await?, (401, "invalid_token".to_owned()));
+    Ok(())
+}
+
+#[tokio::test]
+async fn h9_5_a_renewed_token_lives_no_shorter_than_the_one_before() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = hub(directory.path()).await?;
+    let (begun_s, client) = (server.clock.now_s(), server.client("acme", &[])?);
+    server.clock.advance(600);
+    // One that covers the deadline of its job lives longer than such work does mostly.
+    for (life_s, renewed_s) in [(3 * 3600, 3 * 3600), (900, 3600)] {
+        let grants = vec![Grant::new(Area::Media, Right::Write, "acme", "*")?];
+        let old = signed("acme", grants, ByteLimits::default(), begun_s, life_s)?;
+        let request = RenewRequest { request_id: "r1".to_owned(), attempt: 1, capability_token: old };
+        let reply = client.renew_capability(&"worker".parse()?, &request).await?;
+        assert_eq!(reply.expires_at_unix, begun_s + 600 + renewed_s);
+    }
     Ok(())
 }
 

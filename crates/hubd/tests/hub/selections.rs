@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 use gen_worker_hub::{
     HubRef,
-    api::{CommitFinalized, CommitMode, MergeBase},
+    api::{CommitCreate, CommitFinalized, CommitMode, CommitTag, MergeBase},
     client::HubClient,
     token::{Area, ByteLimits, Right},
 };
@@ -85,7 +85,7 @@ async fn h6_14_a_merge_builds_on_latest_whatever_its_flavor_unless_it_says_other
         let resolved = client.resolve(&HubRef::parse(&format!("acme/model@{}", done.checkpoint_id))?).await?;
         // What `fp8` means is as before, for the next one.
         let back = adding(CommitMode::Replace, &[("fp8.bin.txt", b"fp8 of fp8.bin.txt")])?;
-        let back = gen_worker_hub::api::CommitCreate { flavor: "fp8".to_owned(), ..back };
+        let back = CommitCreate { flavor: "fp8".to_owned(), ..back };
         assert_eq!(server.commit(&client, &repo, &back, &[]).await?.checkpoint_id, fp8.checkpoint_id);
         Ok(resolved.files.iter().map(|file| file.path.to_string()).collect())
     };
@@ -100,5 +100,28 @@ async fn h6_14_a_merge_builds_on_latest_whatever_its_flavor_unless_it_says_other
     let refused = server.commit(&client, &repo, &nowhere, &[b"new"]).await.unwrap_err();
     let refused = refused.downcast::<gen_worker_hub::client::HubError>()?;
     assert_eq!(refused.code(), Some("invalid_commit"));
+    Ok(())
+}
+
+#[tokio::test]
+async fn h6_16_labels_that_are_none_are_refused_before_the_bytes_come() -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let (client, repo) = (server.writer("acme")?, "acme/model".parse()?);
+    let new = || adding(CommitMode::Replace, &[("a", b"1")]);
+    let tag = CommitTag { tag: "v1".parse()?, default_flavor: Some("a b".to_owned()) };
+    for commit in [
+        CommitCreate { flavor: "a b".to_owned(), ..new()? },
+        CommitCreate { flavors: vec!["fp8".to_owned(), "-fp8".to_owned()], ..new()? },
+        CommitCreate { default_flavor: "a/b".to_owned(), ..new()? },
+        CommitCreate { tags: vec![tag], ..new()? },
+    ] {
+        let refused = client.create_commit(&repo, &commit).await.unwrap_err();
+        assert_eq!(refused.code(), Some("invalid_commit"), "{commit:?}");
+    }
+    // 6.17: what can be made a label is one. The type is only said of a tree, and labels nothing.
+    let fits = CommitCreate { flavor: "INT4:nf4".to_owned(), dtype: "8 bits".to_owned(), ..new()? };
+    let done = server.commit(&client, &repo, &fits, &[b"1"]).await?;
+    assert_eq!(done.normalized_flavor.as_deref(), Some("int4-nf4"));
     Ok(())
 }

@@ -21,7 +21,7 @@ rows! {
                   reach when the hub has another, or `hub`."
     }
     GEN_WORKER_HUB_SECRET_FILE {
-        flag: "hub --secret-file",
+        flag: "hub --secret-file, hub token --secret-file",
         default: "the file `secret` in the hub's directory",
         meaning: "File with the secret of the hub. All processes of one hub have the same."
     }

@@ -1,7 +1,10 @@
 //! Variables of endpoints.
 
 use futures::FutureExt as _;
-use gen_worker_hub::api::{EnvironmentName, EnvironmentScope};
+use gen_worker_hub::{
+    api::{EnvironmentName, EnvironmentScope},
+    names::ReleaseId,
+};
 use tokio_postgres::Row;
 
 use super::{
@@ -9,7 +12,10 @@ use super::{
     row::{column, parse, values},
     transaction::{Lock, Transaction},
 };
-use crate::metadata::{Answer, EndpointName, Environments, MetadataError, Variable, environments::VARIABLES_MAX};
+use crate::metadata::{
+    Answer, EndpointName, Environments, MetadataError, ReleaseLabels, Variable, environments::VARIABLES_MAX,
+    releases::Details,
+};
 
 impl Environments for PostgresMetadata {
     fn put_variable(&self, of: EndpointName, variable: Variable, create: bool) -> Answer<'_, bool> {
@@ -20,6 +26,11 @@ impl Environments for PostgresMetadata {
 
     fn variables(&self, of: EndpointName) -> Answer<'_, Vec<Variable>> {
         self.read("list variables", of, |on, of| list(on, of).boxed())
+    }
+
+    fn release_labels(&self, of: EndpointName, release: ReleaseId) -> Answer<'_, Option<ReleaseLabels>> {
+        let data = (of, release);
+        self.read("read the labels of a release", data, |on, (of, release)| release_labels(on, of, release).boxed())
     }
 
     fn remove_variable(&self, of: EndpointName, name: EnvironmentName) -> Answer<'_, bool> {
@@ -45,6 +56,21 @@ fn variable(row: &Row) -> Result<Variable, MetadataError> {
         description: column(row, 3)?,
         applies_to,
     })
+}
+
+async fn release_labels(
+    on: &Transaction,
+    of: &EndpointName,
+    release: &ReleaseId,
+) -> Result<Option<ReleaseLabels>, MetadataError> {
+    let sql = "SELECT r.project, r.details FROM hub.releases AS r JOIN hub.projects AS p ON p.id = r.project
+         WHERE r.id = $1 AND p.tenant = $2";
+    let Some(row) = on.row(sql, values![release.as_str(), of.owner.as_str()]).await? else { return Ok(None) };
+    let (project, details): (i64, Details) = (column(&row, 0)?, Details::read(column(&row, 1)?)?);
+    let sql = "SELECT tag FROM hub.endpoint_tags WHERE release = $1 AND project = $2 AND endpoint = $3 ORDER BY tag";
+    let rows = on.rows(sql, values![release.as_str(), project, of.endpoint.as_str()]).await?;
+    let tags = rows.iter().map(|row| parse("tag", column(row, 0)?)).collect::<Result<_, _>>()?;
+    Ok(Some(ReleaseLabels { tags, compatibility_version: details.compatibility_version() }))
 }
 
 async fn put(

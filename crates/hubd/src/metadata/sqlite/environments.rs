@@ -1,10 +1,16 @@
 //! Variables of endpoints.
 
-use gen_worker_hub::api::{EnvironmentName, EnvironmentScope};
-use rusqlite::{Connection, Row, params};
+use gen_worker_hub::{
+    api::{EnvironmentName, EnvironmentScope},
+    names::ReleaseId,
+};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use super::{SqliteMetadata, row::parse};
-use crate::metadata::{Answer, EndpointName, Environments, MetadataError, Variable, environments::VARIABLES_MAX};
+use crate::metadata::{
+    Answer, EndpointName, Environments, MetadataError, ReleaseLabels, Variable, environments::VARIABLES_MAX,
+    releases::Details,
+};
 
 impl Environments for SqliteMetadata {
     fn put_variable(&self, of: EndpointName, variable: Variable, create: bool) -> Answer<'_, bool> {
@@ -20,6 +26,10 @@ impl Environments for SqliteMetadata {
             let rows = list.query_map([&of.owner, &of.endpoint], |row| Ok(variable(row)))?;
             rows.map(|row| row?).collect()
         })
+    }
+
+    fn release_labels(&self, of: EndpointName, release: ReleaseId) -> Answer<'_, Option<ReleaseLabels>> {
+        self.read("read the labels of a release", move |on| release_labels(on, &of, &release))
     }
 
     fn remove_variable(&self, of: EndpointName, name: EnvironmentName) -> Answer<'_, bool> {
@@ -42,6 +52,26 @@ fn variable(row: &Row<'_>) -> Result<Variable, MetadataError> {
         description: row.get(3)?,
         applies_to,
     })
+}
+
+fn release_labels(
+    on: &Connection,
+    of: &EndpointName,
+    release: &ReleaseId,
+) -> Result<Option<ReleaseLabels>, MetadataError> {
+    let mut find = on.prepare_cached(
+        "SELECT r.project, r.details FROM releases AS r JOIN projects AS p ON p.id = r.project
+         WHERE r.id = ?1 AND p.tenant = ?2",
+    )?;
+    let row = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?));
+    let found = find.query_row([release.as_str(), &of.owner], row).optional()?;
+    let Some((project, details)) = found else { return Ok(None) };
+    let mut list = on.prepare_cached(
+        "SELECT tag FROM endpoint_tags WHERE release = ?1 AND project = ?2 AND endpoint = ?3 ORDER BY tag",
+    )?;
+    let rows = list.query_map(params![release.as_str(), project, of.endpoint], |row| row.get::<_, String>(0))?;
+    let tags = rows.map(|tag| parse("tag", &tag?)).collect::<Result<_, MetadataError>>()?;
+    Ok(Some(ReleaseLabels { tags, compatibility_version: Details::read(&details)?.compatibility_version() }))
 }
 
 fn put(on: &Connection, of: &EndpointName, variable: &Variable, create: bool) -> Result<bool, MetadataError> {

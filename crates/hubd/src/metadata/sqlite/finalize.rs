@@ -74,7 +74,8 @@ pub(super) fn finalize(
 
 fn read(on: &Connection, repo: &RepoName, id: &ServerId) -> Result<Option<Stored>, MetadataError> {
     let mut find = on.prepare_cached(
-        "SELECT private, state, result, expires_s FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3",
+        "SELECT private, state, result, expires_s FROM commits WHERE id = ?1 AND owner = ?2 AND name = ?3
+             AND NOT EXISTS (SELECT 1 FROM sessions WHERE id = ?1)",
     )?;
     let found = find.query_row([id.as_str(), repo.owner(), repo.repo()], |row| {
         Ok(Stored { private: row.get(0)?, state: row.get(1)?, result: row.get(2)?, expires_s: row.get(3)? })

@@ -4,8 +4,8 @@ use gen_worker_hub::names::{ReleaseId, Slug, Tag};
 
 use super::*;
 use crate::metadata::{
-    Actor, Expectation, LogEntry, MovedTag, NewPromotion, NewRelease, PUBLISH_KEY_S, ProjectName, ReleaseAction,
-    ReleaseError, ReleaseImage,
+    Actor, EndpointName, Expectation, LogEntry, MovedTag, NewPromotion, NewRelease, PUBLISH_KEY_S, ProjectName,
+    ReleaseAction, ReleaseError, ReleaseImage, ReleaseLabels,
 };
 
 fn project(name: &str) -> ProjectName {
@@ -161,6 +161,32 @@ pub(super) async fn promotions(store: Store) {
         tokio::join!(store.promote('a', Some(&["draw"]), expected()), store.promote('c', None, expected()));
     assert_eq!([one.is_ok(), other.is_ok()].iter().filter(|won| **won).count(), 1);
     assert_eq!(store.points_at().await.map(|(_, generation)| generation), Some(3));
+}
+
+/// Variables know a release of their owner by the tags of their own endpoint, and by its version.
+pub(super) async fn labels(store: Store) {
+    store.publish('a', &["draw", "erase"]).await;
+    let labels = async |owner: &str, endpoint: &str, letter| {
+        let of = EndpointName { owner: owner.to_owned(), endpoint: endpoint.to_owned() };
+        store.0.release_labels(of, release(letter)).await.expect("a read")
+    };
+    let expected = |tags: &[&str]| {
+        let tags = tags.iter().map(|tag| tag.parse().expect("a tag")).collect();
+        Some(ReleaseLabels { tags, compatibility_version: Some("2".to_owned()) })
+    };
+    assert_eq!(labels("acme", "draw", 'a').await, expected(&[]), "nothing points at it");
+    store.promote('a', Some(&["draw"]), Expectation::Anything).await.expect("a promotion");
+    let beta = NewPromotion {
+        release: release('a'),
+        endpoints: None,
+        tag: "beta".parse().expect("a tag"),
+        expected: Expectation::Anything,
+    };
+    store.0.promote(project("paint"), beta, by("bob", NOW_S + 1)).await.expect("a promotion");
+    assert_eq!(labels("acme", "draw", 'a').await, expected(&["beta", "prod"]));
+    assert_eq!(labels("acme", "erase", 'a').await, expected(&["beta"]), "tags of another endpoint are not its own");
+    assert_eq!(labels("eve", "draw", 'a').await, None, "it is of another owner");
+    assert_eq!(labels("acme", "draw", 'b').await, None, "there is no such release");
 }
 
 /// A rollback goes to the release before, the next one further back, past what is gone.

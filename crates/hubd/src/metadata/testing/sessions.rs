@@ -78,6 +78,7 @@ pub(super) async fn ends(store: Store) {
     assert!(store.part("u1", "k1", "one").await);
     store.0.close_commit(repo(), parse("s1"), NOW_S).await.expect("it is no commit");
     assert!(store.doomed().await.is_empty(), "the session is as it was");
+    assert!(matches!(store.finalize("s1").await, Err(MetadataError::Closed)), "nor does it end as one");
     assert!(store.wants("s1", "u0", "none").await.expect("it is open"));
     store.0.close_session(repo(), parse("s1"), NOW_S).await.expect("it closes");
     assert_eq!(store.doomed().await, ["k1"]);
