@@ -19,6 +19,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
+/// That of the real clients and of the hub, for both sides that are compared.
+#[global_allocator]
+static ALLOCATOR: gen_worker_allocator::Allocator = gen_worker_allocator::Allocator;
+
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
