@@ -45,7 +45,7 @@ fn h3_3_a_file_without_something_fails_all() {
 
 #[test]
 fn h3_3_unsafe_paths_fail_all() {
-    for path in ["../a", "/a", "a\\b", "a/../../b"] {
+    for path in ["../a", "/", "a\\..\\..\\b", "a/../../b", "a//b"] {
         let mut bad = good();
         bad["files"][0]["path"] = path.into();
         assert_eq!(reply(&bad), Err(ReplyError::Invalid("path")), "{path}");
@@ -54,6 +54,15 @@ fn h3_3_unsafe_paths_fail_all() {
     let file = json!({"path": "A", "blake3": HEX, "url": "http://h/A"});
     twice["files"].as_array_mut().unwrap().push(file);
     assert_eq!(reply(&twice), Err(ReplyError::Invalid("path")));
+}
+
+#[test]
+fn m6_16_paths_are_read_as_peers_read_them() {
+    for (path, meant) in [("/a", "a"), ("a\\b", "a/b")] {
+        let mut tree = good();
+        tree["files"][0]["path"] = path.into();
+        assert_eq!(reply(&tree).unwrap().files[0].path.as_str(), meant);
+    }
 }
 
 #[test]
