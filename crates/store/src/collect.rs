@@ -76,10 +76,10 @@ impl Collector<'_> {
     }
 
     fn remove_part(&self, path: &Path) {
-        let removed = self.named().and_then(|named| {
-            // Who used it may have noted it meanwhile.
-            if unfinished::is_named(&named, path) { Ok(false) } else { unfinished::remove(self.layout, path) }
-        });
+        // Who used a directory may have noted it meanwhile.
+        let noted = || Ok(path.is_dir() && unfinished::is_named(&self.named()?, path));
+        let removed =
+            noted().and_then(|noted: bool| if noted { Ok(false) } else { unfinished::remove(self.layout, path) });
         if let Err(error) = removed {
             warn!(path = %path.display(), %error, "a file that came in part cannot be removed");
         }
@@ -113,8 +113,7 @@ impl Collector<'_> {
 
     /// What the refs name.
     fn named(&self) -> io::Result<HashSet<PathBuf>> {
-        let models = self.index.read()?.into_values();
-        Ok(models.filter_map(|model| self.layout.eviction_unit(&model.path)).collect())
+        Ok(unfinished::units(self.layout, &self.index.read()?))
     }
 
     /// Removes trees that no ref names: the last one went on to another, or was never noted.

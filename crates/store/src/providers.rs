@@ -29,7 +29,6 @@ use hugging_face::{tree_of_files, weights_of_index, without_shard};
 pub use options::{CivitaiOptions, HuggingFaceOptions, ModelScopeOptions, ProviderOptions};
 pub use request::{ModelRequest, Reach};
 
-use place::BLOBS;
 pub(crate) use place::{FilePlace, HUB_CACHE_PART_SUFFIX, Place, hub_cache_lock};
 pub(crate) use receipt::{Receipt, ReceivedFile};
 pub(crate) use remote::{RemoteFile, RemoteModel};

@@ -36,8 +36,8 @@ pub(crate) struct Unfinished {
 /// `modelscope/<owner>/<repo>/<content>`.
 const DIRECTORIES: [(&str, usize); 2] = [(CIVITAI_DIR, 1), (MODEL_SCOPE_DIR, 3)];
 
-/// All files that came in part, whoever is at them. What cannot be looked into is passed over: other programs may write below the root, too.
-pub(crate) fn all(layout: &Layout) -> Vec<Unfinished> {
+/// All of them, whoever is at them. What cannot be looked into is passed over: other programs may write below the root, too.
+pub(crate) fn all(layout: &Layout, models: &Models) -> Vec<Unfinished> {
     let mut found = Vec::new();
     walk(layout.blobs(), PART_SUFFIX, &mut found);
     for (dir, _) in DIRECTORIES {
@@ -51,15 +51,16 @@ pub(crate) fn all(layout: &Layout) -> Vec<Unfinished> {
             }
         }
     }
+    let unnamed = unnamed(layout, &units(layout, models));
+    found.retain(|part| !unnamed.iter().any(|dir| part.path.starts_with(&dir.path)));
+    found.extend(unnamed);
     found
 }
 
-/// Those of them that nobody brings, of any process, and directories that nobody names. Files of whole models are none, whatever they
-/// are called. Who calls holds the lock `gc` alone, so nobody begins to.
+/// Those of them that nobody brings, of any process. Files of whole models are none, whatever they are called. Who calls holds the
+/// lock `gc` alone, so nobody begins to.
 pub(crate) fn idle(layout: &Layout, needed: &Needed, models: &Models) -> Vec<Unfinished> {
-    let units: HashSet<PathBuf> = models.values().filter_map(|model| layout.eviction_unit(&model.path)).collect();
-    let unnamed = unnamed(layout, &units);
-    let is_in_one = |part: &Unfinished| unnamed.iter().any(|dir| part.path.starts_with(&dir.path));
+    let units = units(layout, models);
     let is_idle = |unfinished: &Unfinished| {
         let path = &unfinished.path;
         let (is_needed, is_whole) = match blob_of(layout, path) {
@@ -69,8 +70,14 @@ pub(crate) fn idle(layout: &Layout, needed: &Needed, models: &Models) -> Vec<Unf
         // One that cannot be locked stays.
         !is_needed && !is_whole && locks(layout, path).is_ok_and(|locks| locks.is_some())
     };
-    let parts = all(layout).into_iter().filter(|part| !is_in_one(part)).collect::<Vec<_>>();
-    parts.into_iter().chain(unnamed).filter(is_idle).collect()
+    let mut idle = all(layout, models);
+    idle.retain(is_idle);
+    idle
+}
+
+/// What is deleted with each of `models`.
+pub(crate) fn units(layout: &Layout, models: &Models) -> HashSet<PathBuf> {
+    models.values().filter_map(|model| layout.eviction_unit(&model.path)).collect()
 }
 
 /// Removes one, unless somebody is at it. False when it stays.

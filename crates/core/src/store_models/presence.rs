@@ -8,6 +8,9 @@ use parking_lot::Mutex;
 use super::name::{Name, keys_of, wire_of};
 use crate::model_source::TellEvicted;
 
+/// Wire refs that are known beside those of models that are there, at most.
+const WIRES_MAX: usize = 1_024;
+
 #[derive(Default)]
 pub(super) struct Presence {
     models: Mutex<Models>,
@@ -40,9 +43,15 @@ impl Presence {
 
     /// How a model is called, where its key does not tell.
     pub(super) fn learn(&self, name: &Name) {
-        if wire_of(&name.key) != name.wire {
-            self.models.lock().wires.entry(name.key.clone()).or_insert_with(|| name.wire.clone());
+        if wire_of(&name.key) == name.wire {
+            return;
         }
+        let Models { present, wires } = &mut *self.models.lock();
+        if wires.len() >= WIRES_MAX {
+            // Those of others are learned again before they come.
+            wires.retain(|key, _| present.contains(key));
+        }
+        wires.entry(name.key.clone()).or_insert_with(|| name.wire.clone());
     }
 
     /// The keys of models that are called `wire`.

@@ -25,6 +25,18 @@ pub struct Session {
     pub target: UploadTarget,
 }
 
+/// What a client says when `bytes` have come by `grant`.
+pub fn done(grant: &TransferGrant, bytes: &[u8]) -> TransferDone {
+    TransferDone {
+        mode: "s3_sdk".to_owned(),
+        bucket: grant.bucket.clone(),
+        key: grant.key.clone(),
+        size_bytes: bytes.len() as u64,
+        blake3: Blake3Hash::of(bytes),
+        etag: String::new(),
+    }
+}
+
 impl Session {
     pub async fn open(server: &Server) -> Result<Self> {
         Self::of(server.writer("acme")?).await
@@ -47,14 +59,7 @@ impl Session {
 
     /// Says that the bytes have come; the reply in short.
     pub async fn complete(&self, id: &ServerId, grant: &TransferGrant, bytes: &[u8]) -> Result<String, HubError> {
-        let transfer = TransferDone {
-            mode: "s3_sdk".to_owned(),
-            bucket: grant.bucket.clone(),
-            key: grant.key.clone(),
-            size_bytes: bytes.len() as u64,
-            blake3: Blake3Hash::of(bytes),
-            etag: String::new(),
-        };
+        let transfer = done(grant, bytes);
         let (_, local) = announced_path("a", bytes).expect("a path");
         let request = CompleteRequest::of_transfer(transfer);
         let file = self.client.complete_upload(&self.target, id, &request, &local).await?;

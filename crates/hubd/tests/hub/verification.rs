@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use futures::future::{Either, select};
 use gen_worker_hub::{
-    Blake3Hash, Digest,
-    api::{TransferDone, TransferGrant},
+    Digest,
+    api::TransferGrant,
     client::UploadTarget,
     names::ServerId,
     token::{Area, ByteLimits, Right},
@@ -22,7 +22,7 @@ use tokio::{
 
 use crate::{
     gate::Gate,
-    grants::{Session, s3},
+    grants::{Session, done, s3},
     server::{Server, content},
 };
 
@@ -41,20 +41,12 @@ struct Complete {
 impl Complete {
     fn new(server: &Server, session: &Session, id: &ServerId, grant: &TransferGrant, bytes: &[u8]) -> Result<Self> {
         let UploadTarget::Revision { session, .. } = &session.target else { bail!("a session is expected") };
-        let transfer = TransferDone {
-            mode: "s3_sdk".to_owned(),
-            bucket: grant.bucket.clone(),
-            key: grant.key.clone(),
-            size_bytes: bytes.len() as u64,
-            blake3: Blake3Hash::of(bytes),
-            etag: String::new(),
-        };
         let token = server.token("acme", &[(Area::Repo, Right::Write, "acme")], ByteLimits::default())?;
         Ok(Self {
             address: server.url.strip_prefix("http://").context("an address")?.to_owned(),
             path: format!("/api/v1/repos/acme/model/revisions/{session}/uploads/{id}/complete"),
             token: token.reveal().to_owned(),
-            body: json!({"transfer": transfer}).to_string(),
+            body: json!({"transfer": done(grant, bytes)}).to_string(),
             http: server.http.clone(),
         })
     }

@@ -11,7 +11,7 @@ use std::{
 use gen_worker_hub::{RepoPath, digest::DigestAlgorithm};
 use serde::{Deserialize, Serialize};
 
-use super::{BLOBS, RemoteModel, tree_of_files};
+use super::{RemoteModel, place::BLOBS, tree_of_files};
 use crate::{durable, layout::Layout, wanted::Expected};
 
 /// Largest receipt: a hundred thousand files.
@@ -126,13 +126,14 @@ impl Receipt {
     }
 }
 
-/// What the cache of Hugging Face says of a file by its name: its blobs are called by what they hash to, which is 40 digits for git.
+/// What the cache of Hugging Face says of a file by the name of its blob: what it hashes to, which is 40 digits for git.
 fn named(at: &Path) -> Option<String> {
-    let is_blob = at.parent().and_then(Path::file_name).is_some_and(|dir| dir == BLOBS);
+    let is_blob = at.parent().and_then(Path::file_name).is_some_and(|parent| parent == BLOBS);
     let name = at.file_name()?.to_str().filter(|_| is_blob)?;
-    let note = match name.len() {
-        40 => format!("git:{name}"),
-        _ => format!("{}:{name}", DigestAlgorithm::Sha256.as_str()),
+    let expected = match name.parse() {
+        // Of how many bytes is noted beside it.
+        Ok(id) => Expected::GitBlob { id, size_bytes: 0 },
+        Err(_) => Expected::Digest(format!("{}:{name}", DigestAlgorithm::Sha256.as_str()).parse().ok()?),
     };
-    (Expected::of_note(&note, 0) != Expected::Unsaid).then_some(note)
+    expected.note()
 }

@@ -20,7 +20,7 @@ pub struct DiskUsage {
     pub root: PathBuf,
     /// Bytes of all its files; a file with several names counts once.
     pub total_bytes: u64,
-    /// Bytes of these that are of unfinished downloads.
+    /// Bytes of these that are of unfinished downloads, or of what no model has any more.
     pub unfinished_bytes: u64,
     /// Bytes that still fit on the disk, when the system says.
     pub available_bytes: Option<u64>,
@@ -42,12 +42,11 @@ impl Store {
     /// [`FetchError::Disk`].
     pub async fn usage(&self) -> Result<DiskUsage, FetchError> {
         let available_bytes = self.room.available().await?;
-        let layout = self.room.layout.clone();
+        let (layout, index) = (self.room.layout.clone(), self.room.index.clone());
         let measured = move || {
-            let failed = FetchError::disk("measure the store", layout.root());
-            let bytes = durable::bytes_below(layout.root());
-            let total_bytes = bytes.map_err(failed)?;
-            let unfinished_bytes = unfinished::all(&layout).iter().map(|part| part.bytes).sum();
+            let measure = || Ok((durable::bytes_below(layout.root())?, index.read()?));
+            let (total_bytes, models) = measure().map_err(FetchError::disk("measure the store", layout.root()))?;
+            let unfinished_bytes = unfinished::all(&layout, &models).iter().map(|part| part.bytes).sum();
             Ok(DiskUsage { root: layout.root().to_owned(), total_bytes, unfinished_bytes, available_bytes })
         };
         self.room.disk.run(measured).await
