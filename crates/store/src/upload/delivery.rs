@@ -4,7 +4,7 @@
 use std::{fmt, sync::Arc};
 
 use gen_worker_hub::{
-    Blake3Hash, SignedUrl,
+    Blake3Hash, Digest, SignedUrl,
     api::{PartRange, TransferGrant},
 };
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -16,6 +16,7 @@ use super::{
     grant::GrantSender,
     pace::Audience,
     part::PartSender,
+    part_body::Sha256OnTheWay,
     uploader::Uploader,
 };
 use crate::{
@@ -71,22 +72,32 @@ impl Uploader {
         let _file = shared.files.acquire().await.map_err(|_| UploadError::Closed)?;
         let bytes_max = shared.options.file_bytes_max;
         let content = Arc::new(shared.blocking(move || Measured::of(content, bytes_max)).await?);
-        match destination {
+        let sha256 = match destination {
             Destination::Put { url, headers } => self.put(url, headers_of(headers)?, &content).await?,
-            Destination::Bucket(grant) => self.write(grant, &content).await?,
-        }
+            Destination::Bucket(grant) => self.write(grant, &content).await.map(|()| None)?,
+        };
         let (size_bytes, blake3) = (content.size_bytes, content.blake3);
-        let sha256 = shared.blocking(move || content.sha256()).await?;
+        let sha256 = match sha256 {
+            Some(sha256) => sha256.hex(),
+            None => shared.blocking(move || content.sha256()).await?,
+        };
         Ok(Delivered { size_bytes, blake3, sha256 })
     }
 
-    async fn put(&self, url: &SignedUrl, headers: HeaderMap, content: &Arc<Measured>) -> Result<(), UploadError> {
-        let shared = &self.0;
+    /// The SHA-256 of what was written, where it was computed on the way: a server may answer before it has everything.
+    async fn put(
+        &self,
+        url: &SignedUrl,
+        headers: HeaderMap,
+        content: &Arc<Measured>,
+    ) -> Result<Option<Digest>, UploadError> {
+        let (shared, sha256) = (&self.0, Sha256OnTheWay::default());
         let sender = PartSender {
             source: &content.source,
             connections: shared.outside.connections(),
             headers,
             needs_etag: false,
+            sha256: Some(sha256.clone()),
             audience: Audience { sum: Arc::new(Sum::of(content.size_bytes)), progress: Arc::new(Unheard) },
             options: &shared.options,
             turns: Arc::new(Semaphore::new(1)),
@@ -95,7 +106,8 @@ impl Uploader {
         };
         sender.send(PartRange { number: 1, offset: 0, length: content.size_bytes }, url).await?;
         let content = content.clone();
-        shared.blocking(move || content.source.unchanged()).await
+        shared.blocking(move || content.source.unchanged()).await?;
+        Ok(sha256.known())
     }
 
     async fn write(&self, grant: &TransferGrant, content: &Arc<Measured>) -> Result<(), UploadError> {

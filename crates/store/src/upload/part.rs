@@ -19,7 +19,7 @@ use super::{
     error::UploadError,
     options::UploadOptions,
     pace::{Audience, Pace},
-    part_body::{PartBody, Turn},
+    part_body::{PartBody, Sha256OnTheWay, Turn},
     part_connections::PartConnections,
 };
 use crate::{download::random_unit, input::refused};
@@ -39,6 +39,8 @@ pub(super) struct PartSender<'a> {
     pub(super) headers: HeaderMap,
     /// Whether a part that is taken without an ETag counts as lost.
     pub(super) needs_etag: bool,
+    /// Who wants to know the SHA-256 of each part.
+    pub(super) sha256: Option<Sha256OnTheWay>,
     pub(super) audience: Audience,
     pub(super) options: &'a UploadOptions,
     /// Who sends a part of this file has one of them until its last byte is on the way.
@@ -99,7 +101,7 @@ impl PartSender<'_> {
         let _socket = self.sockets.acquire().await.map_err(|_| Fault::Final(UploadError::Closed))?;
         let client = if first { self.connections.kept() } else { self.connections.fresh() };
         let pace = Arc::new(Pace::new(self.audience.clone()));
-        let (body, reader) = PartBody::of(self.source, range, pace.clone(), turn, self.scope);
+        let (body, reader) = PartBody::of(self.source, range, pace.clone(), turn, self.sha256.as_ref(), self.scope);
         let request = put(&client.map_err(Fault::Final)?, url, range.length, first).headers(self.headers.clone());
         let answered = answered(request.body(Body::wrap(body)), range.number);
         let sent = pace.watch(self.options.part_stall, answered).await;

@@ -8,7 +8,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use gen_worker_hub::api::PartRange;
+use gen_worker_hub::{
+    Digest,
+    api::PartRange,
+    digest::{DigestAlgorithm, DigestHasher},
+};
 use http_body::{Body, Frame, SizeHint};
 use parking_lot::Mutex;
 use tokio::{
@@ -46,6 +50,11 @@ pub(super) struct Turn(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
 /// Ends a turn when it is dropped.
 pub(super) struct EndOfTurn(Turn);
 
+/// SHA-256 of a part, known when all of it is on its way. It is that of the last attempt that came so far; the file is the same
+/// for all of them.
+#[derive(Clone, Default)]
+pub(super) struct Sha256OnTheWay(Arc<Mutex<Option<Digest>>>);
+
 /// Reads the file of a body; what went wrong there.
 pub(super) type Reader = JoinHandle<Result<(), UploadError>>;
 
@@ -66,18 +75,30 @@ impl PartBody {
         range: PartRange,
         pace: Arc<Pace>,
         turn: Turn,
+        sha256: Option<&Sha256OnTheWay>,
         scope: &Scope,
     ) -> (Self, Option<Reader>) {
         let (pieces, reader) = match source {
             Source::Bytes(bytes) => (Pieces::There(part_of(bytes, range)), None),
             Source::File { path, .. } => {
                 let (sender, pieces) = mpsc::channel(PIECES_WAITING_MAX);
-                let (source, path) = (source.clone(), path.clone());
-                let reader = scope.spawn_blocking(move || read(&source, path, range, &sender));
+                let (source, path, sha256) = (source.clone(), path.clone(), sha256.cloned());
+                let reader = scope.spawn_blocking(move || read(&source, path, range, sha256.as_ref(), &sender));
                 (Pieces::Read(pieces), Some(reader))
             }
         };
         (Self { pieces, left: range.length, pace, turn }, reader)
+    }
+}
+
+impl Sha256OnTheWay {
+    /// What it is, if it is known.
+    pub(super) fn known(&self) -> Option<Digest> {
+        *self.0.lock()
+    }
+
+    fn is(&self, digest: Digest) {
+        *self.0.lock() = Some(digest);
     }
 }
 
@@ -137,14 +158,30 @@ pub(super) fn part_of(bytes: &Bytes, range: PartRange) -> Bytes {
 }
 
 /// Gives the pieces of `range` until nobody wants them any more. Blocks.
-fn read(source: &Source, path: PathBuf, range: PartRange, pieces: &mpsc::Sender<Bytes>) -> Result<(), UploadError> {
+fn read(
+    source: &Source,
+    path: PathBuf,
+    range: PartRange,
+    sha256: Option<&Sha256OnTheWay>,
+    pieces: &mpsc::Sender<Bytes>,
+) -> Result<(), UploadError> {
     let file = source.open(&path)?;
     let end = range.offset.saturating_add(range.length);
     let (buffers, mut at) = (Buffers::default(), range.offset);
+    let mut hasher = sha256.map(|_| DigestHasher::new(DigestAlgorithm::Sha256));
     while at < end {
         let mut piece = buffers.piece(PIECE_BYTES.min(end - at) as usize);
         read_at(&file, &path, &mut piece.buffer, at)?;
         at += piece.buffer.len() as u64;
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&piece.buffer);
+        }
+        // Before the last piece goes: whoever has all of it may answer at once.
+        if at >= end
+            && let (Some(sha256), Some(hasher)) = (sha256, &hasher)
+        {
+            sha256.is(hasher.digest());
+        }
         if pieces.blocking_send(Bytes::from_owner(piece)).is_err() {
             return Ok(());
         }

@@ -187,6 +187,7 @@ impl Shared {
             connections: self.connections.connections(),
             headers: HeaderMap::new(),
             needs_etag: true,
+            sha256: None,
             audience,
             options: &self.options,
             turns: Arc::new(Semaphore::new(self.options.parts_per_file.clamp(1, Semaphore::MAX_PERMITS))),

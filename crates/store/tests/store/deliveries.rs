@@ -51,6 +51,21 @@ async fn h11_6_a_file_goes_to_an_address_with_the_headers_that_it_wants() {
 }
 
 #[tokio::test]
+async fn h11_6_a_large_file_is_hashed_on_its_way_and_anew_with_each_attempt() {
+    let hub = Hub::start(10).await;
+    hub.script(&format!("PUT {PLACE}"), [Say::Json(503, json!({})), Say::Json(200, json!({}))]);
+    let (directory, bytes) = (tempfile::tempdir().unwrap(), vec![7; 700_001]);
+    let file = directory.path().join("file");
+    std::fs::write(&file, &bytes).unwrap();
+    let uploader = hub.uploader(options(AddressRule::Any));
+    let delivered = uploader.deliver(&put(&hub, &[]), UploadContent::File(file)).await.unwrap();
+    let expected =
+        Delivered { size_bytes: 700_001, blake3: Blake3Hash::of(&bytes), sha256: Digest::sha256(&bytes).hex() };
+    assert_eq!(delivered, expected);
+    assert_eq!(hub.seen().last().unwrap().body, bytes);
+}
+
+#[tokio::test]
 async fn h11_6_a_file_goes_to_an_object_of_a_bucket() {
     let hub = Hub::start(10).await;
     let grant = json!({
