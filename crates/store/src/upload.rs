@@ -1,4 +1,4 @@
-//! Uploads to a hub: files of any size and bytes in memory (Hub contract, section 4).
+//! Uploads to a hub: files of any size and bytes in memory (Hub contract, section 4), and files of commits (section 6).
 //!
 //! ```text
 //! content ──hash──> create ──> dedup ───────────────────────────────> the hub has it
@@ -12,6 +12,7 @@
 
 mod bucket;
 mod bucket_http;
+mod commit_file;
 mod content;
 mod delivery;
 mod error;
@@ -26,6 +27,7 @@ mod part_connections;
 mod parts;
 mod uploader;
 
+pub use commit_file::CommitFile;
 pub use content::UploadContent;
 pub use delivery::{Delivered, Destination};
 pub use error::{UploadError, UploadFailure, UploadPhase};

@@ -4,31 +4,29 @@
 //! walk, hash ──> create (what does the hub lack?) ──> parts of each file, complete ──> finalize (wait while it runs)
 //!                                                        └─ failure, Ctrl-C ──> abort
 //! ```
-//! The bytes are sent by [`sender`]; what the hub has already is not sent.
+//! The bytes are sent by the [`Uploader`]; what the hub has already is not sent.
 
-mod sender;
 mod tree;
 
 use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    sync::Arc,
 };
 
 use gen_worker_hub::{
-    BearerToken, HubRef,
-    api::{
-        CommitCreate, CommitCreated, CommitFinalized, CommitMode, CommitTag, CompleteRequest, ProducedFlavor,
-        UploadSource,
-    },
-    client::{HubClient, HubClientOptions, HubError},
+    BearerToken, HubRef, RepoPath,
+    api::{CommitCreate, CommitCreated, CommitFinalized, CommitMode, CommitTag, ProducedFlavor},
+    client::{HubClient, HubClientOptions, HubError, RetryPolicy},
     model_ref::RepoName,
     snapshot::SnapshotFile,
 };
+use gen_worker_store::{CommitFile, Progress, Unheard, UploadError, UploadOptions, Uploader};
 use gen_worker_tasks::Scope;
 use serde_json::json;
 use tracing::{info, level_filters::LevelFilter, warn};
 
-use self::sender::{SendError, Sender};
+use self::tree::Tree;
 use super::{args::PushArgs, directory::read_tokens};
 use crate::{
     env::{Environment, names},
@@ -42,11 +40,11 @@ const LATEST: &str = "latest";
 
 /// What to push, and where to.
 struct Push {
-    dir: PathBuf,
+    contents: HashMap<RepoPath, CommitFile>,
     repo: RepoName,
     commit: CommitCreate,
     client: HubClient,
-    sender: Sender,
+    uploader: Uploader,
 }
 
 /// Why nothing was pushed.
@@ -56,12 +54,12 @@ enum PushError {
     Hub(#[from] HubError),
     #[error("{path}")]
     Send {
-        path: String,
+        path: RepoPath,
         #[source]
-        source: SendError,
+        source: UploadError,
     },
-    #[error("{0}: the hub wants it in an object store, which this command cannot reach")]
-    Grant(String),
+    #[error("{0}: the hub wants a file that was not announced")]
+    Unknown(RepoPath),
     #[error("interrupted")]
     Interrupted,
 }
@@ -85,10 +83,10 @@ async fn push(args: PushArgs, env: &Environment) -> Outcome {
         return Err(Failure::usage(format!("ref {}: a digest comes of the files, it cannot be given", args.reference)));
     }
     let dir = args.dir.clone();
-    let scope = Scope::new("push");
+    let scope = Arc::new(Scope::new("push"));
     let read = scope.spawn_blocking(move || tree::read(&dir)).await;
     let files = read.map_err(|error| Failure::failed(format!("could not read the files: {error}")))?;
-    let files = files.map_err(|error| Failure::usage(chain(&error)))?;
+    let Tree { files, contents } = files.map_err(|error| Failure::usage(chain(&error)))?;
     let (count, size_bytes) = (files.len(), files.iter().map(|file| file.size_bytes).sum::<u64>());
     info!(files = count, bytes = size_bytes, "read {}", args.dir.display());
     let push = Push {
@@ -96,8 +94,8 @@ async fn push(args: PushArgs, env: &Environment) -> Outcome {
             .parse()
             .map_err(|error| Failure::usage(format!("ref {}: {error}", args.reference)))?,
         commit: commit(&args, &reference, files)?,
-        sender: Sender::new().map_err(|error| Failure::failed(chain(&error)))?,
-        dir: args.dir,
+        uploader: uploader(scope).map_err(|error| Failure::failed(chain(&error)))?,
+        contents,
         client,
     };
     match push.run(&mut signals).await {
@@ -129,6 +127,11 @@ fn client(args: &PushArgs, env: &Environment) -> Result<HubClient, Failure> {
     }
     let options = HubClientOptions { base_url, token, ..HubClientOptions::default() };
     HubClient::new(options).map_err(|error| Failure::usage(chain(&error)))
+}
+
+/// Parts of a commit are repeated like its calls (Hub contract, 6.5).
+fn uploader(scope: Arc<Scope>) -> Result<Uploader, UploadError> {
+    Uploader::new(UploadOptions { part_retry: RetryPolicy::CONTROL, ..UploadOptions::default() }, scope)
 }
 
 fn commit(args: &PushArgs, reference: &HubRef, files: Vec<SnapshotFile>) -> Result<CommitCreate, Failure> {
@@ -174,26 +177,19 @@ impl Push {
     async fn send_all(&self, created: &CommitCreated) -> Result<u64, PushError> {
         let wanted = created.uploads.len();
         info!(wanted, "the hub lacks {wanted} files");
-        let mut sent_bytes = 0_u64;
+        let (mut sent_bytes, nobody) = (0_u64, Arc::new(Unheard) as Arc<dyn Progress>);
         for (upload, number) in created.uploads.iter().zip(1..) {
-            let path = upload.path.to_string();
-            let UploadSource::Parts(parts) = &upload.source else { return Err(PushError::Grant(path)) };
-            let file = place(&self.dir, &path);
-            let etags = self.sender.send(&file, parts).await;
-            let etags = etags.map_err(|source| PushError::Send { path: path.clone(), source })?;
-            let request = CompleteRequest::of_parts(etags);
+            let path = &upload.path;
+            let content = self.contents.get(path).ok_or_else(|| PushError::Unknown(path.clone()))?;
+            let sent = self.uploader.send(content, &upload.source, &nobody).await;
+            let request = sent.map_err(|source| PushError::Send { path: path.clone(), source })?;
             let revision = &created.revision_id;
             self.client.complete_commit_upload(&self.repo, revision, &upload.upload_id, &request).await?;
             sent_bytes = sent_bytes.saturating_add(upload.size_bytes);
-            info!(path, bytes = upload.size_bytes, "sent {number} of {wanted}");
+            info!(%path, bytes = upload.size_bytes, "sent {number} of {wanted}");
         }
         Ok(sent_bytes)
     }
-}
-
-/// Where the file of a path is below `dir`.
-fn place(dir: &Path, path: &str) -> PathBuf {
-    path.split('/').fold(dir.to_owned(), |place, name| place.join(name))
 }
 
 /// Files of a directory by their place in it.

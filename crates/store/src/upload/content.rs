@@ -62,17 +62,23 @@ impl Measured {
                 let size_bytes = bounded(bytes.len() as u64)?;
                 Ok(Self { size_bytes, blake3: Blake3Hash::of(&bytes), source: Source::Bytes(bytes) })
             }
-            UploadContent::File(path) => {
-                let (file, stamp) = open(&path)?;
-                let size_bytes = bounded(stamp.size_bytes)?;
-                let blake3 = parallel_hash::hash(&file, size_bytes);
-                let blake3 = blake3.map_err(UploadError::disk("read of a file to upload", &path))?;
-                let blake3 = blake3.ok_or_else(|| UploadError::Changed { path: path.clone() })?;
-                let source = Source::File { path, stamp };
-                source.unchanged()?;
-                Ok(Self { size_bytes, blake3, source })
-            }
+            UploadContent::File(path) => Self::of_file(path, bounded),
         }
+    }
+
+    /// Reads all of the file at `path`, if `bounded` lets it have its size. Blocks.
+    pub(super) fn of_file(
+        path: PathBuf,
+        bounded: impl FnOnce(u64) -> Result<u64, UploadError>,
+    ) -> Result<Self, UploadError> {
+        let (file, stamp) = open(&path)?;
+        let size_bytes = bounded(stamp.size_bytes)?;
+        let blake3 = parallel_hash::hash(&file, size_bytes);
+        let blake3 = blake3.map_err(UploadError::disk("read of a file to upload", &path))?;
+        let blake3 = blake3.ok_or_else(|| UploadError::Changed { path: path.clone() })?;
+        let source = Source::File { path, stamp };
+        source.unchanged()?;
+        Ok(Self { size_bytes, blake3, source })
     }
 
     /// The SHA-256 of the content, in hexadecimal digits. Blocks.

@@ -1,10 +1,11 @@
 //! One part of a file to its address (Hub contract, 4b).
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use gen_worker_hub::{
     SignedUrl,
     api::{ErrorBody, PartEtag, PartRange},
+    client::retry_after,
     redact,
 };
 use reqwest::{
@@ -53,7 +54,12 @@ pub(super) struct PartSender<'a> {
 /// How one attempt failed.
 enum Fault {
     Final(UploadError),
-    Passing { cause: Cause, broken: bool },
+    Passing {
+        cause: Cause,
+        broken: bool,
+        /// The wait that the server asks for.
+        asked: Option<Duration>,
+    },
 }
 
 type Cause = Arc<dyn Error + Send + Sync>;
@@ -75,18 +81,18 @@ impl PartSender<'_> {
         let number = range.number;
         let mut failures = 0;
         loop {
-            let source = match self.attempt(range, url, failures == 0).await {
+            let (source, asked) = match self.attempt(range, url, failures == 0).await {
                 Ok(etag) => return Ok(PartEtag { part_number: number, etag }),
                 Err(Fault::Final(error)) => return Err(error),
-                Err(Fault::Passing { cause, broken }) => {
+                Err(Fault::Passing { cause, broken, asked }) => {
                     if broken {
                         self.connections.forget();
                     }
-                    cause
+                    (cause, asked)
                 }
             };
             failures += 1;
-            let Some(wait) = self.options.part_retry.wait(failures, None, random_unit()) else {
+            let Some(wait) = self.options.part_retry.wait(failures, asked, random_unit()) else {
                 return Err(UploadError::Part { number, source });
             };
             debug!(number, cause = %source, wait_ms = wait.as_millis(), "a part failed, trying again");
@@ -109,7 +115,7 @@ impl PartSender<'_> {
             Some(Ok(None)) if self.needs_etag => Fault::Final(UploadError::NoEtag { number: range.number }),
             Some(Ok(etag)) => return Ok(etag.unwrap_or_default()),
             Some(Err(fault)) => fault,
-            None => Fault::Passing { cause: Arc::new(Odd::Stalled), broken: true },
+            None => Fault::Passing { cause: Arc::new(Odd::Stalled), broken: true, asked: None },
         };
         pace.undo();
         // The body went with the request, so the reader has ended or is about to.
@@ -132,6 +138,7 @@ fn put(client: &Client, url: &SignedUrl, length: u64, first: bool) -> reqwest::R
 async fn answered(request: reqwest::RequestBuilder, number: u32) -> Result<Option<String>, Fault> {
     let mut response = request.send().await.map_err(broken)?;
     let status = response.status();
+    let asked = retry_after(response.headers());
     let etag = response.headers().get(header::ETAG).and_then(|etag| etag.to_str().ok()).map(str::to_owned);
     let etag = etag.filter(|etag| !etag.trim().is_empty());
     let said = said(&mut response).await;
@@ -139,7 +146,7 @@ async fn answered(request: reqwest::RequestBuilder, number: u32) -> Result<Optio
         200..=299 => Ok(etag),
         status @ (429 | 500..) => {
             let cause = Arc::new(Odd::Status(status, ErrorBody::code_of(&said)));
-            Err(Fault::Passing { cause, broken: false })
+            Err(Fault::Passing { cause, broken: false, asked })
         }
         status => {
             let detail = redact(&String::from_utf8_lossy(&said), EXCERPT_CHARS);
@@ -166,7 +173,7 @@ fn broken(error: reqwest::Error) -> Fault {
     if let Some(refusal) = refused(&error) {
         return Fault::Final(UploadError::Destination(refusal));
     }
-    Fault::Passing { cause: Arc::new(error.without_url()), broken: true }
+    Fault::Passing { cause: Arc::new(error.without_url()), broken: true, asked: None }
 }
 
 impl fmt::Display for Odd {

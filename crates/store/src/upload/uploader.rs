@@ -123,7 +123,7 @@ impl Uploader {
         let file = match start.map_err(UploadError::hub(UploadPhase::Create))? {
             UploadStart::Done(file) => file,
             UploadStart::Transfer { upload_id, source } => {
-                let request = shared.transfer(client, &upload, &upload_id, &content, source).await?;
+                let request = shared.transfer(client, &upload, &upload_id, &content, &source).await?;
                 let done = client.complete_upload(&upload.target, &upload_id, &request, &local).await;
                 done.map_err(UploadError::hub(UploadPhase::Complete))?
             }
@@ -133,30 +133,40 @@ impl Uploader {
 }
 
 impl Shared {
-    /// Sends the bytes, and gives what the hub has to be told of that.
+    /// Sends the bytes, and gives what the hub has to be told of that. When parts fail it is told that, too.
     async fn transfer(
         &self,
         client: &HubClient,
         upload: &Upload,
         id: &ServerId,
         content: &Arc<Measured>,
-        source: UploadSource,
+        source: &UploadSource,
     ) -> Result<CompleteRequest, UploadError> {
-        let urls = match source {
-            UploadSource::Parts(urls) => urls,
+        let forsake = matches!(source, UploadSource::Parts(_))
+            .then(|| Forsake::new(self.scope.clone(), client.clone(), upload.target.clone(), id.clone()));
+        let sent = self.bytes(content, source, &upload.progress, true).await;
+        match (forsake, &sent) {
+            (Some(forsake), Ok(_)) => forsake.keep(),
+            (Some(forsake), Err(_)) => forsake.now().await,
+            (None, _) => {}
+        }
+        sent
+    }
+
+    /// Sends `content` to `source`.
+    pub(super) async fn bytes(
+        &self,
+        content: &Arc<Measured>,
+        source: &UploadSource,
+        progress: &Arc<dyn Progress>,
+        needs_etag: bool,
+    ) -> Result<CompleteRequest, UploadError> {
+        match source {
+            UploadSource::Parts(urls) => {
+                self.parts(content, urls, progress, needs_etag).await.map(CompleteRequest::of_parts)
+            }
             UploadSource::Grant(grant) => {
-                return self.by_grant(content, &grant, &upload.progress).await.map(CompleteRequest::of_transfer);
-            }
-        };
-        let forsake = Forsake::new(self.scope.clone(), client.clone(), upload.target.clone(), id.clone());
-        match self.parts(content, &urls, &upload.progress).await {
-            Ok(parts) => {
-                forsake.keep();
-                Ok(CompleteRequest::of_parts(parts))
-            }
-            Err(error) => {
-                forsake.now().await;
-                Err(error)
+                self.by_grant(content, grant, progress).await.map(CompleteRequest::of_transfer)
             }
         }
     }
@@ -180,13 +190,14 @@ impl Shared {
         content: &Arc<Measured>,
         urls: &PartUrls,
         progress: &Arc<dyn Progress>,
+        needs_etag: bool,
     ) -> Result<Vec<PartEtag>, UploadError> {
         let audience = Audience { sum: Arc::new(Sum::of(content.size_bytes)), progress: progress.clone() };
         let sender = PartSender {
             source: &content.source,
             connections: self.connections.connections(),
             headers: HeaderMap::new(),
-            needs_etag: true,
+            needs_etag,
             sha256: None,
             audience,
             options: &self.options,

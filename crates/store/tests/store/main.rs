@@ -5,6 +5,7 @@
 mod bad_bodies;
 mod bad_disks;
 mod child;
+mod commits;
 mod defaults;
 mod deliveries;
 mod disk;

@@ -9,10 +9,14 @@ use std::{path::Path, process::Command, sync::Arc, time::Instant};
 use anyhow::{Context, Result, ensure};
 use futures::stream;
 use gen_worker_hub::{
-    api::UploadPlace,
+    api::{CommitMode, ProducedFlavor, UploadPlace},
     client::{HubClient, UploadTarget},
+    model_ref::RepoName,
+    snapshot::SnapshotFile,
 };
-use gen_worker_store::{AddressRule, Destination, Upload, UploadContent, UploadOptions, Uploader};
+use gen_worker_store::{
+    AddressRule, CommitFile, Destination, Progress, Unheard, Upload, UploadContent, UploadOptions, Uploader,
+};
 use gen_worker_tasks::Scope;
 use gen_worker_tests::{Figure, HubProcess, Process, percentile};
 use tokio::io::AsyncReadExt as _;
@@ -26,22 +30,36 @@ const ROUNDS: u64 = 3;
 /// Bytes of a read of the plain client.
 const READ_BYTES: usize = 256 * 1024;
 
-/// What our upload through the hub is measured by.
+/// What goes through the hub.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// A file of a checkpoint, up to the checkpoint.
+    Checkpoint,
+    /// A file of a job, of which the hub tells SHA-256 besides.
+    Media,
+}
+
+/// What that is measured by.
 #[derive(Clone, Copy)]
 enum Plain {
+    /// A client that hashes nothing.
+    Bare,
     /// Our client, which tells the same of the file afterwards: size, BLAKE3 and SHA-256.
     Ours,
-    /// A client that knows nothing of the file.
-    Bare,
 }
 
 pub(crate) async fn bench() -> Result<()> {
-    compare(Plain::Ours).await?.print();
-    compare(Plain::Bare).await?.print();
+    let bar = |figure: Figure| {
+        let met = figure.ratio.map(|ratio| ratio >= 0.8);
+        Figure { bar: Some(">= 0.8x".to_owned()), met, ..figure }
+    };
+    bar(compare(Kind::Checkpoint, Plain::Bare).await?).print();
+    bar(compare(Kind::Media, Plain::Ours).await?).print();
+    compare(Kind::Media, Plain::Bare).await?.print();
     Ok(())
 }
 
-async fn compare(with: Plain) -> Result<Figure> {
+async fn compare(kind: Kind, with: Plain) -> Result<Figure> {
     let hub = HubProcess::start(&[])?;
     let dir = tempfile::tempdir()?;
     let mut sink = Process::start("sink", Command::new(std::env::current_exe()?).arg("--sink").arg(dir.path()))?;
@@ -51,35 +69,55 @@ async fn compare(with: Plain) -> Result<Figure> {
     super::make_file(&file, BYTES)?;
     // The sink is of this machine.
     let options = UploadOptions { outside: AddressRule::Any, ..UploadOptions::default() };
-    let (client, uploader) = (hub.client()?, Uploader::new(options, Arc::new(Scope::new("bench")))?);
+    let scope = Arc::new(Scope::new("bench"));
+    let (client, uploader) = (hub.client()?, Uploader::new(options, Arc::clone(&scope))?);
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         super::change_file(&file, round)?;
         let url = format!("http://{address}/stored-{round}");
         plain.push(match with {
-            Plain::Ours => deliver(&uploader, &url, &file).await?,
             Plain::Bare => put(&url, &file).await?,
+            Plain::Ours => deliver(&uploader, &url, &file).await?,
         });
-        ours.push(upload(&client, &uploader, &file).await?);
+        ours.push(match kind {
+            Kind::Checkpoint => commit(&client, &uploader, &scope, &file).await?,
+            Kind::Media => upload(&client, &uploader, &file).await?,
+        });
     }
     let rate = |seconds: &mut Vec<f64>| BYTES as f64 / percentile(seconds, 50) / 1e9;
     let (ours, plain) = (rate(&mut ours), rate(&mut plain));
-    let figure = Figure {
-        reference: Some(plain),
-        ratio: Some(ours / plain),
-        ..Figure::of("hub-upload-2-gib", "throughput, hashed and verified", "GB/s", ours)
+    let metric = match kind {
+        Kind::Checkpoint => "a checkpoint's file, hashed and verified",
+        Kind::Media => "a job's file, hashed and verified, with SHA-256",
     };
-    Ok(match with {
-        Plain::Ours => Figure {
-            reference_name: Some("the same client's plain PUT to a server that only stores".to_owned()),
-            bar: Some(">= 0.8x".to_owned()),
-            met: Some(ours / plain >= 0.8),
-            ..figure
-        },
-        Plain::Bare => {
-            Figure { reference_name: Some("a PUT to the same by a client that hashes nothing".to_owned()), ..figure }
-        }
+    let reference = match with {
+        Plain::Bare => "a plain PUT to a server that only stores, nothing hashed",
+        Plain::Ours => "the same client's plain PUT to that server, with the same hashes",
+    };
+    Ok(Figure {
+        reference: Some(plain),
+        reference_name: Some(reference.to_owned()),
+        ratio: Some(ours / plain),
+        ..Figure::of("hub-upload-2-gib", metric, "GB/s", ours)
     })
+}
+
+/// From the file to the checkpoint.
+async fn commit(client: &HubClient, uploader: &Uploader, scope: &Scope, file: &Path) -> Result<f64> {
+    let begun = Instant::now();
+    let (place, repo): (_, RepoName) = (file.to_owned(), "bench/file".parse()?);
+    let content = scope.spawn_blocking(move || CommitFile::read(place)).await??;
+    let (size_bytes, blake3) = (content.size_bytes(), content.blake3());
+    let files = vec![SnapshotFile { path: "file".parse()?, size_bytes, blake3 }];
+    let commit = ProducedFlavor { files, ..ProducedFlavor::default() }.commit(CommitMode::default());
+    let created = client.create_commit(&repo, &commit).await?;
+    ensure!(created.uploads.len() == 1, "the hub has the file already");
+    for lacked in &created.uploads {
+        let request = uploader.send(&content, &lacked.source, &(Arc::new(Unheard) as Arc<dyn Progress>)).await?;
+        client.complete_commit_upload(&repo, &created.revision_id, &lacked.upload_id, &request).await?;
+    }
+    client.finalize_commit(&repo, &created.revision_id).await?;
+    Ok(begun.elapsed().as_secs_f64())
 }
 
 /// From the file to the server's word that it has it, hashing included.

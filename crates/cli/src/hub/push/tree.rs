@@ -1,16 +1,17 @@
 //! The files of a directory, with their hashes.
 
 use std::{
-    fs::{self, File},
-    io,
+    collections::HashMap,
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use gen_worker_hub::{
-    Blake3Hash, RepoPath, Snapshot,
+    RepoPath, Snapshot,
     repo_path::RepoPathError,
     snapshot::{SNAPSHOT_FILES_MAX, SnapshotError, SnapshotFile},
 };
+use gen_worker_store::{CommitFile, UploadError};
 
 use super::Found;
 
@@ -29,6 +30,9 @@ pub(super) enum TreeError {
         #[source]
         source: io::Error,
     },
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] UploadError),
     /// A name that no tree may have.
     #[error("{} has a name that a checkpoint cannot have", .path.display())]
     Name {
@@ -55,19 +59,29 @@ pub(super) enum TreeError {
     },
 }
 
-/// Reads every file below `dir`, in the order of their paths. Links to files count as the file. Blocks.
-pub(super) fn read(dir: &Path) -> Result<Vec<SnapshotFile>, TreeError> {
+/// The files below a directory.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// In the order of their paths.
+    pub(super) files: Vec<SnapshotFile>,
+    /// Their contents, by path.
+    pub(super) contents: HashMap<RepoPath, CommitFile>,
+}
+
+/// Reads every file below `dir`. Links to files count as the file. Blocks.
+pub(super) fn read(dir: &Path) -> Result<Tree, TreeError> {
     let mut found = Found::new();
     walk(dir, "", &mut found)?;
-    let mut files = Vec::with_capacity(found.len());
+    let (mut files, mut contents) = (Vec::with_capacity(found.len()), HashMap::with_capacity(found.len()));
     for (path, place) in found {
         let name = |source| TreeError::Name { path: place.clone(), source };
         let path: RepoPath = path.parse().map_err(name)?;
-        let (blake3, size_bytes) = hash(&place).map_err(|source| TreeError::Read { path: place, source })?;
-        files.push(SnapshotFile { path, size_bytes, blake3 });
+        let content = CommitFile::read(place)?;
+        files.push(SnapshotFile { path: path.clone(), size_bytes: content.size_bytes(), blake3: content.blake3() });
+        contents.insert(path, content);
     }
     let tree = Snapshot::new(files).map_err(|source| TreeError::Tree { path: dir.to_owned(), source })?;
-    Ok(tree.files().to_vec())
+    Ok(Tree { files: tree.files().to_vec(), contents })
 }
 
 fn walk(dir: &Path, prefix: &str, found: &mut Found) -> Result<(), TreeError> {
@@ -100,14 +114,10 @@ fn walk(dir: &Path, prefix: &str, found: &mut Found) -> Result<(), TreeError> {
     Ok(())
 }
 
-fn hash(path: &Path) -> io::Result<(Blake3Hash, u64)> {
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path)?)?;
-    Ok((Blake3Hash::from_bytes(*hasher.finalize().as_bytes()), hasher.count()))
-}
-
 #[cfg(test)]
 mod tests {
+    use gen_worker_hub::Blake3Hash;
+
     use super::*;
 
     fn write(dir: &Path, path: &str, text: &str) {
@@ -123,13 +133,13 @@ mod tests {
             write(dir.path(), path, if path == "empty" { "" } else { path });
         }
         std::os::unix::fs::symlink(dir.path().join("b.json"), dir.path().join("link.json")).unwrap();
-        let files = read(dir.path()).unwrap();
+        let files = read(dir.path()).unwrap().files;
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
         assert_eq!(paths, [".cache/other", ".gitattributes", "a/c.bin", "b.json", "empty", "link.json"]);
         let of = |path: &str| files.iter().find(|file| file.path.as_str() == path).unwrap();
         assert_eq!((of("b.json").blake3, of("b.json").size_bytes), (Blake3Hash::of(b"b.json"), 6));
         assert_eq!(of("link.json").blake3, of("b.json").blake3);
-        assert_eq!(of("empty").size_bytes, 0);
+        assert_eq!((of("empty").blake3, of("empty").size_bytes), (Blake3Hash::of(b""), 0));
     }
 
     #[test]
