@@ -78,7 +78,7 @@ pub use store::{
 };
 pub use tree::TreeError;
 pub use upload::{
-    CommitFile, Delivered, Destination, GrantOptions, Upload, UploadContent, UploadError, UploadFailure, UploadOptions,
-    UploadPhase, Uploader,
+    CommitFile, CommitSender, Delivered, Destination, GrantOptions, Upload, UploadContent, UploadError, UploadFailure,
+    UploadOptions, UploadPhase, Uploader,
 };
 pub use wanted::{Expected, GitBlobId, SIZE_SLACK_BYTES, Size};

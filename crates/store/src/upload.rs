@@ -27,7 +27,7 @@ mod part_connections;
 mod parts;
 mod uploader;
 
-pub use commit_file::CommitFile;
+pub use commit_file::{CommitFile, CommitSender};
 pub use content::UploadContent;
 pub use delivery::{Delivered, Destination};
 pub use error::{UploadError, UploadFailure, UploadPhase};

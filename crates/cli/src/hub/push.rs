@@ -12,6 +12,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::PathBuf,
     sync::Arc,
+    time::Duration,
 };
 
 use gen_worker_hub::{
@@ -21,12 +22,12 @@ use gen_worker_hub::{
     model_ref::RepoName,
     snapshot::SnapshotFile,
 };
-use gen_worker_store::{CommitFile, Progress, Unheard, UploadError, UploadOptions, Uploader};
+use gen_worker_store::{CommitFile, CommitSender, Progress, Unheard, UploadError, UploadOptions, Uploader};
 use gen_worker_tasks::Scope;
 use serde_json::json;
 use tracing::{info, level_filters::LevelFilter, warn};
 
-use self::tree::Tree;
+use self::tree::{Tree, TreeError};
 use super::{args::PushArgs, directory::read_tokens};
 use crate::{
     env::{Environment, names},
@@ -38,13 +39,19 @@ use crate::{
 /// The tag that every commit moves (Hub contract, 6.16): naming it is not needed.
 const LATEST: &str = "latest";
 
+/// Threads that send: what goes to a bucket is hashed on them, and signals are heard meanwhile.
+const THREADS: usize = 2;
+
+/// Time in which the hub has to take something of a part, or to answer.
+const PART_STALL: Duration = Duration::from_secs(600);
+
 /// What to push, and where to.
 struct Push {
     contents: HashMap<RepoPath, CommitFile>,
     repo: RepoName,
     commit: CommitCreate,
     client: HubClient,
-    uploader: Uploader,
+    sender: CommitSender,
 }
 
 /// Why nothing was pushed.
@@ -58,6 +65,8 @@ enum PushError {
         #[source]
         source: UploadError,
     },
+    #[error(transparent)]
+    File(UploadError),
     #[error("{0}: the hub wants a file that was not announced")]
     Unknown(RepoPath),
     #[error("interrupted")]
@@ -67,11 +76,15 @@ enum PushError {
 /// Runs the command.
 pub(super) fn run(args: PushArgs, env: &Environment) -> Outcome {
     logging::start(&args.log, env, LevelFilter::INFO)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
         .enable_all()
         .build()
         .map_err(|error| Failure::failed(format!("could not start the runtime: {error}")))?;
-    runtime.block_on(push(args, env))
+    let outcome = runtime.block_on(push(args, env));
+    // A file that is still hashed may take its time, and nobody wants it any more.
+    runtime.shutdown_background();
+    outcome
 }
 
 async fn push(args: PushArgs, env: &Environment) -> Outcome {
@@ -84,9 +97,15 @@ async fn push(args: PushArgs, env: &Environment) -> Outcome {
     }
     let dir = args.dir.clone();
     let scope = Arc::new(Scope::new("push"));
-    let read = scope.spawn_blocking(move || tree::read(&dir)).await;
+    let read = tokio::select! {
+        read = scope.spawn_blocking(move || tree::read(&dir)) => read,
+        _ = signals.next() => return Ok(Exit::Interrupted),
+    };
     let files = read.map_err(|error| Failure::failed(format!("could not read the files: {error}")))?;
-    let Tree { files, contents } = files.map_err(|error| Failure::usage(chain(&error)))?;
+    let Tree { files, contents } = files.map_err(|error| match error {
+        TreeError::File(error @ UploadError::Changed { .. }) => Failure::failed(chain(&error)),
+        error => Failure::usage(chain(&error)),
+    })?;
     let (count, size_bytes) = (files.len(), files.iter().map(|file| file.size_bytes).sum::<u64>());
     info!(files = count, bytes = size_bytes, "read {}", args.dir.display());
     let push = Push {
@@ -94,7 +113,7 @@ async fn push(args: PushArgs, env: &Environment) -> Outcome {
             .parse()
             .map_err(|error| Failure::usage(format!("ref {}: {error}", args.reference)))?,
         commit: commit(&args, &reference, files)?,
-        uploader: uploader(scope).map_err(|error| Failure::failed(chain(&error)))?,
+        sender: sender(scope).map_err(|error| Failure::failed(chain(&error)))?,
         contents,
         client,
     };
@@ -129,9 +148,11 @@ fn client(args: &PushArgs, env: &Environment) -> Result<HubClient, Failure> {
     HubClient::new(options).map_err(|error| Failure::usage(chain(&error)))
 }
 
-/// Parts of a commit are repeated like its calls (Hub contract, 6.5).
-fn uploader(scope: Arc<Scope>) -> Result<Uploader, UploadError> {
-    Uploader::new(UploadOptions { part_retry: RetryPolicy::CONTROL, ..UploadOptions::default() }, scope)
+/// Parts of a commit are repeated like its calls, and have the time of those (Hub contract, 6.4 and 6.5).
+fn sender(scope: Arc<Scope>) -> Result<CommitSender, UploadError> {
+    let options =
+        UploadOptions { part_retry: RetryPolicy::CONTROL, part_stall: PART_STALL, ..UploadOptions::default() };
+    Ok(Uploader::new(options, scope)?.commit())
 }
 
 fn commit(args: &PushArgs, reference: &HubRef, files: Vec<SnapshotFile>) -> Result<CommitCreate, Failure> {
@@ -181,8 +202,12 @@ impl Push {
         for (upload, number) in created.uploads.iter().zip(1..) {
             let path = &upload.path;
             let content = self.contents.get(path).ok_or_else(|| PushError::Unknown(path.clone()))?;
-            let sent = self.uploader.send(content, &upload.source, &nobody).await;
-            let request = sent.map_err(|source| PushError::Send { path: path.clone(), source })?;
+            let sent = self.sender.send(content, &upload.source, &nobody).await;
+            let request = sent.map_err(|source| match source {
+                // These name it themselves.
+                UploadError::Disk { .. } | UploadError::Changed { .. } => PushError::File(source),
+                source => PushError::Send { path: path.clone(), source },
+            })?;
             let revision = &created.revision_id;
             self.client.complete_commit_upload(&self.repo, revision, &upload.upload_id, &request).await?;
             sent_bytes = sent_bytes.saturating_add(upload.size_bytes);

@@ -7,20 +7,33 @@ use gen_worker_hub::{
     api::{CompleteRequest, UploadSource},
 };
 
-use super::{content::Measured, error::UploadError, uploader::Uploader};
+use super::{
+    content::Measured,
+    error::UploadError,
+    part_connections::PartConnections,
+    uploader::{Shared, Uploader},
+};
 use crate::progress::Progress;
 
-/// A file of any size whose hash is known. What is sent of it later is what was hashed, or it fails.
+/// Largest file: by its size the parts of its hash are laid out, and what a sparse file says may be anything.
+const FILE_BYTES_MAX: u64 = 16 << 40;
+
+/// A file whose hash is known, of at most 16 TiB. What is sent of it later is what was hashed, or it fails.
 #[derive(Clone)]
 pub struct CommitFile(Arc<Measured>);
 
 impl CommitFile {
-    /// Reads all of the file at `path` on as many threads as there are. Blocks.
+    /// Reads all of the file at `path`, a large one on several threads. Blocks.
     ///
     /// # Errors
-    /// [`UploadError::Disk`] when it cannot be read or is no file, [`UploadError::Changed`] when somebody writes to it meanwhile.
+    /// [`UploadError::Disk`] when it cannot be read or is no file, [`UploadError::Changed`] when somebody writes to it meanwhile,
+    /// [`UploadError::TooLarge`].
     pub fn read(path: PathBuf) -> Result<Self, UploadError> {
-        Measured::of_file(path, Ok).map(|measured| Self(Arc::new(measured)))
+        let bounded = |size_bytes| match size_bytes {
+            0..=FILE_BYTES_MAX => Ok(size_bytes),
+            _ => Err(UploadError::TooLarge { size_bytes, bytes_max: FILE_BYTES_MAX }),
+        };
+        Measured::of_file(path, bounded).map(|measured| Self(Arc::new(measured)))
     }
 
     /// Its size.
@@ -36,7 +49,22 @@ impl CommitFile {
     }
 }
 
+/// Sends files of one commit over connections that it keeps.
+pub struct CommitSender {
+    shared: Arc<Shared>,
+    connections: Arc<PartConnections>,
+}
+
 impl Uploader {
+    /// Has not connected yet.
+    #[must_use]
+    pub fn commit(&self) -> CommitSender {
+        let Self(shared) = self;
+        CommitSender { shared: Arc::clone(shared), connections: shared.connections() }
+    }
+}
+
+impl CommitSender {
     /// Sends `file` to `source`, and gives what the hub has to be told of that. A server that names no ETag is taken at its word
     /// (Hub contract, 4.9).
     ///
@@ -51,10 +79,16 @@ impl Uploader {
         source: &UploadSource,
         progress: &Arc<dyn Progress>,
     ) -> Result<CompleteRequest, UploadError> {
-        let shared = &self.0;
+        let shared = &self.shared;
         // Nobody closes the semaphore.
         let _file = shared.files.acquire().await.map_err(|_| UploadError::Closed)?;
-        shared.bytes(&file.0, source, progress, false).await
+        shared.bytes(&file.0, source, &self.connections, progress, false).await
+    }
+}
+
+impl fmt::Debug for CommitSender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CommitSender").finish_non_exhaustive()
     }
 }
 

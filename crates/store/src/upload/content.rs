@@ -75,7 +75,9 @@ impl Measured {
         let size_bytes = bounded(stamp.size_bytes)?;
         let blake3 = parallel_hash::hash(&file, size_bytes);
         let blake3 = blake3.map_err(UploadError::disk("read of a file to upload", &path))?;
-        let blake3 = blake3.ok_or_else(|| UploadError::Changed { path: path.clone() })?;
+        // Some files say that they are empty, and are not.
+        let more = file.read_at(&mut [0], size_bytes).map_err(UploadError::disk("read of a file to upload", &path))?;
+        let blake3 = blake3.filter(|_| more == 0).ok_or_else(|| UploadError::Changed { path: path.clone() })?;
         let source = Source::File { path, stamp };
         source.unchanged()?;
         Ok(Self { size_bytes, blake3, source })

@@ -36,8 +36,9 @@ pub enum UploadError {
         /// What the system said.
         source: io::Error,
     },
-    /// Somebody wrote to the file meanwhile: what was sent is neither the old nor the new content.
-    #[error("{} changed while it was uploaded", path.display())]
+    /// Somebody wrote to the file since it was first read, or it has other bytes than it says: what was sent is neither the old nor
+    /// the new content.
+    #[error("{} changed while it was read", path.display())]
     Changed {
         /// Which file.
         path: PathBuf,

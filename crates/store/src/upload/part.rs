@@ -23,7 +23,10 @@ use super::{
     part_body::{PartBody, Sha256OnTheWay, Turn},
     part_connections::PartConnections,
 };
-use crate::{download::random_unit, input::refused};
+use crate::{
+    download::random_unit,
+    input::{InputError, refused},
+};
 use gen_worker_tasks::Scope;
 
 /// Excerpt of what a server said, in characters (Hub contract, 1.10).
@@ -35,7 +38,7 @@ const ANSWER_BYTES_MAX: usize = 4 * EXCERPT_CHARS;
 /// What all parts of one file share.
 pub(super) struct PartSender<'a> {
     pub(super) source: &'a Source,
-    pub(super) connections: PartConnections,
+    pub(super) connections: Arc<PartConnections>,
     /// What goes with each request.
     pub(super) headers: HeaderMap,
     /// Whether a part that is taken without an ETag counts as lost.
@@ -170,7 +173,8 @@ async fn said(response: &mut Response) -> Vec<u8> {
 
 /// The address is taken out: it is a signed one.
 fn broken(error: reqwest::Error) -> Fault {
-    if let Some(refusal) = refused(&error) {
+    // A name that cannot be resolved now may be in a moment.
+    if let Some(refusal) = refused(&error).filter(|refusal| !matches!(refusal, InputError::Unknown { .. })) {
         return Fault::Final(UploadError::Destination(refusal));
     }
     Fault::Passing { cause: Arc::new(error.without_url()), broken: true, asked: None }

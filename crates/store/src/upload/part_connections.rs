@@ -54,8 +54,8 @@ impl ConnectionMaker {
         (self.0)()
     }
 
-    pub(super) fn connections(&self) -> PartConnections {
-        PartConnections { maker: self.clone(), kept: Mutex::new(None) }
+    pub(super) fn connections(&self) -> Arc<PartConnections> {
+        Arc::new(PartConnections { maker: self.clone(), kept: Mutex::new(None) })
     }
 }
 

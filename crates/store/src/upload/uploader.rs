@@ -22,7 +22,7 @@ use super::{
     options::UploadOptions,
     pace::Audience,
     part::PartSender,
-    part_connections::ConnectionMaker,
+    part_connections::{ConnectionMaker, PartConnections},
     parts::send_all,
 };
 use crate::progress::{Progress, Sum, Unheard};
@@ -144,7 +144,7 @@ impl Shared {
     ) -> Result<CompleteRequest, UploadError> {
         let forsake = matches!(source, UploadSource::Parts(_))
             .then(|| Forsake::new(self.scope.clone(), client.clone(), upload.target.clone(), id.clone()));
-        let sent = self.bytes(content, source, &upload.progress, true).await;
+        let sent = self.bytes(content, source, &self.connections(), &upload.progress, true).await;
         match (forsake, &sent) {
             (Some(forsake), Ok(_)) => forsake.keep(),
             (Some(forsake), Err(_)) => forsake.now().await,
@@ -153,17 +153,23 @@ impl Shared {
         sent
     }
 
-    /// Sends `content` to `source`.
+    /// Connections that nobody has used. Those of one save are its own (Hub contract, 4.11).
+    pub(super) fn connections(&self) -> Arc<PartConnections> {
+        self.connections.connections()
+    }
+
+    /// Sends `content` to `source`, parts over `connections`.
     pub(super) async fn bytes(
         &self,
         content: &Arc<Measured>,
         source: &UploadSource,
+        connections: &Arc<PartConnections>,
         progress: &Arc<dyn Progress>,
         needs_etag: bool,
     ) -> Result<CompleteRequest, UploadError> {
         match source {
             UploadSource::Parts(urls) => {
-                self.parts(content, urls, progress, needs_etag).await.map(CompleteRequest::of_parts)
+                self.parts(content, urls, connections, progress, needs_etag).await.map(CompleteRequest::of_parts)
             }
             UploadSource::Grant(grant) => {
                 self.by_grant(content, grant, progress).await.map(CompleteRequest::of_transfer)
@@ -189,13 +195,14 @@ impl Shared {
         &self,
         content: &Arc<Measured>,
         urls: &PartUrls,
+        connections: &Arc<PartConnections>,
         progress: &Arc<dyn Progress>,
         needs_etag: bool,
     ) -> Result<Vec<PartEtag>, UploadError> {
         let audience = Audience { sum: Arc::new(Sum::of(content.size_bytes)), progress: progress.clone() };
         let sender = PartSender {
             source: &content.source,
-            connections: self.connections.connections(),
+            connections: Arc::clone(connections),
             headers: HeaderMap::new(),
             needs_etag,
             sha256: None,

@@ -1,6 +1,6 @@
 //! Files of commits, against a server that does what a script says.
 
-use std::{fs, path::Path, sync::Arc, time::Duration};
+use std::{fs, os::fd::AsRawFd as _, path::Path, sync::Arc, time::Duration};
 
 use gen_worker_hub::{
     Blake3Hash,
@@ -36,7 +36,7 @@ async fn send(
     file: &CommitFile,
     to: &UploadSource,
 ) -> Result<CompleteRequest, UploadError> {
-    hub.uploader(options).send(file, to, &(Arc::new(Unheard) as Arc<dyn Progress>)).await
+    hub.uploader(options).commit().send(file, to, &(Arc::new(Unheard) as Arc<dyn Progress>)).await
 }
 
 fn said(request: &CompleteRequest) -> Value {
@@ -104,6 +104,38 @@ async fn h6_3_a_file_of_a_commit_goes_to_a_bucket_by_grant() {
     });
     assert_eq!(said(&request), json!({"transfer": transfer}));
     assert_eq!(hub.seen_of("PUT /b/k").len(), 1);
+}
+
+#[tokio::test]
+async fn files_of_one_commit_share_their_connections() {
+    let hub = Hub::start(10).await;
+    let ((_first, first), (_second, second)) = (file(b"some words"), file(b"and others"));
+    let (sender, nobody) = (hub.uploader(Hub::options()).commit(), Arc::new(Unheard) as Arc<dyn Progress>);
+    for file in [&first, &second] {
+        sender.send(file, &parts(&hub, 10, 10), &nobody).await.unwrap();
+    }
+    let connections: Vec<_> = hub.seen().into_iter().map(|seen| seen.connection).collect();
+    assert_eq!(connections, [0, 0]);
+}
+
+#[tokio::test]
+async fn h6_5_a_host_whose_name_cannot_be_resolved_is_asked_again() {
+    let hub = Hub::start(10).await;
+    let (_directory, file) = file(b"some words");
+    let entry = json!({"part_urls": ["http://none.invalid/part/1"], "part_size": 10});
+    let to = UploadSource::Parts(PartUrls::from_object(entry.as_object().unwrap(), 10).unwrap());
+    let error = send(&hub, Hub::options(), &file, &to).await.unwrap_err();
+    assert!(matches!(error, UploadError::Part { number: 1, .. }), "{error:?}");
+    assert_eq!(error.failure(), UploadFailure::Retryable);
+}
+
+#[test]
+fn a_file_that_says_it_is_empty_and_is_not_and_one_of_any_size_are_refused() {
+    assert!(matches!(CommitFile::read(Path::new("/proc/version").into()), Err(UploadError::Changed { .. })));
+    let sparse = fs::File::from(rustix::fs::memfd_create("sparse", rustix::fs::MemfdFlags::CLOEXEC).unwrap());
+    sparse.set_len((16 << 40) + 1).unwrap();
+    let path = format!("/proc/self/fd/{}", sparse.as_raw_fd());
+    assert!(matches!(CommitFile::read(path.into()), Err(UploadError::TooLarge { .. })));
 }
 
 #[tokio::test]

@@ -112,8 +112,9 @@ async fn commit(client: &HubClient, uploader: &Uploader, scope: &Scope, file: &P
     let commit = ProducedFlavor { files, ..ProducedFlavor::default() }.commit(CommitMode::default());
     let created = client.create_commit(&repo, &commit).await?;
     ensure!(created.uploads.len() == 1, "the hub has the file already");
+    let sender = uploader.commit();
     for lacked in &created.uploads {
-        let request = uploader.send(&content, &lacked.source, &(Arc::new(Unheard) as Arc<dyn Progress>)).await?;
+        let request = sender.send(&content, &lacked.source, &(Arc::new(Unheard) as Arc<dyn Progress>)).await?;
         client.complete_commit_upload(&repo, &created.revision_id, &lacked.upload_id, &request).await?;
     }
     client.finalize_commit(&repo, &created.revision_id).await?;
