@@ -78,8 +78,10 @@ fn h16_1_the_wheel_hears_of_private_repositories_wrong_tokens_and_limits() -> Re
     for _ in 0..=2 * RESOLVES_MAX {
         let answer = scene.resolve(PEERS[0], "acme/paint", None)?;
         if answer["message"].as_str().is_some_and(|message| message.contains("rate-limited")) {
+            ensure!(answers.len() >= RESOLVES_MAX as usize, "limited too early: {answers:?}");
             return Ok(());
         }
+        ensure!(answer["error"] == "HubRepoNotFoundError", "{answer}");
         answers.push(answer);
     }
     bail!("nothing was limited: {answers:?}")

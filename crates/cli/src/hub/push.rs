@@ -4,7 +4,7 @@
 //! walk, hash ──> create (what does the hub lack?) ──> parts of each file, complete ──> finalize (wait while it runs)
 //!                                                        └─ failure, Ctrl-C ──> abort
 //! ```
-//! The bytes are sent by the [`Uploader`]; what the hub has already is not sent.
+//! The bytes are sent by the [`CommitSender`]; what the hub has already is not sent.
 
 mod tree;
 
