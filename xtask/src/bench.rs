@@ -22,7 +22,8 @@ const PREFIX: &str = "bench_";
 /// The program that loads a worker for a long time.
 const SOAK: &str = "soak";
 
-/// Runs every bench whose name contains `filter`, and prints one table. With `update_readme` it goes into the README too.
+/// Runs every bench whose name contains `filter`, and prints one table. With `update_readme` it goes into the README too; what the
+/// README says of other benches stays, if it was measured on the same machine and day.
 pub(crate) fn run(paths: &Paths, filter: Option<&str>, update_readme: bool) -> Result<()> {
     let names: Vec<String> =
         names(paths)?.into_iter().filter(|name| filter.is_none_or(|part| name.contains(part))).collect();
@@ -35,7 +36,19 @@ pub(crate) fn run(paths: &Paths, filter: Option<&str>, update_readme: bool) -> R
         all.extend(measure(paths, &built, name, None)?);
     }
     let table = show(paths, &all)?;
-    if update_readme { section::replace(&paths.readme(), "bench", &table) } else { Ok(()) }
+    if !update_readme {
+        return Ok(());
+    }
+    let readme = paths.readme();
+    let table = match filter {
+        Some(_) => {
+            let text = std::fs::read_to_string(&readme).with_context(|| format!("read {}", readme.display()))?;
+            let old = section::read(&text, "bench").context("the README has no section `bench`")?;
+            figures::merged(old, &table)?
+        }
+        None => table,
+    };
+    section::replace(&readme, "bench", &table)
 }
 
 /// Loads a worker for so many minutes, and prints what it keeps of that.

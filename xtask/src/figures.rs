@@ -8,6 +8,9 @@ use serde::Deserialize;
 use crate::paths::Paths;
 use crate::process;
 
+/// What every table begins with.
+const HEAD: &str = "| bench | metric | ours | reference | ratio | bar | |\n|---|---|---:|---:|---:|---|---|\n";
+
 /// One measured value beside its reference. A bench program prints each as one line of JSON.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,8 +51,7 @@ pub(crate) fn parse(from: &str, output: &str) -> Result<Vec<Figure>> {
 
 /// The figures as a Markdown table.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let mut text =
-        String::from("| bench | metric | ours | reference | ratio | bar | |\n|---|---|---:|---:|---:|---|---|\n");
+    let mut text = String::from(HEAD);
     for figure in figures {
         let reference = match (figure.reference, &figure.reference_name) {
             (Some(value), Some(name)) => format!("{} ({name})", number(value)),
@@ -74,6 +76,29 @@ pub(crate) fn table(figures: &[Figure]) -> String {
         );
     }
     text
+}
+
+/// The table `old` with the rows of `new` in place of those of the same benches. Both end with where they come from, which has to be
+/// the same.
+pub(crate) fn merged(old: &str, new: &str) -> Result<String> {
+    let ((kept, old_origin), (rows, origin)) = (parts(old), parts(new));
+    ensure!(origin == old_origin, "the other figures are of another machine or day ({old_origin}): measure all");
+    let is_measured = |row: &&str| rows.iter().any(|new| bench_of(new) == bench_of(row));
+    let place = kept.iter().position(|row| is_measured(&row)).unwrap_or(kept.len());
+    let (before, after) = kept.split_at(place);
+    let after = after.iter().copied().filter(|row| !is_measured(row));
+    let rows = before.iter().copied().chain(rows.iter().copied()).chain(after);
+    Ok(format!("{HEAD}{}\n\n{origin}\n", rows.collect::<Vec<_>>().join("\n")))
+}
+
+/// The rows of a table, and where they come from.
+fn parts(table: &str) -> (Vec<&str>, &str) {
+    let rows = table.lines().filter(|line| line.starts_with('|')).skip(HEAD.lines().count()).collect();
+    (rows, table.trim().lines().last().unwrap_or_default())
+}
+
+fn bench_of(row: &str) -> Option<&str> {
+    row.split('|').nth(1).map(str::trim)
 }
 
 /// How many bars there are, and how many of them are met.

@@ -78,7 +78,7 @@ enum Command {
     Bench {
         /// Only benches whose name contains this
         filter: Option<String>,
-        /// Write the table into README.md too
+        /// Write the table into README.md too; with a filter, these rows of it
         #[arg(long)]
         update_readme: bool,
         /// Only load a worker for so many minutes, and report what it keeps of that

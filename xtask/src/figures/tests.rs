@@ -37,3 +37,14 @@ fn numbers_keep_three_digits() {
     let shown: Vec<_> = [0.0, 0.0123, 1.234, 12.34, 123.4, 1234.0, 1234567.0, -1234.0].map(number).to_vec();
     assert_eq!(shown, ["0", "0.012", "1.23", "12.3", "123", "1,234", "1,234,567", "-1,234"]);
 }
+
+#[test]
+fn some_benches_measured_again_leave_the_rows_of_the_others() {
+    let table = |rows: &[&str], origin: &str| format!("{HEAD}{}\n\n{origin}\n", rows.join("\n"));
+    let old = table(&["| a | 1 |", "| b-1 | 2 |", "| b-1 | 3 |", "| c | 4 |", "| b-2 | 5 |"], "here, today");
+    let new = table(&["| b-1 | 6 |", "| b-2 | 7 |", "| d | 8 |"], "here, today");
+    let merged = merged(&old, &new).unwrap();
+    assert_eq!(merged, table(&["| a | 1 |", "| b-1 | 6 |", "| b-2 | 7 |", "| d | 8 |", "| c | 4 |"], "here, today"));
+    let elsewhere = super::merged(&old, &table(&["| b-1 | 6 |"], "there, today")).unwrap_err();
+    assert!(elsewhere.to_string().contains("here, today"), "{elsewhere}");
+}
