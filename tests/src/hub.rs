@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tokio::{net::TcpListener, runtime::Runtime};
 
 use crate::{
-    Moto, Refusing, Slow,
+    Meeting, Moto, Refusing, Slow,
     hub_peer::{peer_call, succeeded},
 };
 
@@ -66,6 +66,15 @@ impl OwnHub {
     pub fn start_behind(refusing: &Arc<Refusing>, visibility: Visibility) -> Result<Self> {
         let refusing = Arc::clone(refusing);
         let front: Front = Box::new(move |routes| refusing.before(routes));
+        Self::over(local, Some(front), |options| options.visibility = visibility)
+    }
+
+    /// Starts one on local disk behind a server that lets some calls through only together.
+    ///
+    /// # Errors
+    /// When a part of it does not start.
+    pub fn start_meeting(meeting: Meeting, visibility: Visibility) -> Result<Self> {
+        let front: Front = Box::new(move |routes| meeting.before(routes));
         Self::over(local, Some(front), |options| options.visibility = visibility)
     }
 

@@ -9,6 +9,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use http_body_util::BodyExt as _;
 use parking_lot::Mutex;
 
 /// What refusals say.
@@ -77,6 +78,9 @@ async fn pass(State(refusing): State<Arc<Refusing>>, request: Request, next: Nex
     let (method, path) = (request.method().to_string(), request.uri().path().to_owned());
     let reply = match refusing.refusal(&method, &path) {
         Some((status, after)) => {
+            // To its end, unlike a hub: the server around this one does not wait for clients that still send, and what they hear then
+            // is chance. One that does not end it has gone away.
+            drop(request.into_body().collect().await);
             let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
             let after = after.map(|after| [(header::RETRY_AFTER, after)]);
             after.map_or_else(|| (status, BODY).into_response(), |after| (status, after, BODY).into_response())

@@ -114,6 +114,40 @@ fn h6_22_whoever_pushes_weights_that_can_run_code_is_told_who_gets_them() -> Res
     assert_eq!(pushed(&ended)?.get("unsafe_weights"), Some(&json!(true)));
     assert_eq!(hub.api.get("/api/v1/repos/acme/pickle/resolve?tag=v1")?.status, 404);
     assert_eq!(hub.api.get("/api/v1/repos/acme/pickle/resolve?tag=v1&flavor=bf16")?.status, 200);
+    // Without a flavor nothing but its digest is a name of it.
+    let ended = place.push(&hub, "acme/nameless:v1")?;
+    assert!(ended.stderr.contains("only who names its digest"), "{}", ended.stderr);
+    let digest = pushed(&ended)?["checkpoint_id"].as_str().context("a digest")?.to_owned();
+    assert_eq!(hub.api.get("/api/v1/repos/acme/nameless/resolve?tag=v1")?.status, 404);
+    assert_eq!(hub.api.get(&format!("/api/v1/repos/acme/nameless/resolve?digest={digest}"))?.status, 200);
+    Ok(())
+}
+
+#[test]
+fn h6_14_a_push_of_a_flavor_merges_with_that_flavor_alone() -> Result<()> {
+    let place = Place::new()?;
+    let hub = place.start(&["--visibility", "public"])?;
+    let push = |file: &str, reference: &str| {
+        let dir = tempfile::tempdir()?;
+        fs::write(dir.path().join(file), file)?;
+        let mut command = Command::new(built("gen-worker")?);
+        command.args(["hub", "push", "--merge"]).arg(dir.path()).arg(reference);
+        command.env("TENSORHUB_URL", hub.url()?).env("TENSORHUB_TOKEN", place.token()?);
+        pushed(&Process::output(&mut command)?)
+    };
+    for (file, reference) in [("a", "acme/paint#bf16"), ("b", "acme/paint#fp8"), ("c", "acme/paint#fp8")] {
+        push(file, reference)?;
+    }
+    let plain = push("d", "acme/paint")?;
+    let names = |query: &str| -> Result<Vec<String>> {
+        let files = hub.files(&format!("/api/v1/repos/acme/paint/resolve?{query}"))?;
+        Ok(files.into_iter().map(|(path, _)| path).collect())
+    };
+    assert_eq!(names("flavor=bf16")?, ["a"]);
+    assert_eq!(names("flavor=fp8")?, ["b", "c"]);
+    // What has no flavor starts from what `latest` means by itself: bf16, which goes first.
+    let digest = plain["checkpoint_id"].as_str().context("a digest")?;
+    assert_eq!(names(&format!("digest={digest}"))?, ["a", "d"]);
     Ok(())
 }
 

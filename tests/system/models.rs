@@ -204,6 +204,15 @@ fn c54_m3_8_offline_runs_what_a_ref_was_by_the_notes_of_the_cache_and_nothing_el
     hub.push(source.path(), "acme/weights:prod")?;
     let pulled = machine.models(&hub.url, &["pull", "acme/weights:prod"])?;
     ensure!(pulled.code == Some(0), "{}", pulled.stderr);
+    // Where nobody is asked the start of a digest is enough (rule 1.6).
+    let digest = pulled.stdout.trim().rsplit_once('/').context("the directory")?.1;
+    let short = format!("acme/weights@blake3:{}", digest.get(..8).context("a digest")?);
+    let found = machine.models("", &["pull", "--offline", &short])?;
+    ensure!(found.code == Some(0) && found.stdout.trim().ends_with(digest), "{}{}", found.stdout, found.stderr);
+    let listed = machine.models("", &["list"])?.stdout;
+    ensure!(listed.contains("acme/weights") && !listed.contains("blake3:"), "it is no name of its own: {listed}");
+    let asked = machine.models(&hub.url, &["pull", &short])?;
+    ensure!(asked.code == Some(2) && asked.stderr.contains(&short), "{}", asked.stderr);
     drop(hub);
     // What a peer leaves behind: blobs, snapshots, and what each ref was.
     let store = machine.store();

@@ -84,7 +84,7 @@ pub(crate) fn merged(old: &str, new: &str) -> Result<String> {
     let ((kept, old_origin), (rows, origin)) = (parts(old), parts(new));
     ensure!(origin == old_origin, "the other figures are of another machine or day ({old_origin}): measure all");
     let is_measured = |row: &&str| rows.iter().any(|new| bench_of(new) == bench_of(row));
-    let place = kept.iter().position(|row| is_measured(&row)).unwrap_or(kept.len());
+    let place = kept.iter().position(is_measured).unwrap_or(kept.len());
     let (before, after) = kept.split_at(place);
     let after = after.iter().copied().filter(|row| !is_measured(row));
     let rows = before.iter().copied().chain(rows.iter().copied()).chain(after);

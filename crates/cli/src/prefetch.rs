@@ -13,6 +13,7 @@ use crate::{
     console::{note, print_line},
     env::Environment,
     exit::{Exit, Failure, Outcome, chain},
+    logging,
     models::{FetchEvents, ModelPlan, Reach},
     run::load,
 };
@@ -22,6 +23,7 @@ pub(crate) fn run(args: &PrefetchArgs, env: &Environment) -> Outcome {
     if let Some(config) = args.config.as_ref().filter(|config| !config.exists()) {
         return Err(Failure::usage(format!("project {} does not exist", config.display())));
     }
+    logging::start_warnings(env, std::io::stderr)?;
     // Nothing runs here: an endpoint that cannot be loaded is no mistake of the caller (C-11).
     let registry = load().map_err(|failure| Failure::failed(failure.message()))?;
     let functions = registry.functions();

@@ -30,7 +30,7 @@ use crate::{
     describe::{self, Detected},
     env::{Environment, names},
     exit::{Exit, Failure, Outcome, chain},
-    inputs,
+    inputs, logging,
     models::{FetchEvents, KeptModels, ModelPlan, Reach},
     payload,
     select::{Candidate, Wanted, select},
@@ -58,6 +58,7 @@ pub(crate) fn run(args: &RunArgs, env: &Environment, main: &str) -> Outcome {
     if args.list {
         return list(env, main, args.pretty);
     }
+    logging::start_warnings(env, std::io::stderr)?;
     let base = payload::base(args.payload.as_deref(), args.payload_file.as_deref())?;
     let registry = load()?;
     let function = choose(&registry, args, main)?;

@@ -30,23 +30,23 @@ impl Stalled {
 }
 
 /// A timer that runs while its owner waits.
-struct Patience {
+pub(crate) struct Patience {
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
 impl Patience {
-    fn new(limit: Duration) -> Self {
+    pub fn new(limit: Duration) -> Self {
         Self { limit, waiting: None }
     }
 
     /// There was progress.
-    fn renew(&mut self) {
+    pub fn renew(&mut self) {
         self.waiting = None;
     }
 
     /// Ready when there was none for too long.
-    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Stalled> {
+    pub fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Stalled> {
         let limit = self.limit;
         ready!(self.waiting.get_or_insert_with(|| Box::pin(sleep(limit))).as_mut().poll(cx));
         Poll::Ready(Stalled)

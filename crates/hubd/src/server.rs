@@ -1,5 +1,6 @@
 //! The listener: connections, their limits, and how they end. Owns the connection tasks.
 
+mod linger;
 mod room;
 mod unread;
 
@@ -17,8 +18,9 @@ use crate::{
     hub::Hub,
     patience::{PatientBody, PatientSocket},
 };
+use linger::Lingering;
 use room::Room;
-use unread::Watched;
+use unread::{Unread, Watched};
 
 pub(crate) use room::network;
 
@@ -78,16 +80,18 @@ pub async fn serve(listener: TcpListener, hub: Arc<Hub>, drain: Duration, cancel
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, stall: Duration, cancel: Cancel) {
     // Small replies must not wait for the acknowledgement of the last one. A socket that refuses works all the same.
     drop(stream.set_nodelay(true));
+    let unread = Unread::default();
+    let stream = Lingering::new(PatientSocket::new(stream, stall), unread.clone(), stall);
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(api::Peer(peer.ip()));
         let (head, body) = request.into_parts();
         let (body, reading) = Watched::new(PatientBody::new(body, stall));
         let reply = router.clone().oneshot(Request::from_parts(head, Body::new(body)));
-        async move { Ok::<_, Infallible>(reading.tell(reply.await.unwrap_or_else(|never| match never {}))) }
+        let unread = unread.clone();
+        async move { Ok::<_, Infallible>(reading.tell(reply.await.unwrap_or_else(|never| match never {}), &unread)) }
     });
     let mut builder = Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME).max_buf_size(READ_AHEAD_BYTES);
-    let stream = PatientSocket::new(stream, stall);
     let mut served = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
         ended = served.as_mut() => ended,

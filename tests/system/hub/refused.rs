@@ -1,6 +1,7 @@
 //! Clients whose calls are refused: for a while, so that they come again when they are told to, or for good.
 
 use std::{
+    path::Path,
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
@@ -9,7 +10,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 use gen_worker_hub::client::{HubClient, HubClientOptions};
 use gen_worker_hubd::Visibility;
-use gen_worker_tests::{Ended, OwnHub, PART_BYTES, Process, Refusal, Refusing, built};
+use gen_worker_tests::{Ended, Meeting, OwnHub, PART_BYTES, Process, Refusal, Refusing, built};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -115,12 +116,12 @@ fn h16_3_the_converter_gives_a_commit_up_when_a_part_fails_each_time() -> Result
     gives_up(&[(503, None), (503, Some("1")), (500, None), (429, Some("2")), (507, Some("5"))])
 }
 
-/// Pushes the files with our own command.
-fn push(scene: &Scene) -> Result<Ended> {
+/// Pushes the files of `dir` with our own command.
+fn push(hub: &OwnHub, dir: &Path) -> Result<Ended> {
     let mut command = Command::new(built("gen-worker")?);
-    command.args(["hub", "push"]).arg(scene.dir.path()).arg("acme/paint");
-    let token = scene.hub.producer("acme")?;
-    Process::output(command.env("TENSORHUB_URL", &scene.hub.url).env("TENSORHUB_TOKEN", token.reveal()))
+    command.args(["hub", "push"]).arg(dir).arg("acme/paint");
+    let token = hub.producer("acme")?;
+    Process::output(command.env("TENSORHUB_URL", &hub.url).env("TENSORHUB_TOKEN", token.reveal()))
 }
 
 #[test]
@@ -129,7 +130,7 @@ fn h6_5_a_push_comes_again_with_a_part_when_it_is_told_to() -> Result<()> {
     // Twice what it would have chosen.
     scene.refusing.refuse("PUT", "parts", &[(503, Some("2"))]);
     let begun = Instant::now();
-    let ended = push(&scene)?;
+    let ended = push(&scene.hub, scene.dir.path())?;
     ensure!(ended.code == Some(0), "{}", ended.stderr);
     ensure!(begun.elapsed() >= Duration::from_secs(2), "{:?}", begun.elapsed());
     scene.is_there()
@@ -138,11 +139,29 @@ fn h6_5_a_push_comes_again_with_a_part_when_it_is_told_to() -> Result<()> {
 #[test]
 fn h6_7_a_push_whose_part_is_refused_each_time_says_why_and_gives_the_commit_up() -> Result<()> {
     let scene = Scene::new()?;
-    scene.refusing.refuse("PUT", "parts", &[(507, Some("0.01")); 5]);
-    let ended = push(&scene)?;
+    // As often as the three parts of the two files come, which go at once.
+    scene.refusing.refuse("PUT", "parts", &[(507, Some("0.01")); 3 * 5]);
+    let ended = push(&scene.hub, scene.dir.path())?;
     ensure!(ended.code == Some(1) && ended.stderr.contains("status 507 (refused)"), "{ended:?}");
     let seen = scene.refusing.take_seen();
     let last = seen.last().context("a call")?;
     ensure!((last.method.as_str(), last.status) == ("DELETE", 204), "{seen:?}");
+    Ok(())
+}
+
+#[test]
+fn files_of_a_push_do_not_wait_for_each_other() -> Result<()> {
+    // So many are sent before the hub confirms the first of them; the last pair of files has one content, which comes once.
+    const CONTENTS: u8 = 8;
+    let hub = OwnHub::start_meeting(Meeting::of(usize::from(CONTENTS), "complete"), Visibility::Public)?;
+    let dir = tempfile::tempdir()?;
+    let contents: Vec<_> = (0..=CONTENTS).map(|file| (format!("{file}.txt"), [file.min(CONTENTS - 1)])).collect();
+    let files: Vec<_> = contents.iter().map(|(path, content)| (path.as_str(), content.as_slice())).collect();
+    let hashes = told(&write(dir.path(), &files)?);
+    let ended = push(&hub, dir.path())?;
+    ensure!(ended.code == Some(0), "{}", ended.stderr);
+    let back = tempfile::tempdir()?;
+    let pulled = hub.peer_does(COMMITS, "pull", json!({"ref": "acme/paint", "dir": back.path()}))?;
+    ensure!(pulled == hashes, "{pulled}");
     Ok(())
 }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use gen_worker_hub::Digest;
 use gen_worker_proto::pb::ModelState;
 use gen_worker_tests::{Ended, Process, Scripted, built};
-use serde_json::json;
+use serde_json::{Value, json};
 use site::{Reply, Site};
 
 use super::{EMBEDDER, Machine, states};
@@ -183,5 +183,26 @@ async fn m3_8_what_another_program_left_is_used_where_nobody_can_be_asked() -> R
     ensure!(again.code == Some(0) && again.stdout.starts_with("o/paint\t"), "{}", again.stderr);
     let nothing = machine.models("", &["pull", "hf:o/other"])?;
     ensure!(nothing.code == Some(3) && nothing.stderr.contains("cannot be reached"), "{}", nothing.stderr);
+    // Python workers have it in the home of Hugging Face itself.
+    let other = Machine::new()?;
+    let mut command = other.command(&built("gen-worker")?, "", &["models", "pull", "--offline", "hf:o/paint"]);
+    let home = machine.store().join("huggingface/hub");
+    let there = Process::output(command.env("HF_HOME", &home))?;
+    let dir = there.stdout.trim().strip_prefix("o/paint\t").with_context(|| there.stderr.clone())?;
+    ensure!(Path::new(dir).starts_with(&home) && files(Path::new(dir))? == MODERN, "{dir}");
+    Ok(())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn m4_4_whoever_pulls_a_flavor_that_no_weights_have_is_told_so() -> Result<()> {
+    let (site, machine) = (Site::start().await, Machine::new()?);
+    publish(&site, "o/paint");
+    let command = machine.command(&built("gen-worker")?, "", &["models", "pull", "hf:o/paint#fp8"]);
+    let ended = Process::output(&mut with(command, &site, &[]))?;
+    ensure!(ended.code == Some(0), "{}", ended.stderr);
+    // Nobody looks at it: each line is for programs.
+    let lines: Vec<Value> = ended.stderr.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let warned = lines.iter().filter(|line| line["level"] == "WARN" && line["flavor"] == "fp8").count();
+    ensure!(warned == 1, "{}", ended.stderr);
     Ok(())
 }

@@ -104,16 +104,16 @@ pub(super) struct PushArgs {
     /// Directory with the files of the checkpoint
     #[arg(value_name = "DIR")]
     pub(super) dir: PathBuf,
-    /// Where to: owner/repo, then :tag and #flavor if wanted
+    /// Where to: owner/repo, then :tag and #flavor if wanted. The tag `latest` moves, too
     #[arg(value_name = "REF")]
     pub(super) reference: String,
     /// Address of the hub
     #[arg(long, value_name = "URL")]
     pub(super) url: Option<String>,
-    /// File with the token, in its first line
+    /// File with tokens, one a line, that only you can read: the first counts
     #[arg(long, value_name = "PATH")]
     pub(super) token_file: Option<PathBuf>,
-    /// Keep the files of the checkpoint that is there now and are not in the directory
+    /// Keep the files that the checkpoint of `latest` has and the directory has not: the one of this flavor, if REF has one
     #[arg(long)]
     pub(super) merge: bool,
     /// Text for people

@@ -1,7 +1,7 @@
 //! `gen-worker hub push`: a directory becomes a checkpoint (Hub contract, section 6).
 //!
 //! ```text
-//! walk, hash ──> create (what does the hub lack?) ──> parts of each file, complete ──> finalize (wait while it runs)
+//! walk, hash ──> create (what does the hub lack?) ──> parts of some files at once, complete each ──> finalize (wait while it runs)
 //!                                                        └─ failure, Ctrl-C ──> abort
 //! ```
 //! The bytes are sent by the [`CommitSender`]; what the hub has already is not sent.
@@ -15,9 +15,12 @@ use std::{
     time::Duration,
 };
 
+use futures::{StreamExt as _, stream};
 use gen_worker_hub::{
     BearerToken, HubRef, RepoPath,
-    api::{CommitCreate, CommitCreated, CommitFinalized, CommitMode, CommitTag, ProducedFlavor},
+    api::{
+        CommitCreate, CommitCreated, CommitFinalized, CommitMode, CommitTag, CommitUpload, MergeBase, ProducedFlavor,
+    },
     client::{HubClient, HubClientOptions, HubError, RetryPolicy},
     model_ref::RepoName,
     snapshot::SnapshotFile,
@@ -41,6 +44,9 @@ const LATEST: &str = "latest";
 
 /// Threads that send: what goes to a bucket is hashed on them, and signals are heard meanwhile.
 const THREADS: usize = 2;
+
+/// Files under way at once: twice those that the sender sends at once, so that it does not wait for what the hub says of others.
+const FILES: usize = 8;
 
 /// Time in which the hub has to take something of a part, or to answer.
 const PART_STALL: Duration = Duration::from_secs(600);
@@ -160,6 +166,8 @@ fn commit(args: &PushArgs, reference: &HubRef, files: Vec<SnapshotFile>) -> Resu
     let flavor = reference.flavor().map(ToString::to_string).unwrap_or_default();
     let mut commit = ProducedFlavor { flavor, files, ..ProducedFlavor::default() }.commit(mode);
     commit.message.clone_from(&args.message);
+    // Otherwise a merge starts from the flavor that `latest` means by itself, and mixes formats (Hub contract, 6.14).
+    commit.merge_base = (args.merge && reference.flavor().is_some()).then_some(MergeBase::Flavor);
     if reference.tag() != LATEST {
         let tag = reference.tag().parse();
         let tag = tag.map_err(|error| Failure::usage(format!("tag {}: {error}", reference.tag())))?;
@@ -190,7 +198,8 @@ impl Push {
         }
         if finalized.unsafe_weights {
             let why = "weights that can run code when they are loaded (.bin, .pt, .ckpt and the like)";
-            warn!("the checkpoint has {why}: only who names its flavor gets it, and safe loaders refuse it");
+            let name = if self.commit.flavor.is_empty() { "digest" } else { "flavor or its digest" };
+            warn!("the checkpoint has {why}: only who names its {name} gets it, and safe loaders refuse it");
         }
         Ok((finalized, sent_bytes))
     }
@@ -198,22 +207,28 @@ impl Push {
     async fn send_all(&self, created: &CommitCreated) -> Result<u64, PushError> {
         let wanted = created.uploads.len();
         info!(wanted, "the hub lacks {wanted} files");
-        let (mut sent_bytes, nobody) = (0_u64, Arc::new(Unheard) as Arc<dyn Progress>);
-        for (upload, number) in created.uploads.iter().zip(1..) {
-            let path = &upload.path;
-            let content = self.contents.get(path).ok_or_else(|| PushError::Unknown(path.clone()))?;
-            let sent = self.sender.send(content, &upload.source, &nobody).await;
-            let request = sent.map_err(|source| match source {
-                // These name it themselves.
-                UploadError::Disk { .. } | UploadError::Changed { .. } => PushError::File(source),
-                source => PushError::Send { path: path.clone(), source },
-            })?;
-            let revision = &created.revision_id;
-            self.client.complete_commit_upload(&self.repo, revision, &upload.upload_id, &request).await?;
-            sent_bytes = sent_bytes.saturating_add(upload.size_bytes);
-            info!(%path, bytes = upload.size_bytes, "sent {number} of {wanted}");
+        let sending = stream::iter(&created.uploads).map(|upload| self.send(created, upload));
+        let (mut sending, mut sent_bytes, mut number) = (sending.buffer_unordered(FILES), 0_u64, 0_u64);
+        while let Some(sent) = sending.next().await {
+            let upload = sent?;
+            (sent_bytes, number) = (sent_bytes.saturating_add(upload.size_bytes), number + 1);
+            info!(path = %upload.path, bytes = upload.size_bytes, "sent {number} of {wanted}");
         }
         Ok(sent_bytes)
+    }
+
+    /// Sends one file, until the hub says that it has it.
+    async fn send<'a>(&self, created: &CommitCreated, upload: &'a CommitUpload) -> Result<&'a CommitUpload, PushError> {
+        let (path, nobody) = (&upload.path, Arc::new(Unheard) as Arc<dyn Progress>);
+        let content = self.contents.get(path).ok_or_else(|| PushError::Unknown(path.clone()))?;
+        let sent = self.sender.send(content, &upload.source, &nobody).await;
+        let request = sent.map_err(|source| match source {
+            // These name it themselves.
+            UploadError::Disk { .. } | UploadError::Changed { .. } => PushError::File(source),
+            source => PushError::Send { path: path.clone(), source },
+        })?;
+        self.client.complete_commit_upload(&self.repo, &created.revision_id, &upload.upload_id, &request).await?;
+        Ok(upload)
     }
 }
 

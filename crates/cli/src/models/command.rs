@@ -21,10 +21,12 @@ use std::time::Duration;
 use gen_worker_core::StoreModels;
 use gen_worker_tasks::Cancel;
 
+use self::progress::Shown;
 use super::{Reach, StoreSettings};
 use crate::{
     env::Environment,
     exit::{Failure, Outcome, chain},
+    logging,
 };
 
 /// How long what still runs may take to end; nothing does but what was given up.
@@ -33,6 +35,9 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 /// Runs the command.
 pub(crate) fn run(args: ModelsArgs, env: &Environment) -> Outcome {
     let ModelsArgs { store, command } = args;
+    let shown = Shown::new(matches!(&command, ModelsCommand::Pull(pull) if pull.json));
+    let stderr = shown.stderr();
+    logging::start_warnings(env, move || stderr.clone())?;
     let offline = matches!(&command, ModelsCommand::Pull(pull) if pull.offline);
     let reach = if offline { Reach::Offline } else { Reach::Local };
     let settings = StoreSettings::of(env, reach)?.at(store);
@@ -54,7 +59,7 @@ pub(crate) fn run(args: ModelsArgs, env: &Environment) -> Outcome {
         let outcome = match command {
             ModelsCommand::List(args) => report::list(store, args.json).await,
             ModelsCommand::Du(args) => report::usage(store, args.json).await,
-            ModelsCommand::Pull(args) => pull::run(&models, wishes, at_once, args.json).await,
+            ModelsCommand::Pull(args) => pull::run(&models, wishes, at_once, &shown, args.json).await,
             ModelsCommand::Verify(args) => verify::run(store, args).await,
             ModelsCommand::Pin(args) => kept::pin(store, &args.refs, true).await,
             ModelsCommand::Unpin(args) => kept::pin(store, &args.refs, false).await,

@@ -1,5 +1,6 @@
 //! Replies that come before their request has: the connection ends after them, since what still comes would be taken for the next
-//! request. Clients have to hear that, or they send the next one into a connection that is closing.
+//! request. Clients have to hear that, or they send the next one into a connection that is closing; and how it ends is another
+//! matter then (see [`super::linger`]).
 
 use std::{
     pin::Pin,
@@ -15,6 +16,21 @@ use hyper::{
     body::{Body, Frame, SizeHint},
     header::{self, HeaderValue},
 };
+
+/// Whether a connection had such a reply; it is its last then.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Unread(Arc<AtomicBool>);
+
+impl Unread {
+    #[cfg(test)]
+    pub fn some() -> Self {
+        Self(Arc::new(AtomicBool::new(true)))
+    }
+
+    pub fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
 
 /// A body that tells whether it was read to its end.
 #[derive(Debug)]
@@ -35,9 +51,10 @@ impl<B: Body> Watched<B> {
 }
 
 impl Reading {
-    /// Says in `reply` that the connection ends, unless the whole body was read.
-    pub fn tell<T>(&self, mut reply: Response<T>) -> Response<T> {
+    /// Says in `reply` that the connection ends, and notes it in `unread`, unless the whole body was read.
+    pub fn tell<T>(&self, mut reply: Response<T>, unread: &Unread) -> Response<T> {
         if !self.0.load(Ordering::Relaxed) {
+            unread.0.store(true, Ordering::Relaxed);
             reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         reply

@@ -68,6 +68,22 @@ async fn a_refusal_before_the_body_has_come_says_that_the_connection_ends_and_no
 }
 
 #[tokio::test]
+async fn a_client_that_sends_all_before_it_reads_hears_a_refusal_that_came_before() -> Result<()> {
+    // More than the kernel keeps for both ends of a connection.
+    const BYTES: usize = 64 * 1024 * PART;
+    let directory = tempfile::tempdir()?;
+    let server = Server::start(directory.path(), Visibility::Public).await?;
+    let mut stream = TcpStream::connect(server.url.strip_prefix("http://").context("an address")?).await?;
+    let head = format!("POST /api/v1/datasets HTTP/1.1\r\nhost: hub\r\ncontent-length: {BYTES}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&vec![b' '; BYTES]).await?;
+    let mut reply = String::new();
+    stream.read_to_string(&mut reply).await?;
+    assert!(reply.starts_with("HTTP/1.1 401 ") && reply.contains("\r\nconnection: close\r\n"), "{reply}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn h8_2_who_has_no_token_is_refused_before_a_dataset_comes() -> Result<()> {
     let directory = tempfile::tempdir()?;
     let server = Server::start_with(directory.path(), |options| options.stall = STALL).await?;

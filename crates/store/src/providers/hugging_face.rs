@@ -103,10 +103,19 @@ impl HuggingFace {
         reference: &RepoRef,
         request: &ModelRequest,
     ) -> Result<Option<Receipt>, FetchError> {
-        let (repo, reference) = (self.hub().join(repo_dir_name(reference)), reference.clone());
-        let patterns = request.files().to_vec();
-        let failed = FetchError::disk("look into the cache of Hugging Face", &repo);
-        self.disk.run(move || cached::find(&repo, &reference, &patterns).map_err(failed)).await
+        // Python workers keep them beside the directory of the library (C-52).
+        let roots = [self.hub(), self.options.home.clone()];
+        let (reference, patterns) = (reference.clone(), request.files().to_vec());
+        let look = move || {
+            for repo in roots.map(|root| root.join(repo_dir_name(&reference))) {
+                let failed = FetchError::disk("look into the cache of Hugging Face", &repo);
+                if let Some(found) = cached::find(&repo, &reference, &patterns).map_err(failed)? {
+                    return Ok(Some(found));
+                }
+            }
+            Ok(None)
+        };
+        self.disk.run(look).await
     }
 
     fn hub(&self) -> PathBuf {

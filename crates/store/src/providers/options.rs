@@ -39,7 +39,8 @@ pub struct ProviderOptions {
 pub struct HuggingFaceOptions {
     /// Its address, without a path.
     pub endpoint: String,
-    /// The directory that the Python library calls `HF_HOME`: models are in `hub` of it, for both.
+    /// The directory that the Python library calls `HF_HOME`: models are in `hub` of it, for both. Those that Python workers left in
+    /// it itself are read, too.
     pub home: PathBuf,
     /// Sent to `endpoint` and nobody else.
     pub token: Option<BearerToken>,

@@ -17,7 +17,7 @@ impl Store {
     }
 
     /// As [`Store::find_snapshot`], of what `wanted` was the last time that somebody asked the hub; none when nobody did. The
-    /// start of a digest is enough when only one snapshot has it.
+    /// start of a digest is enough when only one snapshot has it; it is no name to be kept, since another may have it one day.
     ///
     /// # Errors
     /// [`FetchError::Disk`].
@@ -27,7 +27,9 @@ impl Store {
     pub async fn recall(&self, reference: &str, wanted: &HubRef) -> Result<Option<HeldModel>, FetchError> {
         let (layout, wanted) = (self.room.layout.clone(), wanted.clone());
         let failed = FetchError::disk("look up a ref", &layout.refs());
+        let is_start = wanted.digest().is_some_and(|digest| digest.whole().is_none());
         match self.room.disk.run(move || remembered::recall(&layout, &wanted).map_err(failed)).await? {
+            Some(id) if is_start => self.whole(&id).await,
             Some(id) => self.find_snapshot(reference, &id).await,
             None => Ok(None),
         }

@@ -53,17 +53,21 @@ impl Store {
     /// # Cancel safety
     /// May be dropped.
     pub async fn find_snapshot(&self, reference: &str, id: &SnapshotId) -> Result<Option<HeldModel>, FetchError> {
-        let held = self.hold(&self.room.layout.snapshot(id)).await?;
-        if !matches!(self.examine(id, false).await?, Look::Whole { .. }) {
-            return Ok(None);
-        }
-        let dir = self.room.layout.snapshot(id);
-        let (index, name, path) = (self.room.index.clone(), reference.to_owned(), dir.clone());
+        let Some(model) = self.whole(id).await? else { return Ok(None) };
+        let (index, name, path) = (self.room.index.clone(), reference.to_owned(), model.dir.clone());
         let noted = move || index.record(&name, &path).map_err(FetchError::disk("note a model", &path));
         if self.room.disk.run(noted).await? {
             self.room.observer.on_disk(reference);
         }
-        Ok(Some(HeldModel { dir, _use: held }))
+        Ok(Some(model))
+    }
+
+    /// The tree called `id`, if all of it is there.
+    pub(super) async fn whole(&self, id: &SnapshotId) -> Result<Option<HeldModel>, FetchError> {
+        let dir = self.room.layout.snapshot(id);
+        let held = self.hold(&dir).await?;
+        let is_whole = matches!(self.examine(id, false).await?, Look::Whole { .. });
+        Ok(is_whole.then_some(HeldModel { dir, _use: held }))
     }
 
     /// Whether a model that was found may be loaded when it was not its author who chose it (rule 11.2). Those that come are

@@ -1,4 +1,4 @@
-//! Files of a commit (Hub contract, section 6): hashed and announced together, sent one by one to where the hub wants them.
+//! Files of a commit (Hub contract, section 6): hashed and announced together, sent to where the hub wants them.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 

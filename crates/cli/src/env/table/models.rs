@@ -37,14 +37,16 @@ rows! {
     }
     TENSORHUB_URL {
         aliases: ["COZY_HUB_URL"],
+        flag: "hub push --url",
         default: "empty",
-        meaning: "Address of the hub that `run`, `models pull` and `hub push` use. Workers get their models resolved by the \
+        meaning: "Address of the hub that `run`, `prefetch`, `models pull` and `hub push` use. Workers get their models resolved by the \
                   orchestrator."
     }
     TENSORHUB_TOKEN {
         aliases: ["COZY_HUB_TOKEN"],
+        flag: "hub push --token-file",
         default: "empty",
-        meaning: "Bearer token for that hub. Without one only public models are found."
+        meaning: "Bearer token for that hub. Without one only public models are found, and nothing can be pushed."
     }
     TENSORHUB_PUBLIC_URL {
         default: "empty",
@@ -67,7 +69,8 @@ rows! {
     }
     HF_HOME {
         default: "`huggingface` in the store",
-        meaning: "Cache of Hugging Face, shared with the Python library: models are in `hub` of it."
+        meaning: "Cache of Hugging Face, shared with the Python library: models are in `hub` of it. Those that lie in the directory \
+                  itself are used, too."
     }
     CIVITAI_API_KEY {
         aliases: ["CIVITAI_TOKEN"],

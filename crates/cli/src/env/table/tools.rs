@@ -6,12 +6,12 @@ rows! {
     GEN_WORKER_LOG {
         aliases: ["RUST_LOG"],
         flag: "--log",
-        default: "info",
+        default: "info for what serves and for `hub push`, warn for other commands",
         meaning: "What is logged: a level, or a comma list of `target=level`."
     }
     GEN_WORKER_LOG_FORMAT {
         flag: "--log-format",
-        default: "text",
+        default: "text; json for `run`, `prefetch` and `models` when stderr is no terminal",
         meaning: "`text` or `json` lines on stderr."
     }
     GEN_WORKER_LOCAL_DEVICE {
@@ -33,7 +33,7 @@ rows! {
         meaning: "Bearer token of `submit`. There is no flag for it: command lines are public on the machine."
     }
     GEN_WORKER_HUB_DIR {
-        flag: "hub --dir",
+        flag: "hub --dir, hub token --dir",
         default: "`gen-worker/hub` in the state directory",
         meaning: "Where `hub` keeps metadata, objects, its secret and its token."
     }
@@ -43,13 +43,14 @@ rows! {
         meaning: "Where clients and workers find the hub. Addresses that it signs start with it."
     }
     XDG_STATE_HOME {
-        flag: "up --db, worker --spool-dir",
+        flag: "up --db, hub --dir, worker --spool-dir",
         default: "`.local/state` below HOME",
         effect: Effect::System,
-        meaning: "Where `up` keeps its queue (the file `gen-worker/queue.sqlite` below it) and workers their results."
+        meaning: "Where `up` keeps its queue (the file `gen-worker/queue.sqlite` below it), `hub` its directory and workers their \
+                  results."
     }
     HOME {
-        flag: "up --db",
+        flag: "up --db, hub --dir",
         default: "none: then `.gen-worker/` in the working directory",
         effect: Effect::System,
         meaning: "Home directory, for the default of XDG_STATE_HOME."

@@ -33,8 +33,8 @@ rows! {
     }
     COZY_HF_WEIGHT_PRECISIONS {
         default: "fp16,bf16",
-        meaning: "Number formats that weights are preferred in, a comma list of fp16, bf16, fp8 and fp32. Weights that are there \
-                  in single precision only are refused without fp32."
+        meaning: "Number formats that weights are preferred in, a comma list of fp16, bf16, fp8 and fp32; fp8 is accepted \
+                  and gives no preference. Weights that are there in single precision only are refused without fp32."
     }
     COZY_HF_ALLOW_ROOT_JSON {
         default: "off",

@@ -1,6 +1,10 @@
 //! How transfers look: bars on a terminal, one JSON object per line everywhere else.
 
-use std::{io::IsTerminal as _, path::Path, sync::Arc};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    path::Path,
+    sync::Arc,
+};
 
 use gen_worker_core::FetchProgress;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -29,9 +33,17 @@ enum Kind {
 
 impl Shown {
     pub(super) fn new(json: bool) -> Self {
-        match !json && std::io::stderr().is_terminal() {
+        match !json && io::stderr().is_terminal() {
             true => Self::Bars(MultiProgress::new()),
             false => Self::Lines { stdout: json },
+        }
+    }
+
+    /// Writes to stderr without a bar running through it.
+    pub(super) fn stderr(&self) -> Stderr {
+        match self {
+            Self::Bars(bars) => Stderr(Some(bars.clone())),
+            Self::Lines { .. } => Stderr(None),
         }
     }
 
@@ -58,6 +70,21 @@ impl Shown {
             Self::Bars(bars) => bars.suspend(write),
             Self::Lines { .. } => write(),
         }
+    }
+}
+
+/// Standard error, beside bars that may be on it.
+#[derive(Clone)]
+pub(super) struct Stderr(Option<MultiProgress>);
+
+impl Write for Stderr {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let write = || io::stderr().lock().write(bytes);
+        self.0.as_ref().map_or_else(write, |bars| bars.suspend(write))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().lock().flush()
     }
 }
 

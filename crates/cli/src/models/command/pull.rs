@@ -27,10 +27,10 @@ pub(super) struct Wish {
 /// # Errors
 /// A ref that is none, with exit 2.
 pub(super) fn wishes(args: &PullArgs) -> Result<Vec<Wish>, Failure> {
-    args.refs.iter().map(|text| wish(text, args.provider, args.flavor.as_deref())).collect()
+    args.refs.iter().map(|text| wish(text, args.provider, args.flavor.as_deref(), args.offline)).collect()
 }
 
-fn wish(text: &str, provider: Option<Provider>, flavor: Option<&str>) -> Result<Wish, Failure> {
+fn wish(text: &str, provider: Option<Provider>, flavor: Option<&str>, offline: bool) -> Result<Wish, Failure> {
     let (prefixed, bare) = split_prefix(text);
     let (provider, bare) = match provider {
         // A prefix that names somebody else is a contradiction, and no ref of that provider either.
@@ -41,7 +41,11 @@ fn wish(text: &str, provider: Option<Provider>, flavor: Option<&str>) -> Result<
         Some(flavor) if !bare.contains('#') => format!("{bare}#{flavor}"),
         _ => bare.to_owned(),
     };
-    let parsed = ModelRef::parse(provider, &whole);
+    let parsed = match provider {
+        // What is here can be found by the start of its digest (rule 1.6).
+        Provider::Hub if offline => HubRef::parse_for_lookup(&whole).map(ModelRef::Hub),
+        _ => ModelRef::parse(provider, &whole),
+    };
     let reference = parsed.map_err(|error| Failure::usage(format!("{text:?} cannot be pulled: {error}")))?;
     let wire = match &reference {
         ModelRef::Hub(hub) => wire_ref(hub),
@@ -63,10 +67,9 @@ fn wire_ref(hub: &HubRef) -> String {
 }
 
 /// Brings all of them; what fails keeps the others from nothing.
-pub(super) async fn run(models: &StoreModels, wishes: Vec<Wish>, at_once: usize, json: bool) -> Outcome {
-    let shown = Shown::new(json);
+pub(super) async fn run(models: &StoreModels, wishes: Vec<Wish>, at_once: usize, shown: &Shown, json: bool) -> Outcome {
     let at_once = if at_once == 0 { wishes.len() } else { at_once }.max(1);
-    let pulls = wishes.iter().map(|wish| pull(models, wish, &shown, json));
+    let pulls = wishes.iter().map(|wish| pull(models, wish, shown, json));
     let failures: usize =
         stream::iter(pulls).buffer_unordered(at_once).map(usize::from).fold(0, async |sum, one| sum + one).await;
     match failures {
@@ -116,7 +119,7 @@ mod tests {
     use super::*;
 
     fn named(text: &str, provider: Option<Provider>, flavor: Option<&str>) -> (String, String) {
-        let wish = wish(text, provider, flavor).unwrap();
+        let wish = wish(text, provider, flavor, false).unwrap();
         (wish.request.reference().provider().to_string(), wish.reference)
     }
 
@@ -148,8 +151,14 @@ mod tests {
 
     #[test]
     fn c5_a_ref_that_is_none_is_exit_2_and_named() {
-        for (text, provider) in [("repo-only", None), ("o/r#a#b", None), ("hf:o/r", Some(Provider::Hub)), ("", None)] {
-            let failure = wish(text, provider, None).err().unwrap();
+        for (text, provider) in [
+            ("repo-only", None),
+            ("o/r#a#b", None),
+            ("o/r@blake3:dead", None),
+            ("hf:o/r", Some(Provider::Hub)),
+            ("", None),
+        ] {
+            let failure = wish(text, provider, None, false).err().unwrap();
             assert!(
                 failure.exit().code() == 2 && failure.message().contains(&format!("{text:?}")),
                 "{}",
